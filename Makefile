@@ -1,0 +1,42 @@
+# Every target does its own set-up: Python 3.11 or newer, git and make are all a machine needs.
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+SYNC := .venv/.synced
+WORKERS ?= 2
+export UV_PYTHON_DOWNLOADS := never
+export PYTHONWARNINGS := ignore:The package "pdpyras" is deprecated
+
+.PHONY: up demo test lint bench format clean
+
+up: $(SYNC)            ## The whole product on this machine: Temporal, worker, gateway
+	.venv/bin/tocsin up
+
+demo: $(SYNC)          ## Four incidents, live, in under 90 seconds
+	.venv/bin/python -m tests.demo
+
+test: $(SYNC)          ## Every test
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+lint: $(SYNC)          ## Format, lint, types, arrows
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/lint-imports --no-cache
+	.venv/bin/pyright --pythonpath .venv/bin/python
+
+bench: $(SYNC)         ## Figures, as ratios in one run; exits non-zero when a bound does not hold
+	.venv/bin/python -m benchmarks
+
+format: $(SYNC)
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+clean:
+	rm -rf .venv .tools .tocsin .pytest_cache .ruff_cache .hypothesis
+
+$(SYNC): pyproject.toml uv.lock $(filter .tools/%,$(UV))
+	$(UV) sync --frozen --all-extras --python $(PYTHON)
+	@touch $@
+
+.tools/bin/uv:         # uv by pip into a folder of this checkout; the system is left as it is
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv

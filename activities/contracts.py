@@ -1,0 +1,126 @@
+"""What workflows and activities say to each other: the activities' signatures, with no side effect behind them.
+
+Activity types, by name: ``classify`` (Classification → Decision), ``page``, ``post``, ``ticket`` and ``console``
+(Delivery → Receipt), ``digest`` (DigestEntry → Receipt), ``send_digest`` (DigestIssue → Receipt), ``record``
+(Entries → None).
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts import Alert
+from policy import IncidentFacts, Target, Tier
+
+Verb = Literal["notify", "acknowledge", "resolve", "note", "remind"]
+
+PERMANENT = "Permanent"
+"""Error type: trying again cannot help; the tier's fallback is told at once."""
+TEMPORARY = "Temporary"
+"""Error type: the vendor is busy or away; tried again, after its own Retry-After where it names one."""
+
+DIGEST_WORKFLOW = "Digest"
+DIGEST_SIGNAL = "add"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Fact(_Frozen):
+    label: str
+    value: str
+
+
+class Link(_Frozen):
+    text: str
+    url: str
+
+
+class Brief(_Frozen):
+    """What a message says, once for every vendor; each destination renders it within its vendor's limits."""
+
+    headline: str
+    """Tier, model, what is wrong, by how much, where. Its first 60 characters fit a lock screen."""
+    state: str
+    tier: Tier
+    priority: str = ""
+    incident: str
+    model: str = ""
+    team: str = ""
+    environment: str = ""
+    component: str = ""
+    metric: str = ""
+    since: datetime | None = None
+    facts: tuple[Fact, ...] = ()
+    why: str = ""
+    links: tuple[Link, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+class Receipt(_Frozen):
+    """A destination's proof of delivery: its own id for what was sent, and when."""
+
+    destination: str
+    type: str
+    id: str
+    at: datetime
+    key: str = ""
+    url: str = ""
+    place: str = Field("", description="Where it stands there: a Slack channel's id, for one.")
+
+
+class Delivery(_Frozen):
+    """One message to one destination. ``key`` is its idempotency key: the same on every attempt."""
+
+    key: str
+    thread: str = Field(description="The incident's own key: PagerDuty's dedup_key; the same for all its messages.")
+    verb: Verb
+    target: Target
+    brief: Brief
+    note: str = Field("", description="One sentence: why this message, now.")
+    first: Receipt | None = Field(None, description="The receipt of what this message adds to or changes.")
+
+
+class Classification(_Frozen):
+    """Alerts that arrived together; the loudest decision counts."""
+
+    alerts: tuple[Alert, ...]
+    incident: IncidentFacts = IncidentFacts()
+
+
+class DigestEntry(_Frozen):
+    """One incident for a digest."""
+
+    key: str
+    target: Target
+    brief: Brief
+
+
+class DigestIssue(_Frozen):
+    """One issue of a digest: everything gathered since the one before."""
+
+    key: str
+    destination: str
+    briefs: tuple[Brief, ...]
+    since: datetime
+
+
+class Entry(_Frozen):
+    """What happened, for the audit log. ``number`` counts from 1 within the incident, without a gap."""
+
+    number: int
+    at: datetime
+    what: str
+    by: str = "tocsin"
+    text: str = ""
+    data: dict[str, Any] = {}
+
+
+class Entries(_Frozen):
+    """Entries of one incident, in order. ``opening`` is the first run's id: what tells two incidents apart."""
+
+    incident: str
+    opening: str
+    entries: tuple[Entry, ...]

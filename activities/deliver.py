@@ -1,0 +1,72 @@
+"""The activities that reach people: page, post, ticket, console, and the digests' own sending."""
+
+from collections.abc import Mapping
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.contracts import Delivery, DigestIssue, Receipt
+from activities.destinations import Destination
+from activities.failures import permanent, temporary
+
+_log = structlog.get_logger()
+
+
+class Deliverer:
+    """Finds the destination by name and lets it deliver. One activity type for each kind of destination.
+
+    The types are apart so that an incident reads like a story in the Temporal UI.
+    """
+
+    def __init__(self, destinations: Mapping[str, Destination]) -> None:
+        self._destinations = destinations
+
+    @activity.defn(name="page")
+    async def page(self, delivery: Delivery) -> Receipt:
+        return await self._deliver(delivery)
+
+    @activity.defn(name="post")
+    async def post(self, delivery: Delivery) -> Receipt:
+        return await self._deliver(delivery)
+
+    @activity.defn(name="ticket")
+    async def ticket(self, delivery: Delivery) -> Receipt:
+        return await self._deliver(delivery)
+
+    @activity.defn(name="console")
+    async def console(self, delivery: Delivery) -> Receipt:
+        return await self._deliver(delivery)
+
+    @activity.defn(name="send_digest")
+    async def send_digest(self, issue: DigestIssue) -> Receipt:
+        destination = self._find(issue.destination)
+        return await destination.send_digest(issue, activity.info().attempt)
+
+    async def _deliver(self, delivery: Delivery) -> Receipt:
+        destination = self._find(delivery.target.name)
+        attempt = activity.info().attempt
+        log = _log.bind(
+            incident=delivery.brief.incident,
+            destination=destination.name,
+            verb=delivery.verb,
+            key=delivery.key,
+            attempt=attempt,
+        )
+        try:
+            receipt = await destination.deliver(delivery, attempt)
+        except ApplicationError as error:
+            log.warning("not delivered", error=error.message, permanent=error.non_retryable)
+            raise
+        except Exception as error:
+            # A fault of ours or of a vendor's library: said without its text, which may hold a secret.
+            log.exception("not delivered")
+            raise temporary(f"{destination.name}: unexpected {type(error).__name__}") from None
+        log.info("delivered", receipt=receipt.id)
+        return receipt
+
+    def _find(self, name: str) -> Destination:
+        destination = self._destinations.get(name)
+        if destination is None:
+            raise permanent(f"the policy in force has no destination named {name}; it had when this was decided")
+        return destination

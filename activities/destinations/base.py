@@ -1,0 +1,55 @@
+"""The contract of a destination."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from activities.contracts import Delivery, DigestIssue, Receipt
+from activities.failures import permanent
+from policy import DestinationConfig
+
+TIMEOUT = 10.0  # seconds for one request to a vendor
+USER_AGENT = "tocsin/0.1"
+
+Secrets = Mapping[str, str]
+"""A destination's secrets by the key that names them in its configuration."""
+
+
+class Destination(ABC):
+    """One place a message can go. One instance a process and destination; it may keep a connection pool."""
+
+    type: ClassVar[str]
+    config: ClassVar[type[DestinationConfig]]
+
+    def __init__(self, name: str, secrets: Secrets, public_url: str) -> None:
+        self.name = name
+        self.secrets = secrets
+        self.public_url = public_url
+
+    @abstractmethod
+    async def deliver(self, delivery: Delivery, attempt: int) -> Receipt:
+        """Carry out one delivery; ``attempt`` counts from 1.
+
+        Idempotent by ``delivery.key``: whatever an earlier attempt may have done is not done twice.
+        Raises ``failures.permanent`` or ``failures.temporary``.
+        """
+
+    async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
+        """Send one issue of a digest."""
+        del issue, attempt
+        raise permanent(f"{self.name} is of type {self.type}, which takes no digests")
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+    def receipt(self, key: str, vendor_id: str, url: str = "", place: str = "") -> Receipt:
+        return Receipt(
+            destination=self.name,
+            type=self.type,
+            id=vendor_id,
+            at=datetime.now(UTC),
+            key=key,
+            url=url,
+            place=place,
+        )

@@ -1,0 +1,123 @@
+"""PagerDuty, through the Events API v2.
+
+Contract: https://developer.pagerduty.com/docs/events-api-v2-overview (limits, dedup_key, answers).
+pdpyras is frozen by its authors; ``pagerduty`` follows it. Only what both share is used, and only here.
+"""
+
+import asyncio
+import threading
+import warnings
+from typing import Any, ClassVar, Literal
+
+from temporalio.exceptions import ApplicationError
+
+from activities.contracts import Brief, Delivery, Receipt
+from activities.destinations.base import TIMEOUT, Destination, Secrets
+from activities.failures import by_status, temporary
+from policy import DestinationConfig, SecretSetting
+from policy.destinations import Kind
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", 'The package "pdpyras" is deprecated')
+    from pdpyras import EventsAPISession as EventsSession  # the one line that changes for ``pagerduty``
+
+ROOT = "https://events.pagerduty.com"
+MAX_SUMMARY = 1024  # characters, docs: "PD-CEF", payload.summary
+MAX_SOURCE = 255
+MAX_DETAIL = 4000  # ours: the whole event may have 512 KB, yet nobody reads more on a phone
+_SEVERITY: dict[str, Literal["critical", "error", "warning"]] = {"critical": "critical", "high": "error", "low": "warning"}
+
+
+class PagerDutyConfig(DestinationConfig):
+    kind: ClassVar[Kind] = "page"
+
+    routing_key: SecretSetting
+
+
+class PagerDutyDestination(Destination):
+    """Trigger, acknowledge and resolve. The ``dedup_key`` is the incident's: a repeated trigger pages nobody."""
+
+    type = "pagerduty"
+    config = PagerDutyConfig
+
+    def __init__(self, name: str, config: PagerDutyConfig, secrets: Secrets, public_url: str) -> None:
+        super().__init__(name, secrets, public_url)
+        self._root = config.root(ROOT)
+        self._local = threading.local()  # a requests session serves one thread at a time
+
+    async def deliver(self, delivery: Delivery, attempt: int) -> Receipt:
+        return await asyncio.to_thread(self._send, delivery)
+
+    def _send(self, delivery: Delivery) -> Receipt:
+        session = self._session()
+        # A reminder has a key of its own: under the incident's key, PagerDuty would fold it in silently.
+        key = delivery.key if delivery.verb == "remind" else delivery.thread
+        try:
+            match delivery.verb:
+                case "acknowledge":
+                    session.acknowledge(key)
+                case "resolve":
+                    session.resolve(key)
+                case _:
+                    session.trigger(**_event(delivery), dedup_key=key)
+        except Exception as error:
+            raise _sorted(error) from None
+        return self.receipt(delivery.key, key)
+
+    def _session(self) -> Any:
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = EventsSession(self.secrets["routing_key"])
+            session.url = self._root
+            session.timeout = TIMEOUT
+            # Temporal retries, durably and with the vendor's Retry-After; the client must not, since it
+            # sleeps without end on 429. With no attempts left, it hands out the first answer.
+            session.max_network_attempts = 0
+            session.max_http_attempts = -1
+            session.retry = dict.fromkeys((429, 500, 502, 503, 504), 1)
+            self._local.session = session
+        return session
+
+
+def _event(delivery: Delivery) -> dict[str, Any]:
+    brief = delivery.brief
+    reminder = delivery.verb == "remind"
+    details = {fact.label: fact.value[:MAX_DETAIL] for fact in brief.facts}
+    if brief.why:
+        details["Why"] = brief.why[:MAX_DETAIL]
+    if delivery.note:
+        details["Note"] = delivery.note[:MAX_DETAIL]
+    payload = {
+        "component": brief.model or brief.component,
+        "group": brief.team,
+        "class": brief.metric,
+        "timestamp": brief.since.isoformat() if brief.since else None,
+    }
+    return {
+        "summary": _cut(f"REMINDER {brief.headline}" if reminder else brief.headline, MAX_SUMMARY),
+        "source": _cut(_source(brief), MAX_SOURCE),
+        "severity": "warning" if reminder else _SEVERITY[brief.tier],
+        "payload": {key: value for key, value in payload.items() if value},
+        "custom_details": details,
+        "links": [{"href": link.url, "text": link.text} for link in brief.links],
+    }
+
+
+def _source(brief: Brief) -> str:
+    return " · ".join(part for part in (brief.model or brief.component, brief.environment) if part)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _sorted(error: Exception) -> ApplicationError:
+    """400: the event is not valid. 401, 403, 404: wrong key or address. 429 and 5xx: later (docs: "Responses")."""
+    response = getattr(error, "response", None)
+    if response is None:
+        cause = error.__cause__ or error
+        return temporary(f"PagerDuty could not be reached: {type(cause).__name__}")
+    if response.ok:
+        return temporary(f"PagerDuty answered {response.status_code} with a body that says nothing of the event")
+    remedy = "check the destination's routing_key: it is the integration key of an Events API v2 integration"
+    return by_status("PagerDuty", response.status_code, response.headers, response.text, remedy)

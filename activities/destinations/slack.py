@@ -1,0 +1,249 @@
+"""Slack, through the Web API: one message an incident, kept up to date in place, with its history in the thread.
+
+Contract: https://docs.slack.dev/reference/methods/chat.postMessage and /reference/block-kit (limits),
+https://docs.slack.dev/messaging/message-metadata (how a retried post finds what it posted before).
+"""
+
+import time
+from typing import Annotated, Any, ClassVar, cast
+
+import aiohttp
+from pydantic import Field
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+from temporalio.exceptions import ApplicationError
+
+from activities.contracts import Delivery, DigestIssue, Receipt
+from activities.destinations.base import TIMEOUT, USER_AGENT, Destination, Secrets
+from activities.failures import by_status, permanent, retry_after, temporary
+from policy import DestinationConfig, SecretSetting
+from policy.destinations import Kind
+
+ROOT = "https://slack.com/api"
+MAX_HEADER = 150  # characters, block "header"
+MAX_TEXT = 3000  # characters, block "section", text
+MAX_FIELD = 2000  # characters, block "section", one of fields
+MAX_FIELDS = 10
+MAX_BLOCKS = 50
+METADATA_EVENT = "tocsin_delivery"
+LOOKBACK_SECONDS = 25 * 3600  # no delivery is attempted for longer
+
+_REMEDY = {
+    "not_in_channel": "invite the bot to {channel}",
+    "channel_not_found": "check the channel's name, or invite the bot to {channel} if it is private",
+    "is_archived": "{channel} is archived: name another channel",
+    "invalid_auth": "the token is not valid: install the app again and set its bot token",
+    "not_authed": "no token was sent: set the destination's token",
+    "account_inactive": "the bot was removed from the workspace: install the app again",
+    "token_revoked": "the token was revoked: set a new one",
+    "missing_scope": "add the scope that Slack names to the app, and install it again",
+}
+_TEMPORARY = frozenset(
+    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+)
+_EMOJI = {"critical": ":rotating_light:", "high": ":warning:", "low": ":information_source:"}
+
+
+class SlackConfig(DestinationConfig):
+    kind: ClassVar[Kind] = "post"
+
+    token: SecretSetting
+    channel: str = Field(pattern=r"^(#[^\s#]{1,79}|[CGD][A-Z0-9]{6,})$", description="#name, or the channel's id.")
+    mention: tuple[Annotated[str, Field(pattern=r"^(@[\w.-]+|[USW][A-Z0-9]{6,}|here|channel)$")], ...] = Field(
+        (), description="Who is called by the first message: @usergroup, a user's or group's id, here or channel."
+    )
+
+
+class SlackDestination(Destination):
+    """Posts through chat.postMessage, changes through chat.update, adds in the thread."""
+
+    type = "slack"
+    config = SlackConfig
+
+    def __init__(self, name: str, config: SlackConfig, secrets: Secrets, public_url: str) -> None:
+        super().__init__(name, secrets, public_url)
+        self._config = config
+        self._session: aiohttp.ClientSession | None = None
+        self._client: AsyncWebClient | None = None
+        self._groups: dict[str, str] | None = None
+
+    async def deliver(self, delivery: Delivery, attempt: int) -> Receipt:
+        try:
+            if delivery.verb == "notify" or delivery.first is None:
+                return await self._post(delivery, attempt, blocks=await self._blocks(delivery))
+            if delivery.verb in {"acknowledge", "resolve"}:
+                return await self._update(delivery, delivery.first)
+            return await self._post(delivery, attempt, thread=delivery.first)
+        except Exception as error:
+            raise self._sorted(error) from None
+
+    async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
+        lines = [f"• {escape(brief.headline)}" for brief in issue.briefs]
+        title = f"Digest: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC"
+        blocks: list[dict[str, Any]] = [_header(title)]
+        chunk = ""
+        for line in [*lines, ""]:
+            if chunk and (not line or len(chunk) + len(line) > MAX_TEXT - 1) and len(blocks) < MAX_BLOCKS:
+                blocks.append(_section(chunk))
+                chunk = ""
+            chunk += line + "\n"
+        try:
+            return await self._send(issue.key, attempt, {"text": title, "blocks": blocks}, None)
+        except Exception as error:
+            raise self._sorted(error) from None
+
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    def _api(self) -> AsyncWebClient:
+        if self._client is None:
+            timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+            self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
+            self._client = AsyncWebClient(
+                token=self.secrets["token"],
+                base_url=f"{self._config.root(ROOT)}/",
+                timeout=int(TIMEOUT),
+                session=self._session,
+                retry_handlers=[],  # Temporal retries, durably and with Slack's Retry-After
+                user_agent_prefix=USER_AGENT,
+            )
+        return self._client
+
+    async def _post(
+        self, delivery: Delivery, attempt: int, blocks: list[dict[str, Any]] | None = None, thread: Receipt | None = None
+    ) -> Receipt:
+        content: dict[str, Any] = {"text": escape(delivery.note or delivery.brief.headline)[:MAX_TEXT]}
+        if blocks:
+            content = {"text": escape(delivery.brief.headline)[:MAX_TEXT], "blocks": blocks}
+        return await self._send(delivery.key, attempt, content, thread)
+
+    async def _send(self, key: str, attempt: int, content: dict[str, Any], thread: Receipt | None) -> Receipt:
+        if attempt > 1 and (found := await self._posted_before(key, thread)):
+            return found
+        answer = await self._api().chat_postMessage(
+            channel=thread.place if thread else self._config.channel,
+            thread_ts=thread.id if thread else None,
+            unfurl_links=False,
+            unfurl_media=False,
+            metadata={"event_type": METADATA_EVENT, "event_payload": {"key": key}},
+            **content,
+        )
+        data = cast("dict[str, Any]", answer.data)
+        return self.receipt(key, str(data["ts"]), place=str(data["channel"]))
+
+    async def _update(self, delivery: Delivery, first: Receipt) -> Receipt:
+        await self._api().chat_update(
+            channel=first.place,
+            ts=first.id,
+            text=escape(delivery.brief.headline)[:MAX_TEXT],
+            blocks=await self._blocks(delivery),
+        )
+        return self.receipt(delivery.key, first.id, place=first.place)
+
+    async def _posted_before(self, key: str, thread: Receipt | None) -> Receipt | None:
+        """What an earlier attempt posted although its answer never came, by the message's metadata."""
+        api = self._api()
+        place = thread.place if thread else await self._channel_id()
+        if place is None:
+            return None
+        if thread:
+            answer = await api.conversations_replies(channel=place, ts=thread.id, limit=200, include_all_metadata=True)
+        else:
+            oldest = f"{time.time() - LOOKBACK_SECONDS:.6f}"
+            answer = await api.conversations_history(
+                channel=place, oldest=oldest, limit=200, include_all_metadata=True
+            )
+        for message in cast("list[dict[str, Any]]", answer.get("messages", [])):
+            payload = message.get("metadata", {}).get("event_payload", {})
+            if payload.get("key") == key:
+                return self.receipt(key, str(message["ts"]), place=place)
+        return None
+
+    async def _channel_id(self) -> str | None:
+        if not self._config.channel.startswith("#"):
+            return self._config.channel
+        cursor = ""
+        while True:
+            answer = await self._api().conversations_list(
+                cursor=cursor, limit=200, exclude_archived=True, types="public_channel,private_channel"
+            )
+            for channel in cast("list[dict[str, Any]]", answer.get("channels", [])):
+                if channel.get("name") == self._config.channel.removeprefix("#"):
+                    return str(channel["id"])
+            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return None
+
+    async def _blocks(self, delivery: Delivery) -> list[dict[str, Any]]:
+        brief = delivery.brief
+        mentions = await self._mentions() if delivery.verb == "notify" else ""
+        blocks: list[dict[str, Any]] = [_header(brief.headline)]
+        summary = f"{_EMOJI[brief.tier]} *{escape(brief.state)}*"
+        if delivery.note:
+            summary += f" · {escape(delivery.note)}"
+        blocks.append(_section(f"{mentions} {summary}".strip()))
+        facts = [{"type": "mrkdwn", "text": f"*{escape(fact.label)}*\n{escape(fact.value)}"[:MAX_FIELD]} for fact in brief.facts]
+        if facts:
+            blocks.append({"type": "section", "fields": facts[:MAX_FIELDS]})
+        context = [brief.why, brief.incident]
+        blocks.append(
+            {"type": "context", "elements": [{"type": "mrkdwn", "text": escape(text)[:MAX_TEXT]} for text in context if text]}
+        )
+        buttons = [
+            {"type": "button", "text": {"type": "plain_text", "text": link.text[:75]}, "url": link.url[:3000], "action_id": f"open-{index}"}
+            for index, link in enumerate(brief.links[:5])
+        ]
+        if buttons:
+            blocks.append({"type": "actions", "elements": buttons})
+        return blocks
+
+    async def _mentions(self) -> str:
+        return " ".join([await self._mention(name) for name in self._config.mention])
+
+    async def _mention(self, name: str) -> str:
+        if name in {"here", "channel"}:
+            return f"<!{name}>"
+        if not name.startswith("@"):
+            return f"<!subteam^{name}>" if name.startswith("S") else f"<@{name}>"
+        if self._groups is None:
+            try:
+                answer = await self._api().usergroups_list()
+                groups = cast("list[dict[str, Any]]", answer.get("usergroups", []))
+                self._groups = {str(group["handle"]): str(group["id"]) for group in groups}
+            except SlackApiError:
+                self._groups = {}  # without the scope usergroups:read the name still stands there, as text
+        group = self._groups.get(name.removeprefix("@"))
+        return f"<!subteam^{group}>" if group else name
+
+    def _sorted(self, error: Exception) -> ApplicationError:
+        """Slack's errors by name: https://docs.slack.dev/reference/methods/chat.postMessage#errors"""
+        if isinstance(error, ApplicationError):
+            return error
+        if isinstance(error, SlackApiError):
+            response = cast("Any", error.response)
+            headers = dict(cast("dict[str, str]", response.headers or {}))
+            said = str(response.get("error") or "an unknown error") if isinstance(response.data, dict) else "no JSON"
+            if said in _TEMPORARY or response.status_code == 429:
+                return temporary(f"Slack says {said}", retry_after(headers))
+            if response.status_code >= 400 or not isinstance(response.data, dict):
+                return by_status("Slack", max(response.status_code, 500), headers, said)
+            remedy = _REMEDY.get(said, "see the error's entry in Slack's documentation of chat.postMessage")
+            return permanent(f"Slack says {said}: {remedy.format(channel=self._config.channel)}")
+        if isinstance(error, aiohttp.ClientError | TimeoutError | OSError | SlackClientError):
+            return temporary(f"Slack could not be reached: {type(error).__name__}")
+        return temporary(f"{self.name}: unexpected {type(error).__name__}")
+
+
+def escape(text: str) -> str:
+    """The three characters that Slack's markup is made of (docs: "Formatting text", escaping)."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _header(text: str) -> dict[str, Any]:
+    cut = text if len(text) <= MAX_HEADER else text[: MAX_HEADER - 1] + "…"
+    return {"type": "header", "text": {"type": "plain_text", "text": cut, "emoji": False}}
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:MAX_TEXT], "verbatim": True}}

@@ -1,0 +1,24 @@
+"""The normalised alert, and the reader that makes one from whatever Arize sends.
+
+>>> alert = read_alert(b'{"monitor_name": "churn PSI", "status": "TRIGGERED", "metric_value": "0.31"}')
+>>> alert.monitor, alert.status, alert.value
+('churn PSI', 'triggered', 0.31)
+"""
+
+from alerts.body import read_body
+from alerts.errors import AlertError, BodyError
+from alerts.fingerprint import fingerprint, incident_id
+from alerts.model import Alert, Status
+from alerts.normalise import normalise, read_alert
+
+__all__ = [
+    "Alert",
+    "AlertError",
+    "BodyError",
+    "Status",
+    "fingerprint",
+    "incident_id",
+    "normalise",
+    "read_alert",
+    "read_body",
+]

@@ -1,0 +1,101 @@
+"""Reading a request's body as JSON, strictly: what is ambiguous or hostile is refused with its reason.
+
+Python's own reader takes NaN, Infinity, duplicate keys, lone surrogates and integers of any length.
+Each of those means different things to different readers, and a body that two systems read differently is
+how a page gets lost.
+"""
+
+import json
+import math
+import re
+from typing import Any, cast
+
+from alerts.errors import BodyError, TooLargeError
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 32
+MAX_DIGITS = 19  # of an integer: what a signed 64-bit number holds
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_body(body: bytes) -> dict[str, Any]:
+    """Read a JSON object of at most 256 KiB and 32 levels.
+
+    Raises BodyError, whose text names the fault and where it is.
+    """
+    if len(body) > MAX_BYTES:
+        raise TooLargeError(f"the body has {len(body):,} bytes; at most {MAX_BYTES:,} are taken")
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BodyError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object_without_duplicates,
+            parse_constant=_refuse_constant,
+            parse_float=_finite_float,
+            parse_int=_bounded_int,
+        )
+    except RecursionError:
+        raise _too_deep() from None
+    except json.JSONDecodeError as error:
+        raise BodyError(
+            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+    if not isinstance(value, dict):
+        raise BodyError(f"the body must be a JSON object, not {_name_of(value)}")
+    return cast("dict[str, Any]", sound(value))
+
+
+def sound(value: Any, depth: int = 1) -> Any:
+    """The same value with lone surrogates replaced, so that it can be written anywhere as UTF-8."""
+    if isinstance(value, str):
+        return value if value.isascii() else _LONE_SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict | list) and depth > MAX_DEPTH:
+        raise _too_deep()
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value)
+        return {sound(str(key), depth): sound(item, depth + 1) for key, item in items.items()}
+    if isinstance(value, list):
+        return [sound(item, depth + 1) for item in cast("list[Any]", value)]
+    return value
+
+
+def _too_deep() -> BodyError:
+    return BodyError(f"the body is nested deeper than {MAX_DEPTH} levels")
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise BodyError(f"the key {key[:60]!r} stands twice in one object")
+            seen.add(key)
+    return result
+
+
+def _refuse_constant(name: str) -> Any:
+    raise BodyError(f"{name} is not a number in JSON; leave the field out instead")
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise BodyError(f"the number {text[:30]} is too large")
+    return number
+
+
+def _bounded_int(text: str) -> int:
+    if len(text.lstrip("-")) > MAX_DIGITS:
+        raise BodyError(f"the integer {text[:12]}… has {len(text)} digits; at most {MAX_DIGITS} are taken")
+    return int(text)
+
+
+def _name_of(value: object) -> str:
+    if value is None:
+        return "null"
+    return {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}[type(value)]

@@ -1,0 +1,35 @@
+"""The gateway as an ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from temporalio.client import Client
+
+from gateway import problems
+from gateway.deliveries import Deliveries
+from gateway.incidents import incident_routes
+from gateway.intake import Intake
+from gateway.operations import operation_routes
+from gateway.settings import GatewaySettings
+from gateway.webhooks import webhook_routes
+
+VERSION = "0.1.0"
+
+
+def create_app(settings: GatewaySettings, client: Client) -> FastAPI:
+    """Build the application. ``client`` may be lazy: then the gateway starts before Temporal does."""
+    deliveries = Deliveries(settings.deliveries_url)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        del app
+        yield
+        deliveries.close()
+
+    app = FastAPI(title="Tocsin", version=VERSION, summary="Arize alerts as incidents", lifespan=lifespan)
+    problems.install(app)
+    app.include_router(webhook_routes(settings, client, Intake(client, settings.task_queue, deliveries)))
+    app.include_router(incident_routes(settings, client))
+    app.include_router(operation_routes(settings, client, deliveries))
+    return app

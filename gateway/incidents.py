@@ -1,0 +1,194 @@
+"""``/api/incidents``: reading and acting, with bearer tokens and roles."""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from gateway.problems import Problem, responses
+from gateway.settings import GatewaySettings
+from gateway.tokens import Caller
+from policy import Tier
+from workflows import search
+from workflows.messages import FORBIDDEN, INCIDENT_QUERY, INCIDENT_WORKFLOW, OVER, Act, Answer, IncidentView, Role, State
+
+_TIMEOUT = timedelta(seconds=10)
+_AT_ONCE = 16  # queries side by side for one list
+IncidentId = Annotated[str, Path(pattern=r"^incident-[a-z0-9-]{1,100}$", description="incident-<model>-<fingerprint>")]
+
+
+class IncidentOut(IncidentView):
+    """An incident, with its page in the Temporal UI."""
+
+    temporal_url: str = ""
+    partial: bool = Field(False, description="No worker answered: only what the server itself knows is here.")
+
+
+class IncidentList(BaseModel):
+    incidents: list[IncidentOut]
+    next: str = Field("", description="Give it as cursor to get the next page; empty on the last.")
+
+
+class ActIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    by: str = Field("", max_length=200, description="Who acts; the token's name where it is left out.")
+    note: str = Field("", max_length=2000)
+
+
+def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
+    router = APIRouter(prefix="/api/incidents", tags=["incidents"])
+
+    def caller(request: Request, needed: Role) -> Caller:
+        found = settings.tokens.caller(request.headers.get("authorization", ""))
+        if found is None:
+            raise Problem(401, "a bearer token is needed: see TOCSIN_API_TOKENS", headers={"WWW-Authenticate": "Bearer"})
+        if not found.may(needed):
+            raise Problem(403, f"this needs the role {needed}; {found.name} has {found.role}")
+        return found
+
+    def out(view: IncidentView, run_id: str) -> IncidentOut:
+        url = ""
+        if settings.temporal_ui_url:
+            path = f"namespaces/{quote(settings.namespace)}/workflows/{quote(view.id)}/{run_id}"
+            url = f"{settings.temporal_ui_url}/{path}/timeline"
+        return IncidentOut(**dict(view), temporal_url=url)
+
+    async def of(execution: WorkflowExecution) -> IncidentOut:
+        handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
+        try:
+            view = await handle.query(INCIDENT_QUERY, result_type=IncidentView, rpc_timeout=_TIMEOUT)
+        except (RPCError, WorkflowQueryFailedError):
+            return _partial(execution)
+        return out(view, execution.run_id)
+
+    @router.get("", summary="List incidents, newest first", responses=responses(400, 401, 403, 422, 503))
+    async def list_incidents(  # pyright: ignore[reportUnusedFunction]
+        request: Request,
+        state: State | None = None,
+        tier: Tier | None = None,
+        team: Annotated[str | None, Query(max_length=200)] = None,
+        model: Annotated[str | None, Query(max_length=200)] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str, Query(max_length=4000)] = "",
+    ) -> IncidentList:
+        caller(request, "viewer")
+        wanted = {search.STATE: state, search.TIER: tier, search.TEAM: team, search.MODEL: model}
+        query = f"WorkflowType = '{INCIDENT_WORKFLOW}' AND ExecutionStatus != 'ContinuedAsNew'"
+        query += "".join(f" AND {key.name} = {_quoted(value)}" for key, value in wanted.items() if value)
+        async with _temporal():
+            pages = client.list_workflows(query, page_size=limit, next_page_token=_token(cursor))
+            await pages.fetch_next_page()
+        at_once = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(execution: WorkflowExecution) -> IncidentOut:
+            async with at_once:
+                return await of(execution)
+
+        found = await asyncio.gather(*(one(execution) for execution in pages.current_page or []))
+        following = base64.urlsafe_b64encode(pages.next_page_token).decode() if pages.next_page_token else ""
+        return IncidentList(incidents=list(found), next=following)
+
+    @router.get("/{id}", summary="Read one incident", responses=responses(401, 403, 404, 422, 503))
+    async def read_incident(request: Request, id: IncidentId) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
+        caller(request, "viewer")
+        async with _temporal(id):
+            return await of(await client.get_workflow_handle(id).describe(rpc_timeout=_TIMEOUT))
+
+    async def act(request: Request, incident: str, verb: Act, body: ActIn) -> IncidentOut:
+        who = caller(request, "responder")
+        answer = Answer(act=verb, by=body.by or who.name, role=who.role, via="api", note=body.note, token=who.name)
+        handle = client.get_workflow_handle(incident)
+        try:
+            view = await handle.execute_update(verb, answer, result_type=IncidentView, rpc_timeout=_TIMEOUT)
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            if isinstance(cause, ApplicationError) and cause.type in {FORBIDDEN, OVER}:
+                raise Problem(403 if cause.type == FORBIDDEN else 409, cause.message) from None
+            raise Problem(503, "the incident could not carry it out; see its page in the Temporal UI") from None
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            raise Problem(503, "no worker answered in time; it may still be carried out", headers={"Retry-After": "5"}) from None
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                async with _temporal(incident):
+                    await handle.describe(rpc_timeout=_TIMEOUT)
+                raise Problem(409, "it is closed already") from None
+            raise Problem(503, f"Temporal did not take it: {error.message}", headers={"Retry-After": "5"}) from None
+        return out(view, view.opening)
+
+    errors = responses(401, 403, 404, 409, 422, 503)
+
+    @router.post("/{id}/acknowledge", summary="Stop the escalation: somebody is on it", responses=errors)
+    async def acknowledge(request: Request, id: IncidentId, body: ActIn) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
+        return await act(request, id, "acknowledge", body)
+
+    @router.post("/{id}/resolve", summary="Resolve and close; a regulated one needs its role", responses=errors)
+    async def resolve(request: Request, id: IncidentId, body: ActIn) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
+        return await act(request, id, "resolve", body)
+
+    @router.post("/{id}/annotate", summary="Add a note", responses=errors)
+    async def annotate(request: Request, id: IncidentId, body: ActIn) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
+        if not body.note.strip():
+            raise Problem(422, "a note is needed", "body.note: it is empty")
+        return await act(request, id, "annotate", body)
+
+    return router
+
+
+@asynccontextmanager
+async def _temporal(incident: str = "") -> AsyncIterator[None]:
+    """What Temporal's answers mean to a caller."""
+    try:
+        yield
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND and incident:
+            raise Problem(404, f"there is no incident {incident}") from None
+        if error.status == RPCStatusCode.INVALID_ARGUMENT:
+            raise Problem(400, f"Temporal does not take this list: {error.message[:200]}") from None
+        raise Problem(503, f"Temporal does not answer: {error.message[:200]}", headers={"Retry-After": "5"}) from None
+
+
+def _partial(execution: WorkflowExecution) -> IncidentOut:
+    attributes = execution.typed_search_attributes
+    state = attributes.get(search.STATE) or "received"
+    return IncidentOut.model_validate(
+        {
+            "id": execution.id,
+            "opening": execution.run_id,
+            "state": state,
+            "tier": attributes.get(search.TIER),
+            "rule": attributes.get(search.RULE) or "",
+            "model": attributes.get(search.MODEL) or "",
+            "environment": attributes.get(search.ENVIRONMENT) or "",
+            "team": attributes.get(search.TEAM) or "",
+            "regulated": attributes.get(search.REGULATED) or False,
+            "opened_at": execution.start_time,
+            "closed_at": execution.close_time,
+            "partial": True,
+        }
+    )
+
+
+def _quoted(value: str) -> str:
+    """A literal of Temporal's list filter; what could end it is left out."""
+    return "'" + re.sub(r"[\\'\"\x00-\x1f]", "", value) + "'"
+
+
+def _token(cursor: str) -> bytes | None:
+    try:
+        return base64.urlsafe_b64decode(cursor.encode()) if cursor else None
+    except (binascii.Error, ValueError):
+        raise Problem(422, "the cursor is not one of ours", "query.cursor: give back what next held") from None
+
+

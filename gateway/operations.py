@@ -1,0 +1,69 @@
+"""``/healthz``, ``/readyz`` and ``/metrics``."""
+
+import asyncio
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from gateway import metrics
+from gateway.deliveries import Deliveries
+from gateway.settings import GatewaySettings
+
+
+class Health(BaseModel):
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(BaseModel):
+    """``ready`` is true where an alert that comes now is taken; each part says ``ok`` or what is wrong."""
+
+    ready: bool
+    temporal: str
+    deliveries: str
+    policy: str
+
+
+def operation_routes(settings: GatewaySettings, client: Client, deliveries: Deliveries) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz", summary="The process lives")
+    async def healthz() -> Health:  # pyright: ignore[reportUnusedFunction]
+        return Health()
+
+    @router.get("/readyz", summary="Alerts are taken", responses={503: {"model": Readiness, "description": "Not ready"}})
+    async def readyz() -> Readiness:  # pyright: ignore[reportUnusedFunction]
+        temporal, store = await asyncio.gather(_temporal(client), _store(deliveries))
+        readiness = Readiness(
+            ready=temporal == store == "ok", temporal=temporal, deliveries=store, policy=settings.policy_digest
+        )
+        return readiness if readiness.ready else JSONResponse(readiness.model_dump(), 503)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+
+    @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+    async def figures() -> Response:  # pyright: ignore[reportUnusedFunction]
+        return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return router
+
+
+async def _temporal(client: Client) -> str:
+    try:
+        await asyncio.wait_for(client.count_workflows("WorkflowType = 'Incident' AND ExecutionStatus = 'Running'"), 3)
+    except RPCError as error:
+        return error.message[:200] or error.status.name
+    except (TimeoutError, RuntimeError) as error:
+        return str(error)[:200] or "no answer within 3 s"
+    return "ok"
+
+
+async def _store(deliveries: Deliveries) -> str:
+    try:
+        await deliveries.ping()
+    except SQLAlchemyError as error:
+        return type(error).__name__
+    return "ok"

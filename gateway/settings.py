@@ -1,0 +1,33 @@
+"""What the gateway needs to know, read once at the start and handed in."""
+
+from dataclasses import dataclass, field
+
+from gateway.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """Several secrets of one kind are all good: so one can be rotated without a gap."""
+
+    task_queue: str
+    namespace: str
+    policy_digest: str
+    deliveries_url: str
+    """An SQLAlchemy address for what was delivered already."""
+    arize_secrets: tuple[str, ...] = field(default=(), repr=False)
+    arize_tokens: tuple[str, ...] = field(default=(), repr=False)
+    pagerduty_secrets: tuple[str, ...] = field(default=(), repr=False)
+    tokens: Tokens = field(default_factory=lambda: Tokens({}))
+    insecure: bool = False
+    temporal_ui_url: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.arize_secrets or self.arize_tokens or self.insecure):
+            raise UnauthenticatedError(
+                "anyone could page you: set ARIZE_WEBHOOK_SECRET or ARIZE_WEBHOOK_TOKEN to what Arize was given, "
+                "or start with --insecure to take unauthenticated alerts"
+            )
+
+
+class UnauthenticatedError(ValueError):
+    """The gateway would take alerts from anyone."""

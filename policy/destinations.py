@@ -1,0 +1,65 @@
+"""What every destination's configuration shares. The vendors' own keys stand beside the code that uses them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, ConfigDict, Field
+
+Kind = Literal["page", "post", "ticket", "console"]
+
+
+class SecretRef(BaseModel):
+    """Names a secret: ``{env: NAME}`` or ``{file: PATH}``. The secret itself never stands in a policy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    env: str = ""
+    file: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.env or self.file
+
+    def resolve(self, environment: Mapping[str, str]) -> str | None:
+        """The secret, or None where its variable is not set or its file is not there."""
+        if self.env:
+            return environment.get(self.env) or None
+        try:
+            return Path(self.file).read_text(encoding="utf-8").strip() or None
+        except OSError:
+            return None
+
+
+def _named_not_written(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError("a secret is named, never written here: use {env: NAME} or {file: PATH}")  # noqa: TRY004
+    if isinstance(value, dict) and set(value) not in ({"env"}, {"file"}):  # pyright: ignore[reportUnknownArgumentType]
+        raise ValueError("a secret is named by {env: NAME} or {file: PATH}, one of the two")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+SecretSetting = Annotated[SecretRef, BeforeValidator(_named_not_written)]
+
+
+class DestinationConfig(BaseModel):
+    """The base of every destination's configuration; a subclass adds its vendor's keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[Kind]
+    """page wakes somebody, post informs a channel, ticket is work to be done, console prints."""
+
+    type: str
+    base_url: AnyHttpUrl | None = Field(None, description="Instead of the vendor's own root.")
+    schedule: str = Field("0 8 * * *", description="Cron: when a digest to this destination is sent.")
+    timezone: str = Field("UTC", description="The schedule's time zone.")
+
+    def secrets(self) -> dict[str, SecretRef]:
+        """The named secrets, by key."""
+        values = ((key, getattr(self, key)) for key in type(self).model_fields)
+        return {key: value for key, value in values if isinstance(value, SecretRef)}
+
+    def root(self, default: str) -> str:
+        """Where requests go, without a slash at the end."""
+        return (str(self.base_url) if self.base_url else default).rstrip("/")

@@ -1,0 +1,1 @@
+"""The processes: worker, gateway, the embedded Temporal server, and the ``tocsin`` command."""

@@ -1,0 +1,114 @@
+"""The ``tocsin`` command."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import typer
+
+from worker.cli_audit import audit
+from worker.cli_incidents import incidents
+from worker.cli_send import send
+from worker.errors import StartError
+from worker.settings import Settings, read_settings
+
+# The roles are imported by their commands: `tocsin incidents ack` at 3 a.m. must not wait for what only a
+# worker needs.
+
+app = typer.Typer(
+    name="tocsin",
+    help="Arize alerts as incidents that a person can trust.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(incidents, name="incidents")
+app.add_typer(audit, name="audit")
+app.command()(send)
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="The gateway's; another where it is taken. TOCSIN_PORT")] = 0,
+    temporal_port: Annotated[int, typer.Option(help="The embedded Temporal server's.")] = 7233,
+    ui_port: Annotated[int, typer.Option(help="Its UI's.")] = 8233,
+    policy: Annotated[str, typer.Option(help="A file or folder. TOCSIN_POLICY")] = "",
+    state_dir: Annotated[str, typer.Option(help="Where databases and local secrets are kept. TOCSIN_STATE_DIR")] = "",
+    speed: Annotated[float, typer.Option(help="Divide every duration of the policy, to try things out. TOCSIN_SPEED")] = 0,
+    insecure: Annotated[bool, typer.Option(help="Take unauthenticated alerts.")] = False,
+) -> None:
+    """Everything on this machine: Temporal (unless TEMPORAL_ADDRESS names one), worker, gateway."""
+    from worker.up import UpOptions, run_up
+
+    given = {"TOCSIN_PORT": port, "TOCSIN_POLICY": policy, "TOCSIN_STATE_DIR": state_dir, "TOCSIN_SPEED": speed}
+    environment = {**os.environ, **{name: str(value) for name, value in given.items() if value}}
+    _run(run_up(environment, UpOptions(temporal_port=temporal_port, ui_port=ui_port, insecure=insecure)))
+
+
+@app.command()
+def worker() -> None:
+    """The worker alone, on the cluster that TEMPORAL_ADDRESS names."""
+    from worker.worker_role import run_worker
+
+    settings = _settings("worker")
+    _run(run_worker(settings))
+
+
+@app.command()
+def gateway(insecure: Annotated[bool, typer.Option(help="Take unauthenticated alerts.")] = False) -> None:
+    """The gateway alone, on the cluster that TEMPORAL_ADDRESS names."""
+    from worker.gateway_role import run_gateway
+
+    settings = _settings("gateway")
+    _run(run_gateway(settings, insecure=insecure))
+
+
+@app.command()
+def check() -> None:
+    """Check the policy (TOCSIN_POLICY, or the shipped one): every problem with its file, line and column."""
+    from activities.destinations import destination_types
+    from policy import PolicyError, load_policy
+
+    settings = _settings("check")
+    try:
+        policy = load_policy(settings.policy, destination_types())
+    except PolicyError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{settings.policy}: good; {len(policy.rules)} rules, {len(policy.destinations)} destinations, {policy.digest}")
+
+
+def _settings(role: str) -> Settings:
+    try:
+        settings = read_settings(os.environ)
+    except StartError as error:
+        _stop(str(error))
+    from worker.logs import configure
+
+    configure(settings.log_level, role)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    from policy import PolicyError
+
+    try:
+        asyncio.run(work)
+    except PolicyError as error:
+        _stop(f"the policy cannot be used:\n{error}")
+    except (StartError, LookupError) as error:
+        _stop(str(error))
+
+
+def _stop(message: str) -> Any:
+    typer.echo(f"tocsin: {message}", err=True)
+    sys.exit(1)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

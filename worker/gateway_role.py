@@ -1,0 +1,56 @@
+"""``tocsin gateway``: serves HTTP until it is told to stop."""
+
+import uvicorn
+
+from gateway.app import create_app
+from gateway.settings import GatewaySettings, UnauthenticatedError
+from gateway.tokens import TokenFileError, Tokens
+from worker.errors import StartError
+from worker.policy_in_force import policy_in_force
+from worker.settings import Settings
+from worker.temporal import connect
+
+
+async def run_gateway(settings: Settings, *, insecure: bool) -> None:
+    """Raises StartError or PolicyError where it must not start."""
+    try:
+        await _serve(settings, insecure=insecure)
+    except (UnauthenticatedError, TokenFileError) as error:
+        raise StartError(str(error)) from None
+
+
+async def _serve(settings: Settings, *, insecure: bool) -> None:
+    policy, _ = policy_in_force(settings)
+    client = await connect(settings, lazy=True)
+    database = settings.environment.get("TOCSIN_DATABASE_URL", "")
+    shared = database if database.startswith("postgres") else f"sqlite:///{settings.state_dir}/gateway.db"
+    app = create_app(
+        GatewaySettings(
+            task_queue=settings.task_queue,
+            namespace=client.namespace,
+            policy_digest=policy.digest,
+            deliveries_url=shared,
+            arize_secrets=settings.secrets("ARIZE_WEBHOOK_SECRET"),
+            arize_tokens=settings.secrets("ARIZE_WEBHOOK_TOKEN"),
+            pagerduty_secrets=settings.secrets("PAGERDUTY_WEBHOOK_SECRET"),
+            tokens=Tokens.read(settings.api_tokens) if settings.api_tokens else Tokens({}),
+            insecure=insecure,
+            temporal_ui_url=settings.temporal_ui_url,
+        ),
+        client,
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=15,
+            limit_concurrency=2000,
+            backlog=2048,
+        )
+    )
+    await server.serve()

@@ -1,0 +1,78 @@
+"""Settings from the environment, read once. See ``docs/settings.md`` for what each means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker.errors import StartError
+
+SHIPPED_POLICY = Path(__file__).resolve().parent.parent / "policies" / "tocsin.yaml"
+
+
+class SettingError(StartError):
+    """A setting has a value that cannot be meant; the text names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    policy: Path
+    state_dir: Path
+    database_url: str = field(repr=False)
+    host: str
+    port: int
+    public_url: str
+    task_queue: str
+    speed: float
+    api_tokens: Path | None
+    temporal_ui_url: str
+    worker_metrics: str
+    log_level: str
+    environment: Mapping[str, str] = field(repr=False)
+    """Everything else: Temporal's own names, and the secrets that the policy names."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether ``tocsin up`` brings its own Temporal server."""
+        return not self.environment.get("TEMPORAL_ADDRESS")
+
+    def secrets(self, name: str) -> tuple[str, ...]:
+        """The values of a setting that may hold several, separated by commas."""
+        return tuple(part.strip() for part in self.environment.get(name, "").split(",") if part.strip())
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Raises SettingError."""
+    state_dir = Path(environment.get("TOCSIN_STATE_DIR") or ".tocsin").absolute()
+    host = environment.get("TOCSIN_HOST") or "127.0.0.1"
+    port = _number(environment, "TOCSIN_PORT", 8080, 0, 65_535)
+    tokens = environment.get("TOCSIN_API_TOKENS")
+    return Settings(
+        policy=Path(environment.get("TOCSIN_POLICY") or SHIPPED_POLICY),
+        state_dir=state_dir,
+        database_url=environment.get("TOCSIN_DATABASE_URL") or f"sqlite:///{state_dir}/audit.db",
+        host=host,
+        port=int(port),
+        public_url=(environment.get("TOCSIN_PUBLIC_URL") or f"http://{_reachable(host)}:{int(port)}").rstrip("/"),
+        task_queue=environment.get("TOCSIN_TASK_QUEUE") or "tocsin",
+        speed=_number(environment, "TOCSIN_SPEED", 1.0, 0.001, 100_000),
+        api_tokens=Path(tokens) if tokens else None,
+        temporal_ui_url=(environment.get("TOCSIN_TEMPORAL_UI_URL") or "").rstrip("/"),
+        worker_metrics=environment.get("TOCSIN_WORKER_METRICS") or "",
+        log_level=(environment.get("TOCSIN_LOG_LEVEL") or "info").lower(),
+        environment=dict(environment),
+    )
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104
+
+
+def _number(environment: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        raise SettingError(f"{name} is {text!r}, which is no number") from None
+    if not least <= value <= most:
+        raise SettingError(f"{name} is {text}; it may be {least:g} to {most:g}")
+    return value

@@ -1,0 +1,66 @@
+"""The connection to Temporal, by Temporal's own settings, and the search attributes that Tocsin needs there."""
+
+import asyncio
+
+import structlog
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.service import RPCError, RPCStatusCode
+
+from worker.settings import Settings
+from workflows import search
+
+_log = structlog.get_logger()
+
+
+def _runtime(metrics: str) -> Runtime | None:
+    """A runtime that serves the SDK's figures for Prometheus at ``metrics``, an address such as 0.0.0.0:9464."""
+    return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))) if metrics else None
+
+
+async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
+    """A client for the cluster that the environment names (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, profiles, TLS).
+
+    Raises RuntimeError where the cluster does not answer; a ``lazy`` client connects at its first use.
+    """
+    config = ClientConfig.load_client_connect_config(override_env_vars=dict(settings.environment))
+    config.setdefault("target_host", "127.0.0.1:7233")
+    return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy, runtime=runtime)
+
+
+async def connect_patiently(settings: Settings, *, metrics: str = "") -> Client:
+    """Connect, waiting for as long as the cluster is away: a worker has nothing better to do."""
+    runtime = _runtime(metrics)
+    wait = 0.1
+    while True:
+        try:
+            return await connect(settings, runtime=runtime)
+        except RuntimeError as error:
+            if wait > 2:
+                _log.warning("temporal does not answer yet", error=str(error)[:300])
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 10.0)
+
+
+async def register_search_attributes(client: Client) -> None:
+    """Add what is missing. Without the right to do so, says which command an administrator runs."""
+    wanted = {key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in search.KEYWORDS}
+    wanted[search.REGULATED.name] = IndexedValueType.INDEXED_VALUE_TYPE_BOOL
+    try:
+        there = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=client.namespace))
+        missing = {name: kind for name, kind in wanted.items() if name not in there.custom_attributes}
+        if missing:
+            request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+            await client.operator_service.add_search_attributes(request)
+    except RPCError as error:
+        if error.status == RPCStatusCode.ALREADY_EXISTS:
+            return
+        commands = "; ".join(
+            f"temporal operator search-attribute create --name {name} --type {'Bool' if name == search.REGULATED.name else 'Keyword'}"
+            for name in wanted
+        )
+        _log.warning("search attributes could not be registered", error=error.message, remedy=commands)

@@ -1,0 +1,120 @@
+"""How each activity is called: its timeouts, its retries, and its line in the Temporal UI. Nowhere else."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+from activities.contracts import PERMANENT, Classification, Delivery, DigestEntry, DigestIssue, Entries, Entry, Receipt
+from policy import Decision
+from workflows.brief import brief
+from workflows.state import IncidentState, Owed
+
+# How long one attempt may take. A vendor's request has 10 s; a worker that dies is noticed after this.
+_ATTEMPT = {"page": timedelta(seconds=15), "console": timedelta(seconds=10)}
+_ATTEMPT_SLOW = timedelta(seconds=40)  # a post or ticket that is looked up first takes several requests
+# How long a passing failure may last before somebody else is told. The message itself is tried on after that.
+_PATIENCE = {
+    "page": timedelta(minutes=2),
+    "post": timedelta(minutes=5),
+    "ticket": timedelta(minutes=15),
+    "console": timedelta(minutes=1),
+}
+_PATIENCE_AFTERWARDS = timedelta(hours=24)  # for what changes or adds to a message, and for digests
+_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=30),
+    non_retryable_error_types=[PERMANENT],
+)
+_VERBS = {
+    "notify": {"page": "Page", "post": "Post to", "ticket": "Open a ticket in", "console": "Print for"},
+    "acknowledge": {"page": "Acknowledge at", "post": "Show the acknowledgement in", "console": "Print the acknowledgement for"},
+    "resolve": {"page": "Resolve at", "post": "Show the resolution in", "console": "Print the resolution for"},
+    "note": {"ticket": "Comment in", "post": "Reply in", "console": "Print a note for"},
+    "remind": {"page": "Remind through", "post": "Remind in", "console": "Print a reminder for"},
+}
+
+
+async def classify(asked: Classification) -> Decision:
+    return await workflow.execute_local_activity(
+        "classify",
+        asked,
+        result_type=Decision,
+        start_to_close_timeout=timedelta(seconds=5),
+        retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)),
+        summary="Ask the policy",
+    )
+
+
+async def deliver(state: IncidentState, owed: Owed) -> Receipt:
+    """Deliver one message. Raises ActivityError when it could not be, for good or within the patience."""
+    kind = owed.target.kind
+    if owed.digest:
+        return await workflow.execute_activity(
+            "digest",
+            DigestEntry(key=owed.key, target=owed.target, brief=brief(state)),
+            result_type=Receipt,
+            start_to_close_timeout=timedelta(seconds=15),
+            schedule_to_close_timeout=_PATIENCE_AFTERWARDS,
+            retry_policy=_RETRY,
+            summary=f"Put into the digest of {owed.target.name}",
+        )
+    return await workflow.execute_activity(
+        kind,
+        Delivery(
+            key=owed.key,
+            thread=owed.thread,
+            verb=owed.verb,
+            target=owed.target,
+            brief=brief(state),
+            note=owed.note,
+            first=owed.first,
+        ),
+        result_type=Receipt,
+        start_to_close_timeout=_ATTEMPT.get(kind, _ATTEMPT_SLOW),
+        schedule_to_close_timeout=_PATIENCE[kind] if owed.verb == "notify" else _PATIENCE_AFTERWARDS,
+        retry_policy=_RETRY,
+        summary=_summary(owed),
+    )
+
+
+def _summary(owed: Owed) -> str:
+    doing = _VERBS[owed.verb].get(owed.target.kind, owed.verb.capitalize())
+    instead = f", as {owed.in_place_of} could not be told" if owed.in_place_of else ""
+    return f"{doing} {owed.target.name} ({owed.target.type}){instead}"
+
+
+async def record(state: IncidentState, entries: Sequence[Entry], *, patiently: bool) -> None:
+    """Append to the audit log. Impatiently as a local activity; patiently until the log takes it."""
+    batch = Entries(incident=state.incident, opening=state.opening, entries=tuple(entries))
+    summary = "Record " + ", ".join(dict.fromkeys(entry.what.replace("_", " ") for entry in entries))
+    if patiently:
+        await workflow.execute_activity(
+            "record",
+            batch,
+            start_to_close_timeout=timedelta(seconds=30),
+            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+            summary=summary,
+        )
+        return
+    await workflow.execute_local_activity(
+        "record",
+        batch,
+        start_to_close_timeout=timedelta(seconds=4),
+        retry_policy=RetryPolicy(maximum_attempts=1),
+        summary=summary,
+    )
+
+
+async def send_digest(issue: DigestIssue) -> Receipt:
+    return await workflow.execute_activity(
+        "send_digest",
+        issue,
+        result_type=Receipt,
+        start_to_close_timeout=_ATTEMPT_SLOW,
+        schedule_to_close_timeout=_PATIENCE_AFTERWARDS,
+        retry_policy=_RETRY,
+        summary=f"Send the digest of {len(issue.briefs)} to {issue.destination}",
+    )

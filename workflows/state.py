@@ -1,0 +1,95 @@
+"""Everything an incident remembers: one serialisable object, carried whole when it continues as new."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from activities.contracts import Entry, Receipt, Verb
+from alerts import Alert
+from policy import Decision, Target, Tier
+from workflows.messages import Arrivals, State, TimelineEntry
+
+Business = Literal["hold", "step", "unanswered", "remind", "again"]
+
+
+class Owed(BaseModel):
+    """A message that is to be delivered. It stays here until its receipt, or until it no longer matters."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    thread: str
+    verb: Verb
+    target: Target
+    note: str = ""
+    digest: bool = False
+    first: Receipt | None = None
+    """What this message adds to or changes."""
+    in_place_of: str = ""
+    """The destination that could not be reached, where this one is told instead."""
+
+
+class Appointment(BaseModel):
+    """Something to be done at a time, unless what it waits for comes first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    business: Business
+    step: int = 0
+    owed: Owed | None = None
+
+
+class IncidentState(BaseModel):
+    """Mutable, and changed by ``Life`` only."""
+
+    incident: str
+    opening: str
+    opened_at: datetime
+    state: State = "received"
+    tier: Tier | None = None
+    decision: Decision | None = None
+    held: Decision | None = None
+    """Decided, but not acted on before its hold is over."""
+    alert: Alert | None = None
+    """The alert that the decision is about; ``latest`` is the last one that came."""
+    latest: Alert | None = None
+    alerts: int = 0
+    cleared: bool = False
+    acknowledged_by: str = ""
+    acknowledged_via: str = ""
+    acknowledged_at: datetime | None = None
+    resolved_by: str = ""
+    closed_at: datetime | None = None
+    round: int = 0
+    """How often the steps began: once, and once more for each rise of the tier."""
+    escalation: int = 0
+    reminders: int = 0
+    agenda: list[Appointment] = []
+    owed: list[Owed] = []
+    receipts: list[Receipt] = []
+    told: dict[str, Target] = {}
+    """By name: who got a message that can be changed or added to."""
+    timeline: list[TimelineEntry] = []
+    unrecorded: list[Entry] = []
+    numbered: int = 0
+    seen: list[str] = []
+
+    @property
+    def thread(self) -> str:
+        """The incident's key at every vendor: its id, and which opening of it."""
+        return f"{self.incident}.{self.opening[:8]}"
+
+    @property
+    def over(self) -> bool:
+        return self.state in {"resolved", "closed"}
+
+
+class Opening(BaseModel):
+    """The workflow's input: the first alerts, or the state that the run before handed on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    arrivals: Arrivals | None = None
+    state: IncidentState | None = None
