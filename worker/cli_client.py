@@ -7,8 +7,16 @@ from typing import Any
 import httpx
 import typer
 
-from worker.first_start import TOKENS, local_token
-from worker.settings import read_settings
+from worker.first_start import ADDRESS, TOKENS, local_token
+from worker.settings import Settings, read_settings
+
+
+def gateway_url(settings: Settings) -> str:
+    """TOCSIN_PUBLIC_URL, or where ``tocsin up`` said it is, which may have had to take another port."""
+    file = settings.state_dir / ADDRESS
+    if settings.environment.get("TOCSIN_PUBLIC_URL") or not file.exists():
+        return settings.public_url
+    return file.read_text(encoding="utf-8").strip()
 
 
 def call(method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, str] | None = None) -> Any:
@@ -19,7 +27,7 @@ def call(method: str, path: str, body: dict[str, Any] | None = None, params: dic
     settings = read_settings(os.environ)
     file = settings.api_tokens or settings.state_dir / TOKENS
     token = os.environ.get("TOCSIN_TOKEN") or local_token(Path(file))
-    url = f"{settings.public_url}{path}"
+    url = f"{gateway_url(settings)}{path}"
     try:
         answer = httpx.request(
             method, url, json=body, params=params, headers={"Authorization": f"Bearer {token}"}, timeout=30

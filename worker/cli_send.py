@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from worker.cli_client import gateway_url
 from worker.first_start import ARIZE_SECRET
 from worker.settings import SHIPPED_POLICY, read_settings
 
@@ -35,7 +36,7 @@ def send(
     if not secrets:
         typer.echo("ARIZE_WEBHOOK_SECRET is not set, and there is no state folder of `tocsin up` here", err=True)
         raise typer.Exit(2)
-    url = f"{settings.public_url}/webhooks/arize"
+    url = f"{gateway_url(settings)}/webhooks/arize"
     content = json.dumps(body).encode()
     try:
         answer = httpx.post(url, content=content, headers=signed(content, secrets[0]), timeout=30)

@@ -8,6 +8,8 @@ from pathlib import Path
 ARIZE_SECRET = "arize-webhook-secret"  # noqa: S105  # a file's name
 PAGERDUTY_SECRET = "pagerduty-webhook-secret"  # noqa: S105
 TOKENS = "api-tokens"
+ADDRESS = "address"
+"""Where the gateway of the running ``tocsin up`` is, for the commands that talk to it."""
 _MADE = {"ARIZE_WEBHOOK_SECRET": ARIZE_SECRET, "PAGERDUTY_WEBHOOK_SECRET": PAGERDUTY_SECRET}
 
 

@@ -22,7 +22,7 @@ from temporalio.service import RPCError
 from worker.children import Child
 from worker.embedded import free_port, server_command
 from worker.errors import StartError
-from worker.first_start import complete
+from worker.first_start import ADDRESS, complete
 from worker.policy_in_force import policy_in_force
 from worker.settings import Settings, read_settings
 from worker.temporal import connect_patiently, register_search_attributes
@@ -80,6 +80,7 @@ async def run_up(environment: Mapping[str, str], options: UpOptions) -> None:
         await start("gateway", [*python, "gateway", *(["--insecure"] if options.insecure else [])])
         if await _first(stop, _ready(settings)):
             return
+        (settings.state_dir / ADDRESS).write_text(settings.public_url + "\n", encoding="utf-8")
         _announce(console, settings, policy.digest, made, lacking)
         await stop.wait()
         console.print("Stopping …")

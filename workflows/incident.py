@@ -170,7 +170,7 @@ class Incident:
     def _pay(self) -> bool:
         """Start every delivery that is owed and not on its way. True where a first message is among them."""
         urgent = False
-        for owed in self._state.owed:
+        for owed in sorted(self._state.owed, key=lambda one: one.target.kind != "page"):
             if owed.key not in self._paying:
                 urgent = urgent or owed.verb == "notify"
                 self._paying[owed.key] = asyncio.create_task(self._deliver(owed))

@@ -66,6 +66,8 @@ def _panel(name: str, delivery: Delivery) -> Panel:
         facts = Table.grid(padding=(0, 2))
         for fact in brief.facts:
             facts.add_row(Text(fact.label, style="dim"), Text(fact.value))
+        if brief.why:
+            facts.add_row(Text("Why", style="dim"), Text(brief.why))
         for link in brief.links:
             facts.add_row(Text(link.text, style="dim"), Text(link.url))
         lines.append(facts)

@@ -65,6 +65,8 @@ class JiraDestination(Destination):
                 max_retries=0,  # Temporal retries, durably and with Jira's Retry-After
                 timeout=TIMEOUT,
             )
+            # Said rather than asked: what the client sends is Cloud's API v3, and each ask is a request more.
+            api.deploymentType = "Cloud"
             self._local.api = api
         return api
 
@@ -73,7 +75,7 @@ class JiraDestination(Destination):
         label = key_label(delivery.key)
         # Looked up at every attempt: a create whose answer was lost must not become a second ticket.
         found = api.enhanced_search_issues(
-            f'project = "{config.project}" AND labels = "{label}"', maxResults=1, fields=["labels"], json_result=True
+            f'project = "{config.project}" AND labels = "{label}"', maxResults=1, fields=[], json_result=True
         )
         issues = cast("list[dict[str, Any]]", found.get("issues", []))
         if issues:

@@ -1,0 +1,85 @@
+"""Jira: a ticket once, comments once, and each failure."""
+
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from tests.activities.sending import SECRETS, a_brief, a_delivery, deliverer, run
+from tests.vendors import Fault, Jira
+
+
+def config(vendor: Jira) -> str:
+    return (
+        f"{{type: jira, base_url: '{vendor.base_url}', user: {{env: JIRA_USER}}, token: {{env: JIRA_TOKEN}}, "
+        "project: AIGOV, issue_type: Task}"
+    )
+
+
+async def test_a_ticket_says_what_happened(tmp_path: Path, jira: Jira) -> None:
+    receipt = await run(deliverer(tmp_path, config(jira)).ticket, a_delivery("ticket", "jira"))
+    (key,) = jira.issues
+    assert (receipt.id, receipt.url) == (key, f"{jira.base_url}/browse/{key}")
+    assert jira.issues[key]["summary"].startswith("CRITICAL support-chatbot")
+    assert "premium" in str(jira.issues[key]["description"])
+    assert "tocsin" in jira.issues[key]["labels"]
+
+
+async def test_a_retry_after_a_lost_answer_opens_no_second_ticket(tmp_path: Path, jira: Jira) -> None:
+    activities = deliverer(tmp_path, config(jira))
+    jira.script(Fault(), Fault(reset=True, after=True))  # the search, then the create
+    with pytest.raises(ApplicationError) as caught:
+        await run(activities.ticket, a_delivery("ticket", "jira"))
+    assert not caught.value.non_retryable
+    receipt = await run(activities.ticket, a_delivery("ticket", "jira"), attempt=2)
+    assert list(jira.issues) == [receipt.id]
+
+
+async def test_two_incidents_have_two_tickets(tmp_path: Path, jira: Jira) -> None:
+    activities = deliverer(tmp_path, config(jira))
+    for key in ("a", "b"):
+        await run(activities.ticket, a_delivery("ticket", "jira", key=key))
+    assert len(jira.issues) == 2
+
+
+async def test_a_comment_is_made_once(tmp_path: Path, jira: Jira) -> None:
+    activities = deliverer(tmp_path, config(jira))
+    first = await run(activities.ticket, a_delivery("ticket", "jira"))
+    note = a_delivery("ticket", "jira", "note", first, key="note-1", note="It cleared. {panel}h1. not markup{panel}")
+    jira.script(Fault(reset=True, after=True))
+    with pytest.raises(ApplicationError):
+        await run(activities.ticket, note)
+    await run(activities.ticket, note, attempt=2)
+    (comment,) = jira.comments[first.id]
+    assert "It cleared." in str(comment["body"])
+
+
+async def test_a_long_headline_is_cut_to_what_jira_takes(tmp_path: Path, jira: Jira) -> None:
+    brief = a_brief(headline="LOW " + "x" * 500)
+    await run(deliverer(tmp_path, config(jira)).ticket, a_delivery("ticket", "jira", brief=brief))
+    assert len(next(iter(jira.issues.values()))["summary"]) == 255
+
+
+@pytest.mark.parametrize(
+    ("fault", "permanent", "retry_after"),
+    [
+        (Fault(status=400, body='{"errors":{"issuetype":"is required"}}'), True, None),
+        (Fault(status=401), True, None),
+        (Fault(status=403), True, None),
+        (Fault(status=404), True, None),
+        (Fault(status=429, headers={"Retry-After": "30"}), False, 30),
+        (Fault(status=503), False, None),
+        (Fault(reset=True), False, None),
+        (Fault(status=200, body="<html>"), False, None),
+    ],
+)
+async def test_failures_are_sorted(
+    tmp_path: Path, jira: Jira, fault: Fault, permanent: bool, retry_after: float | None
+) -> None:
+    jira.script(fault)
+    with pytest.raises(ApplicationError) as caught:
+        await run(deliverer(tmp_path, config(jira)).ticket, a_delivery("ticket", "jira"))
+    assert caught.value.non_retryable is permanent
+    assert (caught.value.next_retry_delay.total_seconds() if caught.value.next_retry_delay else None) == retry_after
+    assert len(jira.requests) == 1
+    assert SECRETS["JIRA_TOKEN"] not in str(caught.value)

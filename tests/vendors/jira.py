@@ -1,0 +1,60 @@
+"""A stand-in for Jira Cloud's REST API v3: create, look up, comment."""
+
+import re
+from typing import Any
+
+from tests.vendors.server import Request, Vendor
+from tests.vendors.specs import body_faults
+
+
+class Jira(Vendor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.issues: dict[str, dict[str, Any]] = {}
+        self.comments: dict[str, list[dict[str, Any]]] = {}
+
+    def answer(self, request: Request) -> tuple[int, Any]:
+        comment = re.fullmatch(r"/rest/api/3/issue/([A-Z0-9]+-\d+)/comment", request.path)
+        if not request.headers.get("Authorization", "").startswith("Basic "):
+            return 401, {"errorMessages": ["You are not authenticated."]}
+        match request.method, request.path:
+            case "POST", "/rest/api/3/issue":
+                return self._create(request.body)
+            case "GET", "/rest/api/3/search/jql":  # newer than the description beside us; /search is retired
+                label = re.search(r'labels = "([^"]+)"', request.query["jql"])
+                assert label is not None
+                found = [
+                    {"id": "1", "key": key, "fields": {"labels": one["labels"]}}
+                    for key, one in self.issues.items()
+                    if label[1] in one["labels"]
+                ]
+                return 200, {"issues": found, "isLast": True}
+            case "POST", _ if comment:
+                path = "/rest/api/3/issue/{issueIdOrKey}/comment"
+                self.violations += body_faults("jira-cloud-v3", path, "post", request.body)
+                if not isinstance(request.body.get("body"), dict):
+                    self.violations.append("a comment in v3 is a document")
+                stored = {"id": str(len(self.comments[comment[1]]) + 1), "body": request.body["body"]}
+                self.comments[comment[1]].append(stored)
+                return 201, {**stored, "self": f"{self.base_url}{request.path}/{stored['id']}"}
+            case "GET", _ if comment:
+                return 200, {"comments": self.comments[comment[1]], "total": len(self.comments[comment[1]])}
+            case _:
+                self.violations.append(f"Jira has no {request.method} {request.path}")
+                return 404, {"errorMessages": ["not found"]}
+
+    def _create(self, body: dict[str, Any]) -> tuple[int, Any]:
+        self.violations += body_faults("jira-cloud-v3", "/rest/api/3/issue", "post", body)
+        fields = body["fields"]
+        if not isinstance(fields["description"], dict):
+            self.violations.append("a description in v3 is a document")
+        if len(fields["summary"]) > 255 or "\n" in fields["summary"]:
+            self.violations.append("a summary is one line of at most 255 characters")
+        if any(" " in label for label in fields["labels"]):
+            self.violations.append("a label has no spaces")
+        if any(set(fields["labels"]) == set(one["labels"]) for one in self.issues.values()):
+            self.violations.append(f"a second ticket for {fields['labels']}")
+        key = f"{fields['project']['key']}-{len(self.issues) + 1}"
+        self.issues[key] = fields
+        self.comments[key] = []
+        return 201, {"id": str(10_000 + len(self.issues)), "key": key, "self": f"{self.base_url}/rest/api/3/issue/{key}"}

@@ -1,0 +1,73 @@
+"""A stand-in for PagerDuty's Events API v2, and for the webhooks it sends."""
+
+import hashlib
+import hmac
+import json
+import uuid
+from typing import Any
+
+from tests.vendors.server import Request, Vendor
+from tests.vendors.specs import body_faults
+
+
+class PagerDuty(Vendor):
+    def answer(self, request: Request) -> tuple[int, Any]:
+        if (request.method, request.path) != ("POST", "/v2/enqueue"):
+            self.violations.append(f"PagerDuty has no {request.method} {request.path}")
+            return 404, {}
+        body = dict(request.body)
+        # The description's schema is that of a trigger; acknowledge and resolve need the key alone.
+        if body.get("event_action") == "trigger":
+            self.violations += body_faults("pagerduty-events-v2", "/enqueue", "post", body)
+            if len(body["payload"]["summary"]) > 1024:
+                self.violations.append("summary is longer than 1024 characters")
+        elif not body.get("dedup_key"):
+            self.violations.append("acknowledge and resolve need a dedup_key")
+        if len(body.get("dedup_key", "")) > 255:
+            self.violations.append("dedup_key is longer than 255 characters")
+        return 202, {"status": "success", "message": "Event processed", "dedup_key": body.get("dedup_key", "new")}
+
+    def events(self, action: str = "", routing_key: str = "") -> list[dict[str, Any]]:
+        """What was sent, of one action and to one service."""
+        return [
+            one.body
+            for one in self.requests
+            if (not action or one.body["event_action"] == action)
+            and (not routing_key or one.body["routing_key"] == routing_key)
+        ]
+
+    @staticmethod
+    def callback(event_type: str, incident_key: str, by: str = "Alice Example", person: bool = True) -> dict[str, Any]:
+        """A V3 webhook's body, shaped as on developer.pagerduty.com, "Webhooks overview"."""
+        return {
+            "event": {
+                "id": uuid.uuid4().hex,
+                "event_type": event_type,
+                "resource_type": "incident",
+                "occurred_at": "2026-11-24T04:00:00.000Z",
+                "agent": {
+                    "html_url": "https://acme.pagerduty.com/users/PLH1HKV",
+                    "id": "PLH1HKV",
+                    "self": "https://api.pagerduty.com/users/PLH1HKV",
+                    "summary": by,
+                    "type": "user_reference" if person else "service_reference",
+                },
+                "client": None,
+                "data": {
+                    "id": "PGR0VU2",
+                    "type": "incident",
+                    "html_url": "https://acme.pagerduty.com/incidents/PGR0VU2",
+                    "number": 2,
+                    "status": event_type.removeprefix("incident."),
+                    "incident_key": incident_key,
+                    "title": "A little bump in the road",
+                },
+            }
+        }
+
+    @staticmethod
+    def sign(body: dict[str, Any], *secrets: str) -> tuple[bytes, dict[str, str]]:
+        content = json.dumps(body).encode()
+        signatures = [hmac.new(one.encode(), content, hashlib.sha256).hexdigest() for one in secrets]
+        header = ",".join(f"v1={one}" for one in signatures)
+        return content, {"X-PagerDuty-Signature": header, "Content-Type": "application/json"}

@@ -1,0 +1,135 @@
+"""One small HTTP server for every vendor: real sockets, a thread of its own, scriptable faults."""
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to the next request instead of, or before, its proper answer."""
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    delay: float = 0.0
+    reset: bool = False
+    """Close the connection without an answer."""
+    after: bool = False
+    """Do the vendor's work first: the sender cannot know that it succeeded."""
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+    at: float
+
+
+class Vendor:
+    """Subclass it, and answer in ``answer``. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.violations: list[str] = []
+        self.faults: deque[Fault] = deque()
+        self.always: Fault | None = None
+        self.port = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread: threading.Thread | None = None
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def script(self, *faults: Fault) -> None:
+        """The faults of the next requests, one each."""
+        self.faults.extend(faults)
+
+    def answer(self, request: Request) -> tuple[int, Any]:
+        """The vendor's proper answer: status and JSON. Runs in the server's thread."""
+        raise NotImplementedError
+
+    def wait_for(self, wanted: Any, seconds: float = 20.0) -> Any:
+        """What ``wanted()`` gives, as soon as it is true."""
+        end = time.monotonic() + seconds
+        while True:
+            found = wanted()
+            if found:
+                return found
+            if time.monotonic() > end:
+                raise AssertionError(f"not seen within {seconds} s; {len(self.requests)} requests: {self.requests[-5:]}")
+            time.sleep(0.02)
+
+    def __enter__(self) -> Any:
+        ready = threading.Event()
+
+        def run() -> None:
+            asyncio.set_event_loop(self._loop)
+            self._loop.run_until_complete(self._start())
+            ready.set()
+            self._loop.run_forever()
+
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+        if not ready.wait(10):
+            raise RuntimeError("the stand-in did not start")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        assert self._runner is not None and self._thread is not None
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _start(self) -> None:
+        app = web.Application(client_max_size=4 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.5, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _handle(self, incoming: web.Request) -> web.StreamResponse:
+        raw = (await incoming.read()).decode()
+        content_type = incoming.headers.get("Content-Type", "")
+        body: Any = raw
+        if "json" in content_type and raw:
+            body = json.loads(raw)
+        elif "form-urlencoded" in content_type:
+            body = dict(parse_qsl(raw))
+        request = Request(
+            incoming.method, incoming.path, dict(incoming.query), dict(incoming.headers), body, time.time()
+        )
+        self.requests.append(request)
+        fault = self.faults.popleft() if self.faults else self.always
+        if fault is None:
+            status, answer = self.answer(request)
+            return web.json_response(answer, status=status)
+        if fault.after:
+            self.answer(request)
+        if fault.delay:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(fault.delay)
+        if fault.reset and incoming.transport is not None:
+            incoming.transport.abort()
+            return web.Response()
+        if fault.status:
+            return web.Response(status=fault.status, headers=fault.headers, text=fault.body)
+        status, answer = self.answer(request)
+        return web.json_response(answer, status=status)

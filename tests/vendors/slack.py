@@ -1,0 +1,88 @@
+"""A stand-in for Slack's Web API: channels, messages, threads, metadata."""
+
+from typing import Any
+
+from tests.vendors.server import Request, Vendor
+from tests.vendors.specs import form_faults
+
+_NEWER = {
+    "/chat.postMessage": {"metadata", "markdown_text"},
+    "/chat.update": {"blocks", "metadata"},
+    "/conversations.history": {"include_all_metadata"},
+    "/conversations.replies": {"include_all_metadata"},
+}
+
+
+class Slack(Vendor):
+    def __init__(self, channels: tuple[str, ...] = ("ai-ops-alerts",), token: str = "xoxb-test") -> None:  # noqa: S107
+        super().__init__()
+        self.channels = {name: f"C{index:08d}" for index, name in enumerate(channels, 1)}
+        self.token = token
+        self.messages: list[dict[str, Any]] = []
+        self.groups = {"ai-platform": "S00000001"}
+
+    def answer(self, request: Request) -> tuple[int, Any]:
+        sent = {**request.query, **(request.body if isinstance(request.body, dict) else {})}
+        path = request.path.removeprefix("/api")
+        self.violations += [
+            f"{path}: {fault}" for fault in form_faults("slack-web-api-v2", path, sent, _NEWER.get(path, set()))
+        ]
+        if request.headers.get("Authorization") != f"Bearer {self.token}":
+            return 200, {"ok": False, "error": "invalid_auth"}
+        match path:
+            case "/chat.postMessage":
+                return 200, self._post(sent)
+            case "/chat.update":
+                return 200, self._update(sent)
+            case "/conversations.list":
+                found = [{"id": key, "name": name} for name, key in self.channels.items()]
+                return 200, {"ok": True, "channels": found, "response_metadata": {"next_cursor": ""}}
+            case "/conversations.history":
+                found = [one for one in self.messages if one["channel"] == sent["channel"] and not one["thread_ts"]]
+                return 200, {"ok": True, "messages": found}
+            case "/conversations.replies":
+                return 200, {"ok": True, "messages": [one for one in self.messages if one["thread_ts"] == sent["ts"]]}
+            case "/usergroups.list":
+                groups = [{"id": key, "handle": name} for name, key in self.groups.items()]
+                return 200, {"ok": True, "usergroups": groups}
+            case _:
+                self.violations.append(f"Slack has no {path}")
+                return 404, {"ok": False, "error": "unknown_method"}
+
+    def _post(self, sent: dict[str, Any]) -> dict[str, Any]:
+        channel = self.channels.get(sent["channel"].removeprefix("#"), sent["channel"])
+        if channel not in self.channels.values():
+            return {"ok": False, "error": "channel_not_found"}
+        self._check(sent)
+        key = sent.get("metadata", {}).get("event_payload", {}).get("key", "")
+        if key and any(one["metadata"]["event_payload"]["key"] == key for one in self.messages):
+            self.violations.append(f"a second message for {key}")
+        stamp = f"1700000000.{len(self.messages) + 1:06d}"
+        message = {**sent, "channel": channel, "ts": stamp, "thread_ts": sent.get("thread_ts")}
+        self.messages.append(message)
+        return {"ok": True, "channel": channel, "ts": stamp, "message": {"text": sent.get("text")}}
+
+    def _update(self, sent: dict[str, Any]) -> dict[str, Any]:
+        self._check(sent)
+        for message in self.messages:
+            if message["ts"] == sent["ts"] and message["channel"] == sent["channel"]:
+                message.update(text=sent["text"], blocks=sent["blocks"])
+                return {"ok": True, "channel": sent["channel"], "ts": sent["ts"]}
+        return {"ok": False, "error": "message_not_found"}
+
+    def _check(self, sent: dict[str, Any]) -> None:
+        """Block Kit's limits: docs.slack.dev/reference/block-kit."""
+        blocks = sent.get("blocks") or []
+        if len(blocks) > 50:
+            self.violations.append("more than 50 blocks")
+        for block in blocks:
+            if block["type"] == "header" and len(block["text"]["text"]) > 150:
+                self.violations.append("a header longer than 150 characters")
+            texts = [block.get("text"), *block.get("fields", [])] if block["type"] == "section" else []
+            for text in texts:
+                if text and not 0 < len(text["text"]) <= 3000:
+                    self.violations.append("a section's text of no or more than 3000 characters")
+            if len(block.get("fields", [])) > 10:
+                self.violations.append("more than 10 fields")
+            if block["type"] == "context" and not 0 < len(block["elements"]) <= 10:
+                self.violations.append("a context of no or more than 10 elements")
