@@ -75,7 +75,9 @@ class Delivery(_Frozen):
     """One message to one destination. ``key`` is its idempotency key: the same on every attempt."""
 
     key: str
-    thread: str = Field(description="The incident's own key: PagerDuty's dedup_key; the same for all its messages.")
+    thread: str = Field(
+        description="The incident's own key: PagerDuty's dedup_key; the same for all its messages."
+    )
     verb: Verb
     target: Target
     brief: Brief

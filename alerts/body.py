@@ -98,4 +98,6 @@ def _bounded_int(text: str) -> int:
 def _name_of(value: object) -> str:
     if value is None:
         return "null"
-    return {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}[type(value)]
+    return {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}[
+        type(value)
+    ]

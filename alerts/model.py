@@ -21,7 +21,8 @@ class Alert(BaseModel):
     monitor: str = Field(description="The monitor's name, or its id where it has none.")
     monitor_id: str = ""
     kind: str = Field(
-        "", description="drift, performance, data_quality, custom_metric, tracing, evaluation, cost or business."
+        "",
+        description="drift, performance, data_quality, custom_metric, tracing, evaluation, cost or business.",
     )
     metric: str = Field("", description="In snake case: error_rate, embedding_drift, p95_latency_ms.")
     value: float | None = Field(None, description="In the metric's own unit.")

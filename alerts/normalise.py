@@ -21,7 +21,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "monitor_id": ("monitor_id", "monitorId", "id"),
     "kind": ("kind", "monitor_type", "monitorType", "monitorCategory", "category", "type"),
     "metric": ("metric", "metric_name", "metricName", "performance_metric", "drift_metric"),
-    "value": ("metric_value", "metricValue", "value", "current_value", "latest_computed_value", "latestComputedValue"),
+    "value": (
+        "metric_value",
+        "metricValue",
+        "value",
+        "current_value",
+        "latest_computed_value",
+        "latestComputedValue",
+    ),
     "baseline": ("baseline", "baseline_value", "baselineValue", "reference_value"),
     "change": ("change", "relative_change"),
     "severity": ("severity", "priority", "level", "alertSeverity"),
@@ -48,8 +55,15 @@ _STATUS: dict[str, Status] = {
     **dict.fromkeys(("cleared", "healthy", "resolved", "ok", "clear", "recovered", "closed"), "cleared"),
     **dict.fromkeys(("nodata", "unknown"), "no_data"),
 }
-_DRIFT_METRICS = frozenset({"psi", "kl", "js", "ks", "euclidean_distance", "cosine_similarity", "embedding_drift"})
-_KINDS = {"dataquality": "data_quality", "custommetric": "custom_metric", "eval": "evaluation", "llm_eval": "evaluation"}
+_DRIFT_METRICS = frozenset(
+    {"psi", "kl", "js", "ks", "euclidean_distance", "cosine_similarity", "embedding_drift"}
+)
+_KINDS = {
+    "dataquality": "data_quality",
+    "custommetric": "custom_metric",
+    "eval": "evaluation",
+    "llm_eval": "evaluation",
+}
 _MISSING = object()
 
 
@@ -122,7 +136,10 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
             monitor_id,
             model,
             environment,
-            *(f"{key}={item}" for key, item in sorted((stated_segment or ({} if monitor_id else filters)).items())),
+            *(
+                f"{key}={item}"
+                for key, item in sorted((stated_segment or ({} if monitor_id else filters)).items())
+            ),
         ),
         raw=dict(body),
     )

@@ -51,7 +51,11 @@ def number(value: Any) -> float | None:
         return float(value) if math.isfinite(value) else None
     if not isinstance(value, str) or len(value) > 100:
         return None
-    digits = value.strip().replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", value.strip()) else value.strip()
+    digits = (
+        value.strip().replace(",", "")
+        if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", value.strip())
+        else value.strip()
+    )
     share = digits.endswith("%")
     digits = digits.removesuffix("%").rstrip()
     if not _NUMBER.fullmatch(digits):
@@ -94,7 +98,11 @@ def snake(value: Any) -> str:
 def web_address(value: Any) -> str:
     """An http(s) address, whole or not at all: half an address is a wrong one."""
     address = value.strip() if isinstance(value, str) else ""
-    if len(address) > 2000 or not re.fullmatch(r"https?://[!-~]+", address) or re.search(r"[<>\"'`\\|^{}]", address):
+    if (
+        len(address) > 2000
+        or not re.fullmatch(r"https?://[!-~]+", address)
+        or re.search(r"[<>\"'`\\|^{}]", address)
+    ):
         return ""
     return address
 

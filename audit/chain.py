@@ -68,7 +68,10 @@ def check(records: Iterable[Record], *, whole: bool = True) -> list[Finding]:
         if record_hash(record) != record.hash:
             fault(record, "the record does not match its hash: it was edited")
         if record.number != (before.number if before else 0) + 1:
-            fault(record, f"number {record.number} follows {before.number if before else 0}: deleted or reordered")
+            fault(
+                record,
+                f"number {record.number} follows {before.number if before else 0}: deleted or reordered",
+            )
         if record.previous != (before.hash if before else GENESIS):
             fault(record, "it does not follow the record before it: edited, deleted or reordered")
         if whole and record.anchor not in known:

@@ -12,7 +12,13 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
-from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -21,11 +27,23 @@ from gateway.settings import GatewaySettings
 from gateway.tokens import Caller
 from policy import Tier
 from workflows import search
-from workflows.messages import FORBIDDEN, INCIDENT_QUERY, INCIDENT_WORKFLOW, OVER, Act, Answer, IncidentView, Role, State
+from workflows.messages import (
+    FORBIDDEN,
+    INCIDENT_QUERY,
+    INCIDENT_WORKFLOW,
+    OVER,
+    Act,
+    Answer,
+    IncidentView,
+    Role,
+    State,
+)
 
 _TIMEOUT = timedelta(seconds=10)
 _AT_ONCE = 16  # queries side by side for one list
-IncidentId = Annotated[str, Path(pattern=r"^incident-[a-z0-9-]{1,100}$", description="incident-<model>-<fingerprint>")]
+IncidentId = Annotated[
+    str, Path(pattern=r"^incident-[a-z0-9-]{1,100}$", description="incident-<model>-<fingerprint>")
+]
 
 
 class IncidentOut(IncidentView):
@@ -53,7 +71,9 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
     def caller(request: Request, needed: Role) -> Caller:
         found = settings.tokens.caller(request.headers.get("authorization", ""))
         if found is None:
-            raise Problem(401, "a bearer token is needed: see TOCSIN_API_TOKENS", headers={"WWW-Authenticate": "Bearer"})
+            raise Problem(
+                401, "a bearer token is needed: see TOCSIN_API_TOKENS", headers={"WWW-Authenticate": "Bearer"}
+            )
         if not found.may(needed):
             raise Problem(403, f"this needs the role {needed}; {found.name} has {found.role}")
         return found
@@ -108,7 +128,9 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
 
     async def act(request: Request, incident: str, verb: Act, body: ActIn) -> IncidentOut:
         who = caller(request, "responder")
-        answer = Answer(act=verb, by=body.by or who.name, role=who.role, via="api", note=body.note, token=who.name)
+        answer = Answer(
+            act=verb, by=body.by or who.name, role=who.role, via="api", note=body.note, token=who.name
+        )
         handle = client.get_workflow_handle(incident)
         try:
             view = await handle.execute_update(verb, answer, result_type=IncidentView, rpc_timeout=_TIMEOUT)
@@ -116,15 +138,21 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
             cause = error.cause
             if isinstance(cause, ApplicationError) and cause.type in {FORBIDDEN, OVER}:
                 raise Problem(403 if cause.type == FORBIDDEN else 409, cause.message) from None
-            raise Problem(503, "the incident could not carry it out; see its page in the Temporal UI") from None
+            raise Problem(
+                503, "the incident could not carry it out; see its page in the Temporal UI"
+            ) from None
         except WorkflowUpdateRPCTimeoutOrCancelledError:
-            raise Problem(503, "no worker answered in time; it may still be carried out", headers={"Retry-After": "5"}) from None
+            raise Problem(
+                503, "no worker answered in time; it may still be carried out", headers={"Retry-After": "5"}
+            ) from None
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 async with _temporal(incident):
                     await handle.describe(rpc_timeout=_TIMEOUT)
                 raise Problem(409, "it is closed already") from None
-            raise Problem(503, f"Temporal did not take it: {error.message}", headers={"Retry-After": "5"}) from None
+            raise Problem(
+                503, f"Temporal did not take it: {error.message}", headers={"Retry-After": "5"}
+            ) from None
         return out(view, view.opening)
 
     errors = responses(401, 403, 404, 409, 422, 503)
@@ -133,7 +161,9 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
     async def acknowledge(request: Request, id: IncidentId, body: ActIn) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
         return await act(request, id, "acknowledge", body)
 
-    @router.post("/{id}/resolve", summary="Resolve and close; a regulated one needs its role", responses=errors)
+    @router.post(
+        "/{id}/resolve", summary="Resolve and close; a regulated one needs its role", responses=errors
+    )
     async def resolve(request: Request, id: IncidentId, body: ActIn) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
         return await act(request, id, "resolve", body)
 
@@ -156,7 +186,9 @@ async def _temporal(incident: str = "") -> AsyncIterator[None]:
             raise Problem(404, f"there is no incident {incident}") from None
         if error.status == RPCStatusCode.INVALID_ARGUMENT:
             raise Problem(400, f"Temporal does not take this list: {error.message[:200]}") from None
-        raise Problem(503, f"Temporal does not answer: {error.message[:200]}", headers={"Retry-After": "5"}) from None
+        raise Problem(
+            503, f"Temporal does not answer: {error.message[:200]}", headers={"Retry-After": "5"}
+        ) from None
 
 
 def _partial(execution: WorkflowExecution) -> IncidentOut:
@@ -189,6 +221,6 @@ def _token(cursor: str) -> bytes | None:
     try:
         return base64.urlsafe_b64decode(cursor.encode()) if cursor else None
     except (binascii.Error, ValueError):
-        raise Problem(422, "the cursor is not one of ours", "query.cursor: give back what next held") from None
-
-
+        raise Problem(
+            422, "the cursor is not one of ours", "query.cursor: give back what next held"
+        ) from None

@@ -64,7 +64,12 @@ class _Submission:
         """The sender's id, or else what it says was evaluated when: the same twice is no news."""
         if self.delivery or not self.alert.occurred_at:
             return self.delivery
-        parts = (*self.alert.identity, self.alert.status, self.alert.occurred_at.isoformat(), str(self.alert.value))
+        parts = (
+            *self.alert.identity,
+            self.alert.status,
+            self.alert.occurred_at.isoformat(),
+            str(self.alert.value),
+        )
         return f"evaluation-{hashlib.sha256(repr(parts).encode()).hexdigest()[:40]}"
 
 
@@ -102,7 +107,9 @@ class Intake:
             try:
                 await self._send(incident, batch)
             except Exception as error:
-                _log.warning("temporal did not take alerts", incident=incident, alerts=len(batch), error=str(error))
+                _log.warning(
+                    "temporal did not take alerts", incident=incident, alerts=len(batch), error=str(error)
+                )
                 for submission in batch:
                     if not submission.done.done():
                         submission.done.set_exception(UnavailableError(str(error)))
@@ -142,7 +149,9 @@ class Intake:
     async def _hand_over(
         self, incident: str, part: Sequence[_Submission], known: dict[str, Delivered]
     ) -> Outcome:
-        arrivals = Arrivals(arrivals=tuple(gather([one.alert for one in part], [one.delivery for one in part])))
+        arrivals = Arrivals(
+            arrivals=tuple(gather([one.alert for one in part], [one.delivery for one in part]))
+        )
         # What was evaluated and told before may join, but an incident that it opened and that is over stays over.
         opens = any(
             one.alert.status != "cleared" and (one.delivery or one.remembered_as not in known) for one in part
@@ -184,7 +193,8 @@ class Intake:
         without_raw = arrivals.model_copy(
             update={
                 "arrivals": tuple(
-                    one.model_copy(update={"alert": one.alert.model_copy(update={"raw": {}})}) for one in arrivals.arrivals
+                    one.model_copy(update={"alert": one.alert.model_copy(update={"raw": {}})})
+                    for one in arrivals.arrivals
                 )
             }
         )

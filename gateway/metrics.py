@@ -4,9 +4,17 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 registry = CollectorRegistry()
 ALERTS = Counter(
-    "tocsin_alerts", "Alerts by what became of them: started, joined, recorded, refused or unavailable.", ["outcome"], registry=registry
+    "tocsin_alerts",
+    "Alerts by what became of them: started, joined, recorded, refused or unavailable.",
+    ["outcome"],
+    registry=registry,
 )
-CALLBACKS = Counter("tocsin_callbacks", "Callbacks by sender and what became of them.", ["sender", "outcome"], registry=registry)
+CALLBACKS = Counter(
+    "tocsin_callbacks",
+    "Callbacks by sender and what became of them.",
+    ["sender", "outcome"],
+    registry=registry,
+)
 ACCEPTED = Histogram(
     "tocsin_alert_accepted_seconds",
     "From an alert's arrival until Temporal had it durably.",

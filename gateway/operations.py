@@ -36,11 +36,18 @@ def operation_routes(settings: GatewaySettings, client: Client, deliveries: Deli
     async def healthz() -> Health:  # pyright: ignore[reportUnusedFunction]
         return Health()
 
-    @router.get("/readyz", summary="Alerts are taken", responses={503: {"model": Readiness, "description": "Not ready"}})
+    @router.get(
+        "/readyz",
+        summary="Alerts are taken",
+        responses={503: {"model": Readiness, "description": "Not ready"}},
+    )
     async def readyz() -> Readiness:  # pyright: ignore[reportUnusedFunction]
         temporal, store = await asyncio.gather(_temporal(client), _store(deliveries))
         readiness = Readiness(
-            ready=temporal == store == "ok", temporal=temporal, deliveries=store, policy=settings.policy_digest
+            ready=temporal == store == "ok",
+            temporal=temporal,
+            deliveries=store,
+            policy=settings.policy_digest,
         )
         return readiness if readiness.ready else JSONResponse(readiness.model_dump(), 503)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
@@ -53,7 +60,9 @@ def operation_routes(settings: GatewaySettings, client: Client, deliveries: Deli
 
 async def _temporal(client: Client) -> str:
     try:
-        await asyncio.wait_for(client.count_workflows("WorkflowType = 'Incident' AND ExecutionStatus = 'Running'"), 3)
+        await asyncio.wait_for(
+            client.count_workflows("WorkflowType = 'Incident' AND ExecutionStatus = 'Running'"), 3
+        )
     except RPCError as error:
         return error.message[:200] or error.status.name
     except (TimeoutError, RuntimeError) as error:

@@ -33,7 +33,9 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(Exception):  # noqa: N818  # RFC 9457 calls it a problem
-    def __init__(self, status: int, detail: str, *reasons: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, detail: str, *reasons: str, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.reasons, self.headers = status, detail, list(reasons), headers
 
@@ -42,7 +44,11 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for its OpenAPI description."""
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     return {
-        status: {"description": _TITLES[status], "model": ProblemDetails, "content": {MEDIA_TYPE: {"schema": schema}}}
+        status: {
+            "description": _TITLES[status],
+            "model": ProblemDetails,
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
         for status in statuses
     }
 

@@ -51,13 +51,17 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
         status_code=202,
         summary="Take an alert from Arize",
         responses=responses(400, 401, 413, 422, 503),
-        openapi_extra=_json_body({"monitor_name": "churn PSI", "status": "TRIGGERED", "metric": "psi", "metric_value": 0.31}),
+        openapi_extra=_json_body(
+            {"monitor_name": "churn PSI", "status": "TRIGGERED", "metric": "psi", "metric_value": 0.31}
+        ),
     )
     async def arize(request: Request) -> Accepted:  # pyright: ignore[reportUnusedFunction]
         began = time.perf_counter()
         body = await bounded_body(request)
         if not settings.insecure:
-            why_not = check_arize(request.headers, body, settings.arize_secrets, settings.arize_tokens, time.time())
+            why_not = check_arize(
+                request.headers, body, settings.arize_secrets, settings.arize_tokens, time.time()
+            )
             if why_not:
                 metrics.ALERTS.labels("refused").inc()
                 raise Problem(401, why_not, headers={"WWW-Authenticate": "Bearer"})
@@ -81,10 +85,14 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
             taken = await intake.take(alert, alert.event_id, proof)
         except ReplayedError:
             metrics.ALERTS.labels("refused").inc()
-            raise Problem(401, "these signed bytes were delivered before, under another X-Arize-Webhook-Id") from None
+            raise Problem(
+                401, "these signed bytes were delivered before, under another X-Arize-Webhook-Id"
+            ) from None
         except UnavailableError as error:
             metrics.ALERTS.labels("unavailable").inc()
-            raise Problem(503, f"Temporal did not take the alert: {error}", headers={"Retry-After": "5"}) from None
+            raise Problem(
+                503, f"Temporal did not take the alert: {error}", headers={"Retry-After": "5"}
+            ) from None
         metrics.ALERTS.labels(taken.state).inc()
         metrics.ACCEPTED.observe(time.perf_counter() - began)
         _log.info("alert taken", incident=taken.incident, state=taken.state, event_id=alert.event_id)
@@ -94,8 +102,13 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
         "/pagerduty",
         status_code=202,
         summary="Take what a responder did in PagerDuty (V3 webhooks)",
-        responses={200: {"model": Heard, "description": "Not ours; ignored"}, **responses(400, 401, 413, 503)},
-        openapi_extra=_json_body({"event": {"id": "01", "event_type": "incident.acknowledged", "data": {"incident_key": "…"}}}),
+        responses={
+            200: {"model": Heard, "description": "Not ours; ignored"},
+            **responses(400, 401, 413, 503),
+        },
+        openapi_extra=_json_body(
+            {"event": {"id": "01", "event_type": "incident.acknowledged", "data": {"incident_key": "…"}}}
+        ),
     )
     async def pagerduty(request: Request) -> Any:  # pyright: ignore[reportUnusedFunction]
         body = await bounded_body(request)
@@ -117,9 +130,13 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 metrics.CALLBACKS.labels("pagerduty", "ignored").inc()
-                _log.info("answer for an incident that is not open", incident=incident, act=heard.act, by=heard.by)
+                _log.info(
+                    "answer for an incident that is not open", incident=incident, act=heard.act, by=heard.by
+                )
                 return _ignored("the incident is not open any more", incident)
-            raise Problem(503, f"Temporal did not take it: {error.message}", headers={"Retry-After": "5"}) from None
+            raise Problem(
+                503, f"Temporal did not take it: {error.message}", headers={"Retry-After": "5"}
+            ) from None
         metrics.CALLBACKS.labels("pagerduty", "accepted").inc()
         _log.info("answer taken", incident=incident, act=heard.act, by=heard.by, via="pagerduty")
         return Heard(state="accepted", incident=incident)

@@ -21,7 +21,9 @@ def compile_policy(
     defaults = file.models.get("defaults", ModelConfig())
     models = {name: entry.over(defaults) for name, entry in file.models.items() if name != "defaults"}
     slo = frozenset(key for model in (defaults, *models.values()) for key in model.slo)
-    compiler.model_fields = {name: slo if name == "slo" else frozenset[str]() for name in ModelConfig.model_fields}
+    compiler.model_fields = {
+        name: slo if name == "slo" else frozenset[str]() for name in ModelConfig.model_fields
+    }
     compiler.check_tiers()
 
     rules: list[CompiledRule] = []
@@ -43,7 +45,9 @@ def compile_policy(
         default_model=defaults,
         rules=tuple(rules),
         otherwise=compiler.decision("otherwise", file.otherwise, ("otherwise",)),
-        regulated=compiler.condition(governance.regulated, ("governance", "regulated")) if governance else None,
+        regulated=compiler.condition(governance.regulated, ("governance", "regulated"))
+        if governance
+        else None,
         closed_by=governance.closed_by if governance else "",
         governance_tickets=compiler.targets(_names(governance.ticket), ("governance", "ticket"), tickets=True)
         if governance
@@ -119,7 +123,9 @@ class _Compiler:
             if index == 0 and step.after:
                 self.report((*path, "after"), "the first step acts at once; use a rule's hold to wait")
             if index > 0 and after <= before:
-                self.report((*path, "after"), "counts from the first step, so it must be more than the step before")
+                self.report(
+                    (*path, "after"), "counts from the first step, so it must be more than the step before"
+                )
             gap = after - before
             notify = self.targets(step.notify, (*path, "notify"))
             if index == 0 and step.repeat:
@@ -151,7 +157,12 @@ class _Compiler:
         respond_within = outcome.respond_within or tier.config.respond_within
         tickets = self.targets(_names(outcome.ticket), (*path, "ticket"), tickets=True)
         named = (outcome.notify, outcome.ticket, outcome.digest, tier.config.steps, tier.config.digest)
-        if not steps and not digest and not tickets and not (any(named[:3]) or (outcome.notify is None and any(named[3:]))):
+        if (
+            not steps
+            and not digest
+            and not tickets
+            and not (any(named[:3]) or (outcome.notify is None and any(named[3:])))
+        ):
             self.report(path, "this tells nobody and opens nothing; nothing is ever dropped")
         return Decision(
             rule=name,

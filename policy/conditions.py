@@ -15,16 +15,22 @@ from policy.decision import IncidentFacts
 _STRING = re.compile(r"""r?(?:\"(?:\\.|[^"\\\n])*\"|'(?:\\.|[^'\\\n])*')""")
 _FIELD = re.compile(r"\b(alert|model|incident)\s*\.\s*([A-Za-z_]\w*)(?:\s*\.\s*([A-Za-z_]\w*))?(?!\s*\()")
 _FUNCTIONS = frozenset(
-    "size contains startsWith endsWith matches has all exists exists_one map filter int uint double string bool "
-    "bytes duration timestamp min max type dyn getFullYear getMonth getDate getDayOfMonth getDayOfWeek "
-    "getDayOfYear getHours getMinutes getSeconds getMilliseconds".split()
+    ["size", "contains", "startsWith", "endsWith", "matches", "has", "all", "exists", "exists_one", "map", "filter", "int", "uint", "double", "string", "bool", "bytes", "duration", "timestamp", "min", "max", "type", "dyn", "getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes", "getSeconds", "getMilliseconds"]
 )
 _ALERT_FIELDS = tuple(name for name in Alert.model_fields if name not in {"raw", "identity", "event_id"})
 _INCIDENT_FIELDS = tuple(IncidentFacts.model_fields)
 # One value of each field's type: a condition that fails on every one of these has a type error.
 _SPECIMEN = Alert(
-    monitor="m", value=1.0, threshold=1.0, baseline=1.0, change=1.0, window_seconds=1,
-    segment={}, tags={}, url="https://example.com", occurred_at=None,
+    monitor="m",
+    value=1.0,
+    threshold=1.0,
+    baseline=1.0,
+    change=1.0,
+    window_seconds=1,
+    segment={},
+    tags={},
+    url="https://example.com",
+    occurred_at=None,
 )
 
 
@@ -94,7 +100,7 @@ class Condition:
 
     def _try_out(self, model_fields: Mapping[str, frozenset[str]]) -> None:
         """Evaluate on a specimen that has every field, so that a type error shows at load."""
-        model: dict[str, Any] = {name: "" for name in model_fields}
+        model: dict[str, Any] = dict.fromkeys(model_fields, "")
         model |= {name: False for name in ("customer_facing", "regulated", "retriever") if name in model}
         model["slo"] = dict.fromkeys(model_fields.get("slo", ()), 1.0)
         model |= {name: {} for name in ("links", "arize") if name in model}
@@ -109,7 +115,9 @@ class Condition:
             raise ConditionError(f"a condition answers true or false, this one answers {_show(result)}")
 
 
-def _check_names(program: cel.Program, bare: str, model_fields: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+def _check_names(
+    program: cel.Program, bare: str, model_fields: Mapping[str, frozenset[str]]
+) -> tuple[str, ...]:
     bound = set(re.findall(r"\.(?:all|exists|exists_one|map|filter)\s*\(\s*(\w+)\s*,", bare))
     for name in program.variables():
         if name not in {"alert", "model", "incident"} | bound:
@@ -150,7 +158,9 @@ def _floats(value: Any) -> Any:
     if isinstance(value, int):
         return float(value)
     if isinstance(value, Mapping):
-        return {key: _floats(item) for key, item in cast("Mapping[str, Any]", value).items() if item is not None}
+        return {
+            key: _floats(item) for key, item in cast("Mapping[str, Any]", value).items() if item is not None
+        }
     return value
 
 

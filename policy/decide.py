@@ -92,7 +92,9 @@ class Policy:
             return tuple(step.model_copy(update={"notify": targets(step.notify)}) for step in old)
 
         def decision(old: Decision) -> Decision:
-            new: dict[str, Any] = {name: targets(getattr(old, name)) for name in ("fallback", "digest", "tickets")}
+            new: dict[str, Any] = {
+                name: targets(getattr(old, name)) for name in ("fallback", "digest", "tickets")
+            }
             raised = old.unanswered
             if raised:
                 raised = raised.model_copy(

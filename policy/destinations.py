@@ -33,7 +33,7 @@ class SecretRef(BaseModel):
 
 def _named_not_written(value: Any) -> Any:
     if isinstance(value, str):
-        raise ValueError("a secret is named, never written here: use {env: NAME} or {file: PATH}")  # noqa: TRY004
+        raise ValueError("a secret is named, never written here: use {env: NAME} or {file: PATH}")
     if isinstance(value, dict) and set(value) not in ({"env"}, {"file"}):  # pyright: ignore[reportUnknownArgumentType]
         raise ValueError("a secret is named by {env: NAME} or {file: PATH}, one of the two")
     return value  # pyright: ignore[reportUnknownVariableType]

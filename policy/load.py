@@ -121,7 +121,9 @@ def _destination(
         try:
             ZoneInfo(destination.timezone)
         except (KeyError, ValueError, OSError):
-            problems.add((*path, "timezone"), f"{destination.timezone!r} is no time zone; say Europe/Berlin, or UTC")
+            problems.add(
+                (*path, "timezone"), f"{destination.timezone!r} is no time zone; say Europe/Berlin, or UTC"
+            )
     return destination
 
 
@@ -217,7 +219,9 @@ def _read_yaml(name: str, source: bytes) -> tuple[dict[str, Any], dict[Path_, Pl
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
-        raise refuse(f"not YAML: {_one_line(error.problem or error.context or 'unreadable')}", line, column) from None
+        raise refuse(
+            f"not YAML: {_one_line(error.problem or error.context or 'unreadable')}", line, column
+        ) from None
     except RecursionError:
         raise refuse("the file is nested too deeply, or an anchor contains itself") from None
     except (YAMLError, ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:

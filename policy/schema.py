@@ -35,15 +35,24 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 class StepConfig(_Strict):
     notify: Names
-    after: Duration | None = Field(None, description="Since the tier's first step, without an acknowledgement.")
-    repeat: int = Field(0, ge=0, le=20, description="How many times more, each as long after as this step after the one before.")
+    after: Duration | None = Field(
+        None, description="Since the tier's first step, without an acknowledgement."
+    )
+    repeat: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="How many times more, each as long after as this step after the one before.",
+    )
 
 
 class TierConfig(_Strict):
     steps: tuple[StepConfig, ...] = ()
     fallback: Names = Field((), description="Told when a step's destination cannot be reached at all.")
     remind: Duration | None = Field(None, description="Acknowledged, yet still open after this long.")
-    respond_within: Duration | None = Field(None, description="Unanswered by then: the next tier up, or the fallback.")
+    respond_within: Duration | None = Field(
+        None, description="Unanswered by then: the next tier up, or the fallback."
+    )
     digest: Names = ()
 
 

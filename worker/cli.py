@@ -34,14 +34,23 @@ def up(
     temporal_port: Annotated[int, typer.Option(help="The embedded Temporal server's.")] = 7233,
     ui_port: Annotated[int, typer.Option(help="Its UI's.")] = 8233,
     policy: Annotated[str, typer.Option(help="A file or folder. TOCSIN_POLICY")] = "",
-    state_dir: Annotated[str, typer.Option(help="Where databases and local secrets are kept. TOCSIN_STATE_DIR")] = "",
-    speed: Annotated[float, typer.Option(help="Divide every duration of the policy, to try things out. TOCSIN_SPEED")] = 0,
+    state_dir: Annotated[
+        str, typer.Option(help="Where databases and local secrets are kept. TOCSIN_STATE_DIR")
+    ] = "",
+    speed: Annotated[
+        float, typer.Option(help="Divide every duration of the policy, to try things out. TOCSIN_SPEED")
+    ] = 0,
     insecure: Annotated[bool, typer.Option(help="Take unauthenticated alerts.")] = False,
 ) -> None:
     """Everything on this machine: Temporal (unless TEMPORAL_ADDRESS names one), worker, gateway."""
     from worker.up import UpOptions, run_up
 
-    given = {"TOCSIN_PORT": port, "TOCSIN_POLICY": policy, "TOCSIN_STATE_DIR": state_dir, "TOCSIN_SPEED": speed}
+    given = {
+        "TOCSIN_PORT": port,
+        "TOCSIN_POLICY": policy,
+        "TOCSIN_STATE_DIR": state_dir,
+        "TOCSIN_SPEED": speed,
+    }
     environment = {**os.environ, **{name: str(value) for name, value in given.items() if value}}
     _run(run_up(environment, UpOptions(temporal_port=temporal_port, ui_port=ui_port, insecure=insecure)))
 
@@ -76,7 +85,9 @@ def check() -> None:
     except PolicyError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{settings.policy}: good; {len(policy.rules)} rules, {len(policy.destinations)} destinations, {policy.digest}")
+    typer.echo(
+        f"{settings.policy}: good; {len(policy.rules)} rules, {len(policy.destinations)} destinations, {policy.digest}"
+    )
 
 
 def _settings(role: str) -> Settings:

@@ -23,7 +23,9 @@ def _log() -> AuditLog:
 
 @audit.command()
 def verify(
-    export: Annotated[Path | None, typer.Argument(help="An export to check; the log itself where it is left out.")] = None,
+    export: Annotated[
+        Path | None, typer.Argument(help="An export to check; the log itself where it is left out.")
+    ] = None,
 ) -> None:
     """Check every record against the one before it. Exit code 1 where something was edited, deleted or moved."""
     records = list(_read(export)) if export else list(_log().read())
@@ -35,7 +37,9 @@ def verify(
         typer.echo(f"{len(findings)} faults in {len(records)} records of {incidents} incidents", err=True)
         raise typer.Exit(1)
     last = records[-1].hash if records else "none"
-    typer.echo(f"whole: {len(records)} records of {incidents} incidents, each bound to the one before it; last hash {last}")
+    typer.echo(
+        f"whole: {len(records)} records of {incidents} incidents, each bound to the one before it; last hash {last}"
+    )
 
 
 @audit.command()
@@ -61,7 +65,9 @@ def show(incident: Annotated[str, typer.Argument(help="The incident's id.")]) ->
 
 
 @audit.command()
-def export(to: Annotated[Path, typer.Argument(help="A file, a JSON record a line.")], incident: str = "") -> None:
+def export(
+    to: Annotated[Path, typer.Argument(help="A file, a JSON record a line.")], incident: str = ""
+) -> None:
     """Write the log, or one incident of it, to a file that `verify` checks anywhere."""
     count = 0
     with to.open("w", encoding="utf-8") as file:

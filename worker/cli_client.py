@@ -19,7 +19,9 @@ def gateway_url(settings: Settings) -> str:
     return file.read_text(encoding="utf-8").strip()
 
 
-def call(method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, str] | None = None) -> Any:
+def call(
+    method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, str] | None = None
+) -> Any:
     """Call the API. Ends the command with the gateway's own words where it refuses.
 
     The token is TOCSIN_TOKEN, or the local one that ``tocsin up`` made in the state folder.
@@ -33,7 +35,10 @@ def call(method: str, path: str, body: dict[str, Any] | None = None, params: dic
             method, url, json=body, params=params, headers={"Authorization": f"Bearer {token}"}, timeout=30
         )
     except httpx.HTTPError as error:
-        typer.echo(f"{url} does not answer ({type(error).__name__}): is `tocsin up` running? TOCSIN_PUBLIC_URL says where", err=True)
+        typer.echo(
+            f"{url} does not answer ({type(error).__name__}): is `tocsin up` running? TOCSIN_PUBLIC_URL says where",
+            err=True,
+        )
         raise typer.Exit(2) from None
     content = answer.json()
     if answer.is_error:

@@ -16,7 +16,13 @@ from worker.cli_client import call
 incidents = typer.Typer(help="Read incidents, and act on them.", no_args_is_help=True)
 
 _TIER = {"critical": "bold red", "high": "yellow", "low": "cyan"}
-_STATE = {"notified": "red", "acknowledged": "yellow", "awaiting_human": "magenta", "closed": "dim", "resolved": "green"}
+_STATE = {
+    "notified": "red",
+    "acknowledged": "yellow",
+    "awaiting_human": "magenta",
+    "closed": "dim",
+    "resolved": "green",
+}
 Id = Annotated[str, typer.Argument(help="incident-<model>-<fingerprint>, or its beginning.")]
 By = Annotated[str, typer.Option(help="Who acts; you, where it is left out.")]
 Note = Annotated[str, typer.Option(help="A line for the record.")]
@@ -25,7 +31,9 @@ Json = Annotated[bool, typer.Option("--json", help="As the API gives it.")]
 
 @incidents.command("list")
 def list_(
-    state: Annotated[str, typer.Option(help="received, holding, notified, acknowledged, awaiting_human, closed")] = "",
+    state: Annotated[
+        str, typer.Option(help="received, holding, notified, acknowledged, awaiting_human, closed")
+    ] = "",
     tier: Annotated[str, typer.Option(help="critical, high, low")] = "",
     team: str = "",
     model: str = "",
@@ -91,9 +99,18 @@ def _whole(incident: str) -> str:
     if len(incident.rpartition("-")[2]) == 12:
         return incident
     found = [one["id"] for one in call("GET", "/api/incidents", params={"limit": "200"})["incidents"]]
-    fitting = sorted({one for one in found if one.startswith(incident) or one.removeprefix("incident-").startswith(incident)})
+    fitting = sorted(
+        {
+            one
+            for one in found
+            if one.startswith(incident) or one.removeprefix("incident-").startswith(incident)
+        }
+    )
     if len(fitting) != 1:
-        typer.echo(f"{incident} fits {len(fitting)} incidents{': ' + ', '.join(fitting[:5]) if fitting else ''}", err=True)
+        typer.echo(
+            f"{incident} fits {len(fitting)} incidents{': ' + ', '.join(fitting[:5]) if fitting else ''}",
+            err=True,
+        )
         raise typer.Exit(1)
     return fitting[0]
 
@@ -117,12 +134,16 @@ def _print(one: dict[str, Any]) -> None:
     for label, value in rows.items():
         if value:
             facts.add_row(Text(label, style="dim"), Text(value))
-    console.print(Panel(facts, title=Text(one["headline"] or one["id"]), border_style=_TIER.get(one["tier"] or "", "")))
+    console.print(
+        Panel(facts, title=Text(one["headline"] or one["id"]), border_style=_TIER.get(one["tier"] or "", ""))
+    )
     timeline = Table(box=None, pad_edge=False)
     for column in ("when (UTC)", "what", "by", ""):
         timeline.add_column(column, overflow="fold")
     for entry in one["timeline"]:
-        timeline.add_row(_time(entry["at"]), entry["what"].replace("_", " "), Text(entry["by"]), Text(entry["text"]))
+        timeline.add_row(
+            _time(entry["at"]), entry["what"].replace("_", " "), Text(entry["by"]), Text(entry["text"])
+        )
     console.print(timeline)
 
 

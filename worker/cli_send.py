@@ -21,7 +21,9 @@ SAMPLES = SHIPPED_POLICY.parent / "samples"
 
 
 def send(
-    alert: Annotated[str, typer.Argument(help="A file, - for standard input, or critical, high, low, regulated.")],
+    alert: Annotated[
+        str, typer.Argument(help="A file, - for standard input, or critical, high, low, regulated.")
+    ],
     cleared: Annotated[bool, typer.Option(help="Say that the monitor is well again.")] = False,
 ) -> None:
     """Sign an alert and post it to the gateway."""
@@ -34,7 +36,9 @@ def send(
     if not secrets and file.exists():
         secrets = (file.read_text(encoding="utf-8").strip(),)
     if not secrets:
-        typer.echo("ARIZE_WEBHOOK_SECRET is not set, and there is no state folder of `tocsin up` here", err=True)
+        typer.echo(
+            "ARIZE_WEBHOOK_SECRET is not set, and there is no state folder of `tocsin up` here", err=True
+        )
         raise typer.Exit(2)
     url = f"{gateway_url(settings)}/webhooks/arize"
     content = json.dumps(body).encode()
@@ -51,7 +55,10 @@ def sample(name: str) -> dict[str, Any]:
     """A shipped sample, freshly triggered, or a file as it is."""
     shipped = SAMPLES / f"{name}.json"
     if shipped.exists():
-        return {**json.loads(shipped.read_text(encoding="utf-8")), "triggered_at": datetime.now(UTC).isoformat()}
+        return {
+            **json.loads(shipped.read_text(encoding="utf-8")),
+            "triggered_at": datetime.now(UTC).isoformat(),
+        }
     text = typer.get_text_stream("stdin").read() if name == "-" else Path(name).read_text(encoding="utf-8")
     return json.loads(text)
 

@@ -19,7 +19,11 @@ _log = structlog.get_logger()
 
 def _runtime(metrics: str) -> Runtime | None:
     """A runtime that serves the SDK's figures for Prometheus at ``metrics``, an address such as 0.0.0.0:9464."""
-    return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))) if metrics else None
+    return (
+        Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics)))
+        if metrics
+        else None
+    )
 
 
 async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
@@ -51,7 +55,9 @@ async def register_search_attributes(client: Client) -> None:
     wanted = {key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in search.KEYWORDS}
     wanted[search.REGULATED.name] = IndexedValueType.INDEXED_VALUE_TYPE_BOOL
     try:
-        there = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=client.namespace))
+        there = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
         missing = {name: kind for name, kind in wanted.items() if name not in there.custom_attributes}
         if missing:
             request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)

@@ -26,7 +26,9 @@ from workflows.incident import Incident
 _log = structlog.get_logger()
 
 SANDBOX = SandboxedWorkflowRunner(
-    restrictions=SandboxRestrictions.default.with_passthrough_modules("activities", "alerts", "policy", "workflows", "cel")
+    restrictions=SandboxRestrictions.default.with_passthrough_modules(
+        "activities", "alerts", "policy", "workflows", "cel"
+    )
 )
 """The sandbox re-imports only what holds workflow code; our pure modules pass through, read-only as they are."""
 

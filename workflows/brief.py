@@ -21,7 +21,10 @@ def brief(state: IncidentState) -> Brief:
         Fact(label="Alerts", value=str(state.alerts) if state.alerts > 1 else ""),
         Fact(label="Team", value=decision.team if decision else ""),
         Fact(label="Owner", value=decision.owner if decision else ""),
-        Fact(label="Closed by", value=f"a person with the role {decision.closed_by}" if decision and decision.closed_by else ""),
+        Fact(
+            label="Closed by",
+            value=f"a person with the role {decision.closed_by}" if decision and decision.closed_by else "",
+        ),
         Fact(label="Acknowledged by", value=state.acknowledged_by),
         Fact(label="Monitor", value=alert.monitor),
     ]
@@ -64,7 +67,12 @@ def headline(state: IncidentState) -> str:
     alert = state.alert
     assert alert is not None
     what = alert.metric or (alert.monitor if alert.model else "")
-    parts = [(state.tier or "alert").upper(), alert.model or alert.monitor, what, amount(alert.metric, alert.value)]
+    parts = [
+        (state.tier or "alert").upper(),
+        alert.model or alert.monitor,
+        what,
+        amount(alert.metric, alert.value),
+    ]
     text = " ".join(part for part in parts if part)
     if alert.threshold is not None:
         text += f" (limit {amount(alert.metric, alert.threshold)})"
@@ -74,7 +82,9 @@ def headline(state: IncidentState) -> str:
 
 def _segment(alert: Alert) -> list[str]:
     known = {alert.environment, alert.region, alert.model}
-    return [value for value in alert.segment.values() if value.casefold() not in known and value not in known][:3]
+    return [
+        value for value in alert.segment.values() if value.casefold() not in known and value not in known
+    ][:3]
 
 
 def amount(metric: str, value: float | None) -> str:

@@ -6,7 +6,16 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
-from activities.contracts import PERMANENT, Classification, Delivery, DigestEntry, DigestIssue, Entries, Entry, Receipt
+from activities.contracts import (
+    PERMANENT,
+    Classification,
+    Delivery,
+    DigestEntry,
+    DigestIssue,
+    Entries,
+    Entry,
+    Receipt,
+)
 from policy import Decision
 from workflows.brief import brief
 from workflows.state import IncidentState, Owed
@@ -30,8 +39,16 @@ _RETRY = RetryPolicy(
 )
 _VERBS = {
     "notify": {"page": "Page", "post": "Post to", "ticket": "Open a ticket in", "console": "Print for"},
-    "acknowledge": {"page": "Acknowledge at", "post": "Show the acknowledgement in", "console": "Print the acknowledgement for"},
-    "resolve": {"page": "Resolve at", "post": "Show the resolution in", "console": "Print the resolution for"},
+    "acknowledge": {
+        "page": "Acknowledge at",
+        "post": "Show the acknowledgement in",
+        "console": "Print the acknowledgement for",
+    },
+    "resolve": {
+        "page": "Resolve at",
+        "post": "Show the resolution in",
+        "console": "Print the resolution for",
+    },
     "note": {"ticket": "Comment in", "post": "Reply in", "console": "Print a note for"},
     "remind": {"page": "Remind through", "post": "Remind in", "console": "Print a reminder for"},
 }
@@ -43,7 +60,9 @@ async def classify(asked: Classification) -> Decision:
         asked,
         result_type=Decision,
         start_to_close_timeout=timedelta(seconds=5),
-        retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
+        ),
         summary="Ask the policy",
     )
 
@@ -95,7 +114,9 @@ async def record(state: IncidentState, entries: Sequence[Entry], *, patiently: b
             "record",
             batch,
             start_to_close_timeout=timedelta(seconds=30),
-            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+            retry_policy=RetryPolicy(
+                initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)
+            ),
             summary=summary,
         )
         return

@@ -38,10 +38,14 @@ class Digest:
     @workflow.signal(name=DIGEST_SIGNAL)
     def add(self, entry: DigestEntry) -> None:
         self._entries.setdefault(entry.key, entry.brief)
-        self._tell(f"{len(self._entries)} gathered for {self._destination}, to be sent at {self._due:%Y-%m-%d %H:%M} UTC")
+        self._tell(
+            f"{len(self._entries)} gathered for {self._destination}, to be sent at {self._due:%Y-%m-%d %H:%M} UTC"
+        )
 
     def _tell(self, text: str) -> None:
-        workflow.set_current_details(f"**{text}**\n\n" + "\n".join(f"- {_plain(b.headline)}" for b in self._entries.values()))
+        workflow.set_current_details(
+            f"**{text}**\n\n" + "\n".join(f"- {_plain(b.headline)}" for b in self._entries.values())
+        )
 
 
 def _plain(text: str) -> str:

@@ -110,7 +110,9 @@ class Incident:
         await workflow.wait_condition(lambda: self._state.decision is not None)
         state = self._state
         if state.over:
-            raise ApplicationError(f"it was resolved by {state.resolved_by} already", type=OVER, non_retryable=True)
+            raise ApplicationError(
+                f"it was resolved by {state.resolved_by} already", type=OVER, non_retryable=True
+            )
         if answer.act == "resolve" and not self._life.may_close(answer):
             assert state.decision is not None
             raise ApplicationError(
@@ -161,7 +163,8 @@ class Incident:
         alerts = tuple(arrival.alert.model_copy(update={"raw": {}}) for arrival in burning)
         decision = await calls.classify(Classification(alerts=alerts, incident=facts))
         without_raw = [
-            arrival.model_copy(update={"alert": alert}) for arrival, alert in zip(burning, alerts, strict=True)
+            arrival.model_copy(update={"alert": alert})
+            for arrival, alert in zip(burning, alerts, strict=True)
         ]
         self._life.arrived(without_raw, decision, workflow.now())
 

@@ -61,7 +61,9 @@ class Life:
             self._note(now, "received", latest.monitor, event_ids=ids, alert=_compact(latest))
         else:
             value = "" if latest.value is None else f", now {latest.value:g}"
-            self._note(now, "joined", f"{count} more alert{'s' if count > 1 else ''}{value}", alert=_compact(latest))
+            self._note(
+                now, "joined", f"{count} more alert{'s' if count > 1 else ''}{value}", alert=_compact(latest)
+            )
         if state.cleared:
             state.cleared = False
             if state.state == "awaiting_human":
@@ -91,7 +93,11 @@ class Life:
             # Once regulated, always: a later alert without the model's name frees nobody of the duty.
             kept = state.decision
             decision = decision.model_copy(
-                update={"regulated": True, "closed_by": kept.closed_by, "tickets": (*decision.tickets, *kept.tickets)}
+                update={
+                    "regulated": True,
+                    "closed_by": kept.closed_by,
+                    "tickets": (*decision.tickets, *kept.tickets),
+                }
             )
         state.decision, state.tier, state.held = decision, decision.tier, None
         if decision.regulated:
@@ -154,7 +160,9 @@ class Life:
             waited = format_duration(step.after)
             names = ", ".join(target.name for target in step.notify)
             note = f"Nobody has acknowledged for {waited}: step {index + 1} of the escalation."
-            self._note(now, "escalated", f"step {index + 1} after {waited} without an acknowledgement: {names}")
+            self._note(
+                now, "escalated", f"step {index + 1} after {waited} without an acknowledgement: {names}"
+            )
         told = {receipt.destination for receipt in state.receipts} | {owed.target.name for owed in state.owed}
         for target in step.notify:
             key = f"{state.round}-step-{index + 1}-{target.name}"
@@ -196,7 +204,9 @@ class Life:
                 case "remind":
                     self._remind(decision, now)
                 case "again":
-                    if appointment.owed and (not state.acknowledged_at or appointment.owed.target.kind == "ticket"):
+                    if appointment.owed and (
+                        not state.acknowledged_at or appointment.owed.target.kind == "ticket"
+                    ):
                         state.owed.append(appointment.owed)
 
     def _hold_is_over(self, now: datetime) -> None:
@@ -263,14 +273,29 @@ class Life:
                 self._note(now, "annotated", answer.note, by=answer.by, via=answer.via, token=answer.token)
                 self._tell("note", f"{answer.by}: {answer.note}", via=answer.via, kinds=_THREADED)
             case "resolve" if self.may_close(answer):
-                self._note(now, "resolved", answer.note or "resolved", by=answer.by, via=answer.via, role=answer.role, token=answer.token)
+                self._note(
+                    now,
+                    "resolved",
+                    answer.note or "resolved",
+                    by=answer.by,
+                    via=answer.via,
+                    role=answer.role,
+                    token=answer.token,
+                )
                 self._resolve(answer.by or answer.via, now, via=answer.via)
             case "resolve":
                 self._not_obeyed(f"resolved in {answer.via}", answer, now)
 
     def _acknowledge(self, answer: Answer, now: datetime) -> None:
         state = self.state
-        self._note(now, "acknowledged", answer.note or f"in {answer.via}", by=answer.by, via=answer.via, token=answer.token)
+        self._note(
+            now,
+            "acknowledged",
+            answer.note or f"in {answer.via}",
+            by=answer.by,
+            via=answer.via,
+            token=answer.token,
+        )
         if state.acknowledged_at:
             return
         state.acknowledged_by = answer.by or answer.via
@@ -308,14 +333,23 @@ class Life:
         state = self.state
         assert state.decision is not None
         role = state.decision.closed_by
-        self._note(now, "noted", f"{what}: noted; a person with the role {role} must close it", by=answer.by or answer.via)
+        self._note(
+            now,
+            "noted",
+            f"{what}: noted; a person with the role {role} must close it",
+            by=answer.by or answer.via,
+        )
         if state.held:
             state.held = None
             state.agenda = [one for one in state.agenda if one.business != "hold"]
         if answer.by and not state.acknowledged_at:
             self._acknowledge(answer.model_copy(update={"act": "acknowledge"}), now)
         state.state = "awaiting_human"
-        self._tell("note", f"{what[0].upper()}{what[1:]}. It stays open until a person with the role {role} closes it.", kinds=_THREADED)
+        self._tell(
+            "note",
+            f"{what[0].upper()}{what[1:]}. It stays open until a person with the role {role} closes it.",
+            kinds=_THREADED,
+        )
 
     def _resolve(self, by: str, now: datetime, via: str) -> None:
         state = self.state
@@ -352,7 +386,11 @@ class Life:
             state.state = "notified"
         if state.over and not owed.digest and owed.target.kind in _ANSWERABLE:
             self._tell_one("resolve", owed.target, receipt, f"Resolved by {state.resolved_by}.")
-        elif state.acknowledged_at and owed.target.kind in _ANSWERABLE and owed.target.type != state.acknowledged_via:
+        elif (
+            state.acknowledged_at
+            and owed.target.kind in _ANSWERABLE
+            and owed.target.type != state.acknowledged_via
+        ):
             # The acknowledgement overtook the page: whoever was paged must not wait for one.
             self._tell_one("acknowledge", owed.target, receipt, f"Acknowledged by {state.acknowledged_by}")
 
@@ -360,7 +398,9 @@ class Life:
         """All attempts failed. Somebody else is told, and what may still succeed is tried again."""
         state = self.state
         self._settle(owed)
-        self._note(now, "not_delivered", f"{owed.verb} to {owed.target.name}: {reason}", destination=owed.target.name)
+        self._note(
+            now, "not_delivered", f"{owed.verb} to {owed.target.name}: {reason}", destination=owed.target.name
+        )
         answered = state.acknowledged_at is not None and owed.target.kind != "ticket"
         if owed.verb != "notify" or state.over or answered or state.decision is None:
             return
@@ -378,9 +418,7 @@ class Life:
     def _settle(self, owed: Owed) -> None:
         self.state.owed = [one for one in self.state.owed if one.key != owed.key]
 
-    def _tell(
-        self, verb: Verb, note: str, *, via: str = "", kinds: frozenset[str] = _ANSWERABLE
-    ) -> None:
+    def _tell(self, verb: Verb, note: str, *, via: str = "", kinds: frozenset[str] = _ANSWERABLE) -> None:
         """Change or add to what was sent before, everywhere but where the change came from.
 
         ``via`` is the type of destination that it came from. Where several of that type were told, all of them
@@ -427,7 +465,9 @@ class Life:
     # ── Keeping track ───────────────────────────────────────────────────────────────────────────────────
 
     def _appoint(self, now: datetime, seconds: float, business: Business, step: int = 0) -> None:
-        self.state.agenda.append(Appointment(at=now + timedelta(seconds=seconds), business=business, step=step))
+        self.state.agenda.append(
+            Appointment(at=now + timedelta(seconds=seconds), business=business, step=step)
+        )
 
     def next(self) -> Appointment | None:
         return min(self.state.agenda, key=lambda one: one.at, default=None)

@@ -22,7 +22,14 @@ OVER = "Over"
 State = Literal[
     "received", "holding", "suppressed", "notified", "acknowledged", "awaiting_human", "resolved", "closed"
 ]
-OPEN_STATES: tuple[State, ...] = ("received", "holding", "suppressed", "notified", "acknowledged", "awaiting_human")
+OPEN_STATES: tuple[State, ...] = (
+    "received",
+    "holding",
+    "suppressed",
+    "notified",
+    "acknowledged",
+    "awaiting_human",
+)
 Act = Literal["acknowledge", "resolve", "annotate"]
 Role = Literal["viewer", "responder", "compliance", "admin"]
 
@@ -54,7 +61,9 @@ class Answer(_Frozen):
     via: str = Field("api", description="Where it was done: api, pagerduty, …")
     token: str = Field("", description="The name of the API token that was shown.")
     note: str = ""
-    opening: str = Field("", description="Of which opening, where the answer says; one for another is dropped.")
+    opening: str = Field(
+        "", description="Of which opening, where the answer says; one for another is dropped."
+    )
     id: str = Field("", description="The callback's own id: a redelivery is dropped.")
 
 

@@ -30,7 +30,8 @@ def story(state: IncidentState, next_one: Appointment | None) -> str:
     if state.receipts:
         lines += ["", "| told | how | when | receipt |", "| --- | --- | --- | --- |"]
         lines += [
-            f"| {_plain(one.destination)} | {one.type} | {one.at:%H:%M:%S} | {_plain(one.id)} |" for one in state.receipts[-10:]
+            f"| {_plain(one.destination)} | {one.type} | {one.at:%H:%M:%S} | {_plain(one.id)} |"
+            for one in state.receipts[-10:]
         ]
     lines += ["", "| when (UTC) | what | by | |", "| --- | --- | --- | --- |"]
     lines += [

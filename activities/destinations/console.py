@@ -45,7 +45,9 @@ class ConsoleDestination(Destination):
         return self.receipt(delivery.key, delivery.key)
 
     async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
-        table = Table(title=f"Digest for {self.name}: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC")
+        table = Table(
+            title=f"Digest for {self.name}: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC"
+        )
         for column in ("model", "what", "team"):
             table.add_column(column)
         for brief in issue.briefs:
@@ -72,7 +74,9 @@ def _panel(name: str, delivery: Delivery) -> Panel:
             facts.add_row(Text(link.text, style="dim"), Text(link.url))
         lines.append(facts)
     title = _TITLE[delivery.verb].format(name=name)
-    return Panel(Group(*lines), title=Text(title), subtitle=Text(brief.incident), border_style=style, expand=False)
+    return Panel(
+        Group(*lines), title=Text(title), subtitle=Text(brief.incident), border_style=style, expand=False
+    )
 
 
 def _print(what: Panel | Table) -> None:

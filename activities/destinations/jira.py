@@ -86,7 +86,9 @@ class JiraDestination(Destination):
             fields={
                 "project": {"key": config.project},
                 "issuetype": {"name": config.issue_type},
-                "summary": brief.headline if len(brief.headline) <= MAX_SUMMARY else brief.headline[: MAX_SUMMARY - 1] + "…",
+                "summary": brief.headline
+                if len(brief.headline) <= MAX_SUMMARY
+                else brief.headline[: MAX_SUMMARY - 1] + "…",
                 "description": _description(brief, delivery.note),
                 "labels": ["tocsin", label, *config.labels],
             },
@@ -145,7 +147,9 @@ def _sorted(error: Exception) -> ApplicationError:
             403: "give the user the permission to create issues in the project",
             404: "check base_url, project and issue_type",
         }
-        remedy = remedies.get(error.status_code, "check project and issue_type, and the fields that the project requires")
+        remedy = remedies.get(
+            error.status_code, "check project and issue_type, and the fields that the project requires"
+        )
         return by_status("Jira", int(error.status_code), headers, str(error.text), remedy)
     if isinstance(error, requests.RequestException | JIRAError | OSError):
         return temporary(f"Jira could not be reached: {type(error).__name__}")

@@ -25,7 +25,11 @@ ROOT = "https://events.pagerduty.com"
 MAX_SUMMARY = 1024  # characters, docs: "PD-CEF", payload.summary
 MAX_SOURCE = 255
 MAX_DETAIL = 4000  # ours: the whole event may have 512 KB, yet nobody reads more on a phone
-_SEVERITY: dict[str, Literal["critical", "error", "warning"]] = {"critical": "critical", "high": "error", "low": "warning"}
+_SEVERITY: dict[str, Literal["critical", "error", "warning"]] = {
+    "critical": "critical",
+    "high": "error",
+    "low": "warning",
+}
 
 
 class PagerDutyConfig(DestinationConfig):
@@ -118,6 +122,8 @@ def _sorted(error: Exception) -> ApplicationError:
         cause = error.__cause__ or error
         return temporary(f"PagerDuty could not be reached: {type(cause).__name__}")
     if response.ok:
-        return temporary(f"PagerDuty answered {response.status_code} with a body that says nothing of the event")
+        return temporary(
+            f"PagerDuty answered {response.status_code} with a body that says nothing of the event"
+        )
     remedy = "check the destination's routing_key: it is the integration key of an Events API v2 integration"
     return by_status("PagerDuty", response.status_code, response.headers, response.text, remedy)

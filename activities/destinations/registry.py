@@ -46,7 +46,9 @@ def with_console(policy: Policy, environment: Mapping[str, str]) -> tuple[Policy
             lacking[name] = ", ".join(missing)
     replaced = {
         name: console(
-            type="console", schedule=policy.destinations[name].schedule, timezone=policy.destinations[name].timezone
+            type="console",
+            schedule=policy.destinations[name].schedule,
+            timezone=policy.destinations[name].timezone,
         )
         for name in lacking
     }
@@ -66,7 +68,9 @@ def open_destinations(
         for key, reference in config.secrets().items():
             secret = reference.resolve(environment)
             if secret is None:
-                raise LookupError(f"destination {name}: {key} is to come from {reference.name}, which is not set")
+                raise LookupError(
+                    f"destination {name}: {key} is to come from {reference.name}, which is not set"
+                )
             secrets[key] = secret
         opened[name] = _classes()[config.type](name, config, secrets, public_url)
     return opened

@@ -39,7 +39,15 @@ _REMEDY = {
     "missing_scope": "add the scope that Slack names to the app, and install it again",
 }
 _TEMPORARY = frozenset(
-    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+    {
+        "ratelimited",
+        "rate_limited",
+        "internal_error",
+        "fatal_error",
+        "service_unavailable",
+        "request_timeout",
+        "team_added_to_org",
+    }
 )
 _EMOJI = {"critical": ":rotating_light:", "high": ":warning:", "low": ":information_source:"}
 
@@ -48,9 +56,14 @@ class SlackConfig(DestinationConfig):
     kind: ClassVar[Kind] = "post"
 
     token: SecretSetting
-    channel: str = Field(pattern=r"^(#[^\s#]{1,79}|[CGD][A-Z0-9]{6,})$", description="#name, or the channel's id.")
-    mention: tuple[Annotated[str, Field(pattern=r"^(@[\w.-]+|[USW][A-Z0-9]{6,}|here|channel)$")], ...] = Field(
-        (), description="Who is called by the first message: @usergroup, a user's or group's id, here or channel."
+    channel: str = Field(
+        pattern=r"^(#[^\s#]{1,79}|[CGD][A-Z0-9]{6,})$", description="#name, or the channel's id."
+    )
+    mention: tuple[Annotated[str, Field(pattern=r"^(@[\w.-]+|[USW][A-Z0-9]{6,}|here|channel)$")], ...] = (
+        Field(
+            (),
+            description="Who is called by the first message: @usergroup, a user's or group's id, here or channel.",
+        )
     )
 
 
@@ -111,7 +124,11 @@ class SlackDestination(Destination):
         return self._client
 
     async def _post(
-        self, delivery: Delivery, attempt: int, blocks: list[dict[str, Any]] | None = None, thread: Receipt | None = None
+        self,
+        delivery: Delivery,
+        attempt: int,
+        blocks: list[dict[str, Any]] | None = None,
+        thread: Receipt | None = None,
     ) -> Receipt:
         content: dict[str, Any] = {"text": escape(delivery.note or delivery.brief.headline)[:MAX_TEXT]}
         if blocks:
@@ -148,7 +165,9 @@ class SlackDestination(Destination):
         if place is None:
             return None
         if thread:
-            answer = await api.conversations_replies(channel=place, ts=thread.id, limit=200, include_all_metadata=True)
+            answer = await api.conversations_replies(
+                channel=place, ts=thread.id, limit=200, include_all_metadata=True
+            )
         else:
             oldest = f"{time.time() - LOOKBACK_SECONDS:.6f}"
             answer = await api.conversations_history(
@@ -183,15 +202,26 @@ class SlackDestination(Destination):
         if delivery.note:
             summary += f" · {escape(delivery.note)}"
         blocks.append(_section(f"{mentions} {summary}".strip()))
-        facts = [{"type": "mrkdwn", "text": f"*{escape(fact.label)}*\n{escape(fact.value)}"[:MAX_FIELD]} for fact in brief.facts]
+        facts = [
+            {"type": "mrkdwn", "text": f"*{escape(fact.label)}*\n{escape(fact.value)}"[:MAX_FIELD]}
+            for fact in brief.facts
+        ]
         if facts:
             blocks.append({"type": "section", "fields": facts[:MAX_FIELDS]})
         context = [brief.why, brief.incident]
         blocks.append(
-            {"type": "context", "elements": [{"type": "mrkdwn", "text": escape(text)[:MAX_TEXT]} for text in context if text]}
+            {
+                "type": "context",
+                "elements": [{"type": "mrkdwn", "text": escape(text)[:MAX_TEXT]} for text in context if text],
+            }
         )
         buttons = [
-            {"type": "button", "text": {"type": "plain_text", "text": link.text[:75]}, "url": link.url[:3000], "action_id": f"open-{index}"}
+            {
+                "type": "button",
+                "text": {"type": "plain_text", "text": link.text[:75]},
+                "url": link.url[:3000],
+                "action_id": f"open-{index}",
+            }
             for index, link in enumerate(brief.links[:5])
         ]
         if buttons:
@@ -223,7 +253,11 @@ class SlackDestination(Destination):
         if isinstance(error, SlackApiError):
             response = cast("Any", error.response)
             headers = dict(cast("dict[str, str]", response.headers or {}))
-            said = str(response.get("error") or "an unknown error") if isinstance(response.data, dict) else "no JSON"
+            said = (
+                str(response.get("error") or "an unknown error")
+                if isinstance(response.data, dict)
+                else "no JSON"
+            )
             if said in _TEMPORARY or response.status_code == 429:
                 return temporary(f"Slack says {said}", retry_after(headers))
             if response.status_code >= 400 or not isinstance(response.data, dict):

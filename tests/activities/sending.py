@@ -11,7 +11,12 @@ from activities.deliver import Deliverer
 from activities.destinations import destination_types, open_destinations
 from policy import Target, load_policy
 
-SECRETS = {"KEY": "routing-key-secret", "SLACK": "xoxb-test", "JIRA_USER": "bot@example.com", "JIRA_TOKEN": "jira-token-secret"}
+SECRETS = {
+    "KEY": "routing-key-secret",
+    "SLACK": "xoxb-test",
+    "JIRA_USER": "bot@example.com",
+    "JIRA_TOKEN": "jira-token-secret",
+}
 
 TIERS = """
 version: 1
@@ -50,7 +55,9 @@ def a_brief(**changes: Any) -> Brief:
     return Brief(**{**values, **changes})
 
 
-def a_delivery(kind: Any, type_: str, verb: Verb = "notify", first: Receipt | None = None, **changes: Any) -> Delivery:
+def a_delivery(
+    kind: Any, type_: str, verb: Verb = "notify", first: Receipt | None = None, **changes: Any
+) -> Delivery:
     thread = "incident-support-chatbot-4b629acc8409.01a20bc7"
     values: dict[str, Any] = {
         "key": f"{thread}:1-step-1-here",

@@ -46,7 +46,9 @@ async def test_only_those_whom_the_policy_names_are_called(tmp_path: Path, slack
 
 
 @pytest.mark.parametrize("verb", ["acknowledge", "resolve"])
-async def test_a_change_of_state_updates_the_message_in_place(tmp_path: Path, slack: Slack, verb: Any) -> None:
+async def test_a_change_of_state_updates_the_message_in_place(
+    tmp_path: Path, slack: Slack, verb: Any
+) -> None:
     activities = deliverer(tmp_path, config(slack))
     first = await run(activities.post, a_delivery("post", "slack"))
     brief = a_brief(state="Acknowledged")
@@ -64,7 +66,9 @@ async def test_a_note_goes_into_the_thread(tmp_path: Path, slack: Slack) -> None
 
 
 @pytest.mark.parametrize("channel", ["#ai-ops-alerts", "C00000001"])
-async def test_a_retry_after_a_lost_answer_posts_nothing_twice(tmp_path: Path, slack: Slack, channel: str) -> None:
+async def test_a_retry_after_a_lost_answer_posts_nothing_twice(
+    tmp_path: Path, slack: Slack, channel: str
+) -> None:
     activities = deliverer(tmp_path, config(slack, channel))
     slack.script(Fault(reset=True, after=True))
     with pytest.raises(ApplicationError) as caught:
@@ -88,10 +92,42 @@ async def test_a_lost_answer_in_a_thread_posts_nothing_twice(tmp_path: Path, sla
 @pytest.mark.parametrize(
     ("fault", "permanent", "retry_after"),
     [
-        (Fault(status=200, headers={"Content-Type": "application/json"}, body='{"ok":false,"error":"not_in_channel"}'), True, None),
-        (Fault(status=200, headers={"Content-Type": "application/json"}, body='{"ok":false,"error":"token_revoked"}'), True, None),
-        (Fault(status=200, headers={"Content-Type": "application/json"}, body='{"ok":false,"error":"internal_error"}'), False, None),
-        (Fault(status=429, headers={"Retry-After": "9", "Content-Type": "application/json"}, body='{"ok":false,"error":"ratelimited"}'), False, 9),
+        (
+            Fault(
+                status=200,
+                headers={"Content-Type": "application/json"},
+                body='{"ok":false,"error":"not_in_channel"}',
+            ),
+            True,
+            None,
+        ),
+        (
+            Fault(
+                status=200,
+                headers={"Content-Type": "application/json"},
+                body='{"ok":false,"error":"token_revoked"}',
+            ),
+            True,
+            None,
+        ),
+        (
+            Fault(
+                status=200,
+                headers={"Content-Type": "application/json"},
+                body='{"ok":false,"error":"internal_error"}',
+            ),
+            False,
+            None,
+        ),
+        (
+            Fault(
+                status=429,
+                headers={"Retry-After": "9", "Content-Type": "application/json"},
+                body='{"ok":false,"error":"ratelimited"}',
+            ),
+            False,
+            9,
+        ),
         (Fault(status=503, body="upstream"), False, None),
         (Fault(status=200, body="<html>"), False, None),
         (Fault(reset=True), False, None),
@@ -104,7 +140,9 @@ async def test_failures_are_sorted(
     with pytest.raises(ApplicationError) as caught:
         await run(deliverer(tmp_path, config(slack)).post, a_delivery("post", "slack"))
     assert caught.value.non_retryable is permanent
-    assert (caught.value.next_retry_delay.total_seconds() if caught.value.next_retry_delay else None) == retry_after
+    assert (
+        caught.value.next_retry_delay.total_seconds() if caught.value.next_retry_delay else None
+    ) == retry_after
     assert len(slack.requests) == 1
     assert SECRETS["SLACK"] not in str(caught.value)
 

@@ -57,4 +57,8 @@ class Jira(Vendor):
         key = f"{fields['project']['key']}-{len(self.issues) + 1}"
         self.issues[key] = fields
         self.comments[key] = []
-        return 201, {"id": str(10_000 + len(self.issues)), "key": key, "self": f"{self.base_url}/rest/api/3/issue/{key}"}
+        return 201, {
+            "id": str(10_000 + len(self.issues)),
+            "key": key,
+            "self": f"{self.base_url}/rest/api/3/issue/{key}",
+        }

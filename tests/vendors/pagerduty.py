@@ -25,7 +25,11 @@ class PagerDuty(Vendor):
             self.violations.append("acknowledge and resolve need a dedup_key")
         if len(body.get("dedup_key", "")) > 255:
             self.violations.append("dedup_key is longer than 255 characters")
-        return 202, {"status": "success", "message": "Event processed", "dedup_key": body.get("dedup_key", "new")}
+        return 202, {
+            "status": "success",
+            "message": "Event processed",
+            "dedup_key": body.get("dedup_key", "new"),
+        }
 
     def events(self, action: str = "", routing_key: str = "") -> list[dict[str, Any]]:
         """What was sent, of one action and to one service."""
@@ -37,7 +41,9 @@ class PagerDuty(Vendor):
         ]
 
     @staticmethod
-    def callback(event_type: str, incident_key: str, by: str = "Alice Example", person: bool = True) -> dict[str, Any]:
+    def callback(
+        event_type: str, incident_key: str, by: str = "Alice Example", person: bool = True
+    ) -> dict[str, Any]:
         """A V3 webhook's body, shaped as on developer.pagerduty.com, "Webhooks overview"."""
         return {
             "event": {

@@ -71,7 +71,9 @@ class Vendor:
             if found:
                 return found
             if time.monotonic() > end:
-                raise AssertionError(f"not seen within {seconds} s; {len(self.requests)} requests: {self.requests[-5:]}")
+                raise AssertionError(
+                    f"not seen within {seconds} s; {len(self.requests)} requests: {self.requests[-5:]}"
+                )
             time.sleep(0.02)
 
     def __enter__(self) -> Any:

@@ -14,7 +14,7 @@ _NEWER = {
 
 
 class Slack(Vendor):
-    def __init__(self, channels: tuple[str, ...] = ("ai-ops-alerts",), token: str = "xoxb-test") -> None:  # noqa: S107
+    def __init__(self, channels: tuple[str, ...] = ("ai-ops-alerts",), token: str = "xoxb-test") -> None:
         super().__init__()
         self.channels = {name: f"C{index:08d}" for index, name in enumerate(channels, 1)}
         self.token = token
@@ -25,7 +25,8 @@ class Slack(Vendor):
         sent = {**request.query, **(request.body if isinstance(request.body, dict) else {})}
         path = request.path.removeprefix("/api")
         self.violations += [
-            f"{path}: {fault}" for fault in form_faults("slack-web-api-v2", path, sent, _NEWER.get(path, set()))
+            f"{path}: {fault}"
+            for fault in form_faults("slack-web-api-v2", path, sent, _NEWER.get(path, set()))
         ]
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return 200, {"ok": False, "error": "invalid_auth"}
@@ -38,10 +39,15 @@ class Slack(Vendor):
                 found = [{"id": key, "name": name} for name, key in self.channels.items()]
                 return 200, {"ok": True, "channels": found, "response_metadata": {"next_cursor": ""}}
             case "/conversations.history":
-                found = [one for one in self.messages if one["channel"] == sent["channel"] and not one["thread_ts"]]
+                found = [
+                    one for one in self.messages if one["channel"] == sent["channel"] and not one["thread_ts"]
+                ]
                 return 200, {"ok": True, "messages": found}
             case "/conversations.replies":
-                return 200, {"ok": True, "messages": [one for one in self.messages if one["thread_ts"] == sent["ts"]]}
+                return 200, {
+                    "ok": True,
+                    "messages": [one for one in self.messages if one["thread_ts"] == sent["ts"]],
+                }
             case "/usergroups.list":
                 groups = [{"id": key, "handle": name} for name, key in self.groups.items()]
                 return 200, {"ok": True, "usergroups": groups}
