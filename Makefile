@@ -22,6 +22,7 @@ lint: $(SYNC)          ## Format, lint, types, arrows
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports --no-cache
 	.venv/bin/pyright --pythonpath .venv/bin/python
+	.venv/bin/pyright --pythonpath .venv/bin/python -p tests
 
 bench: $(SYNC)         ## Figures, as ratios in one run; exits non-zero when a bound does not hold
 	.venv/bin/python -m benchmarks

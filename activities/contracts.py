@@ -68,21 +68,19 @@ class Receipt(_Frozen):
     at: datetime
     key: str = ""
     url: str = ""
-    place: str = Field("", description="Where it stands there: a Slack channel's id, for one.")
+    place: str = Field(default="", description="Where it stands there: a Slack channel's id, for one.")
 
 
 class Delivery(_Frozen):
     """One message to one destination. ``key`` is its idempotency key: the same on every attempt."""
 
     key: str
-    thread: str = Field(
-        description="The incident's own key: PagerDuty's dedup_key; the same for all its messages."
-    )
+    thread: str = Field(description="The incident's own key: PagerDuty's dedup_key; the same for all its messages.")
     verb: Verb
     target: Target
     brief: Brief
-    note: str = Field("", description="One sentence: why this message, now.")
-    first: Receipt | None = Field(None, description="The receipt of what this message adds to or changes.")
+    note: str = Field(default="", description="One sentence: why this message, now.")
+    first: Receipt | None = Field(default=None, description="The receipt of what this message adds to or changes.")
 
 
 class Classification(_Frozen):

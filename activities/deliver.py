@@ -68,7 +68,5 @@ class Deliverer:
     def _find(self, name: str) -> Destination:
         destination = self._destinations.get(name)
         if destination is None:
-            raise permanent(
-                f"the policy in force has no destination named {name}; it had when this was decided"
-            )
+            raise permanent(f"the policy in force has no destination named {name}; it had when this was decided")
         return destination

@@ -39,9 +39,7 @@ class Digester:
             start_signal_args=[entry],
             static_summary=f"Digest for {entry.target.name}",
         )
-        return Receipt(
-            destination=entry.target.name, type=entry.target.type, id=handle.id, at=now, key=entry.key
-        )
+        return Receipt(destination=entry.target.name, type=entry.target.type, id=handle.id, at=now, key=entry.key)
 
 
 def next_issue(schedule: str, timezone: str, now: datetime, speed: float = 1.0) -> datetime:

@@ -22,9 +22,7 @@ def temporary(message: str, retry_after: float | None = None) -> ApplicationErro
     return ApplicationError(message, type=TEMPORARY, next_retry_delay=delay)
 
 
-def by_status(
-    vendor: str, status: int, headers: Mapping[str, str], said: str, remedy: str = ""
-) -> ApplicationError:
+def by_status(vendor: str, status: int, headers: Mapping[str, str], said: str, remedy: str = "") -> ApplicationError:
     """Sort an HTTP answer that is not a success. 408, 425, 429 and 5xx pass; everything else stays wrong."""
     text = f"{vendor} answered {status}: {said[:300] or 'nothing more'}"
     if status in {408, 425, 429} or status >= 500:

@@ -41,9 +41,7 @@ def read_body(body: bytes) -> dict[str, Any]:
     except RecursionError:
         raise _too_deep() from None
     except json.JSONDecodeError as error:
-        raise BodyError(
-            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
+        raise BodyError(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     if not isinstance(value, dict):
         raise BodyError(f"the body must be a JSON object, not {_name_of(value)}")
     return cast("dict[str, Any]", sound(value))
@@ -98,6 +96,6 @@ def _bounded_int(text: str) -> int:
 def _name_of(value: object) -> str:
     if value is None:
         return "null"
-    return {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}[
-        type(value)
-    ]
+    if isinstance(value, bool):
+        return "a boolean"
+    return "an array" if isinstance(value, list) else "a string" if isinstance(value, str) else "a number"

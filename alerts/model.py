@@ -17,22 +17,23 @@ class Alert(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    event_id: str = Field("", description="The sender's id of this event; the same on a redelivery.")
+    event_id: str = Field(default="", description="The sender's id of this event; the same on a redelivery.")
     monitor: str = Field(description="The monitor's name, or its id where it has none.")
     monitor_id: str = ""
     kind: str = Field(
-        "",
+        default="",
         description="drift, performance, data_quality, custom_metric, tracing, evaluation, cost or business.",
     )
-    metric: str = Field("", description="In snake case: error_rate, embedding_drift, p95_latency_ms.")
-    value: float | None = Field(None, description="In the metric's own unit.")
+    metric: str = Field(default="", description="In snake case: error_rate, embedding_drift, p95_latency_ms.")
+    value: float | None = Field(default=None, description="In the metric's own unit.")
     threshold: float | None = None
-    operator: str = Field("", description="How value and threshold compare when triggered: greater_than, …")
+    operator: str = Field(default="", description="How value and threshold compare when triggered: greater_than, …")
     baseline: float | None = None
     change: float | None = Field(
-        None, description="Relative change against the baseline, or else the threshold: -0.3 is a 30 % drop."
+        default=None,
+        description="Relative change against the baseline, or else the threshold: -0.3 is a 30 % drop.",
     )
-    severity: str = Field("", description="What the sender called it; the policy decides.")
+    severity: str = Field(default="", description="What the sender called it; the policy decides.")
     model: str = ""
     model_version: str = ""
     prompt_version: str = ""
@@ -41,12 +42,13 @@ class Alert(BaseModel):
     segment: dict[str, str] = Field(default_factory=dict[str, str])
     tags: dict[str, str] = Field(default_factory=dict[str, str])
     status: Status = "triggered"
-    url: str = Field("", description="The monitor's page in Arize; http or https, or nothing.")
+    url: str = Field(default="", description="The monitor's page in Arize; http or https, or nothing.")
     notes: str = ""
-    occurred_at: datetime | None = Field(None, description="In UTC, by the sender's clock.")
-    window_seconds: int | None = Field(None, description="The monitor's evaluation window.")
+    occurred_at: datetime | None = Field(default=None, description="In UTC, by the sender's clock.")
+    window_seconds: int | None = Field(default=None, description="The monitor's evaluation window.")
     identity: tuple[str, ...] = Field(
-        (), description="What makes two alerts the same problem, as stated by the sender; see fingerprint()."
+        default=(),
+        description="What makes two alerts the same problem, as stated by the sender; see fingerprint().",
     )
     raw: dict[str, Any] = Field(
         default_factory=dict[str, Any], description="The body as it was sent, unknown fields and all."

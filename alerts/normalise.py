@@ -55,16 +55,13 @@ _STATUS: dict[str, Status] = {
     **dict.fromkeys(("cleared", "healthy", "resolved", "ok", "clear", "recovered", "closed"), "cleared"),
     **dict.fromkeys(("nodata", "unknown"), "no_data"),
 }
-_DRIFT_METRICS = frozenset(
-    {"psi", "kl", "js", "ks", "euclidean_distance", "cosine_similarity", "embedding_drift"}
-)
+_DRIFT_METRICS = frozenset({"psi", "kl", "js", "ks", "euclidean_distance", "cosine_similarity", "embedding_drift"})
 _KINDS = {
     "dataquality": "data_quality",
     "custommetric": "custom_metric",
     "eval": "evaluation",
     "llm_eval": "evaluation",
 }
-_MISSING = object()
 
 
 def read_alert(body: bytes, event_id: str = "", event: str = "") -> Alert:
@@ -136,10 +133,7 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
             monitor_id,
             model,
             environment,
-            *(
-                f"{key}={item}"
-                for key, item in sorted((stated_segment or ({} if monitor_id else filters)).items())
-            ),
+            *(f"{key}={item}" for key, item in sorted((stated_segment or ({} if monitor_id else filters)).items())),
         ),
         raw=dict(body),
     )
@@ -163,14 +157,21 @@ class _Lookup:
             for name in _NAMES[field]:
                 if index == 0 and self._enveloped and name in {"id", "type", "name", "url"}:
                     continue
-                found = level.get(name, _MISSING)
-                if isinstance(found, Mapping) and field in {"model", "metric"}:
-                    inner = cast("Mapping[str, Any]", found)
-                    found = inner.get("name", inner.get("id", _MISSING))
-                if found is not _MISSING and found is not None and found not in ("", [], {}):
+                found: Any = level.get(name)
+                if field in {"model", "metric"}:
+                    found = _named(found)
+                if found is not None and found not in ("", [], {}):
                     return found
         text_monitor = self._levels[0].get("monitor")
         return text_monitor if field == "monitor" and isinstance(text_monitor, str) else None
+
+
+def _named(value: Any) -> Any:
+    """The name of ``{"id": …, "name": …}``; anything else as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    inner = cast("Mapping[str, Any]", value)
+    return inner.get("name", inner.get("id"))
 
 
 def _segment_of_filters(filters: Any) -> dict[str, str]:

@@ -98,11 +98,7 @@ def snake(value: Any) -> str:
 def web_address(value: Any) -> str:
     """An http(s) address, whole or not at all: half an address is a wrong one."""
     address = value.strip() if isinstance(value, str) else ""
-    if (
-        len(address) > 2000
-        or not re.fullmatch(r"https?://[!-~]+", address)
-        or re.search(r"[<>\"'`\\|^{}]", address)
-    ):
+    if len(address) > 2000 or not re.fullmatch(r"https?://[!-~]+", address) or re.search(r"[<>\"'`\\|^{}]", address):
         return ""
     return address
 

@@ -114,7 +114,14 @@ class AuditLog:
         if new.number != (last.number if last is not None else 0) + 1:
             raise ConflictError(f"{new.incident}: record {new.number} came before the one it follows")
         record = Record(
-            **{**vars(new), "at": new.at.astimezone(UTC)},
+            incident=new.incident,
+            opening=new.opening,
+            number=new.number,
+            at=new.at.astimezone(UTC),
+            what=new.what,
+            by=new.by,
+            text=new.text,
+            data=new.data,
             previous=last.hash if last is not None else GENESIS,
             anchor=anchor,
             hash="",
@@ -135,7 +142,7 @@ def _record(row: Row[Any]) -> Record:
     values.pop("id")
     at: datetime = values.pop("at")
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    return Record(**{**values, "at": at, "data": json.loads(values["data"])})
+    return Record.model_validate({**values, "at": at, "data": json.loads(values["data"])})
 
 
 def _durable_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:

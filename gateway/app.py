@@ -1,6 +1,6 @@
 """The gateway as an ASGI application."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -22,7 +22,7 @@ def create_app(settings: GatewaySettings, client: Client) -> FastAPI:
     deliveries = Deliveries(settings.deliveries_url)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         del app
         yield
         deliveries.close()

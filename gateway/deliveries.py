@@ -86,9 +86,7 @@ class Deliveries:
     def _remember(self, delivered: Sequence[Delivered]) -> None:
         now = datetime.now(UTC)
         rows = [{**vars(one), "at": now} for one in {one.id: one for one in delivered}.values()]
-        insert = (
-            (sqlite_insert if self._sqlite else postgres_insert)(_table).values(rows).on_conflict_do_nothing()
-        )
+        insert = (sqlite_insert if self._sqlite else postgres_insert)(_table).values(rows).on_conflict_do_nothing()
         with self._engine.begin() as connection:
             connection.execute(insert)
             self._written += len(rows)

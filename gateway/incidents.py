@@ -4,10 +4,10 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
@@ -41,28 +41,26 @@ from workflows.messages import (
 
 _TIMEOUT = timedelta(seconds=10)
 _AT_ONCE = 16  # queries side by side for one list
-IncidentId = Annotated[
-    str, Path(pattern=r"^incident-[a-z0-9-]{1,100}$", description="incident-<model>-<fingerprint>")
-]
+IncidentId = Annotated[str, Path(pattern=r"^incident-[a-z0-9-]{1,100}$", description="incident-<model>-<fingerprint>")]
 
 
 class IncidentOut(IncidentView):
     """An incident, with its page in the Temporal UI."""
 
     temporal_url: str = ""
-    partial: bool = Field(False, description="No worker answered: only what the server itself knows is here.")
+    partial: bool = Field(default=False, description="No worker answered: only what the server itself knows is here.")
 
 
 class IncidentList(BaseModel):
     incidents: list[IncidentOut]
-    next: str = Field("", description="Give it as cursor to get the next page; empty on the last.")
+    next: str = Field(default="", description="Give it as cursor to get the next page; empty on the last.")
 
 
 class ActIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    by: str = Field("", max_length=200, description="Who acts; the token's name where it is left out.")
-    note: str = Field("", max_length=2000)
+    by: str = Field(default="", max_length=200, description="Who acts; the token's name where it is left out.")
+    note: str = Field(default="", max_length=2000)
 
 
 def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
@@ -128,19 +126,15 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
 
     async def act(request: Request, incident: str, verb: Act, body: ActIn) -> IncidentOut:
         who = caller(request, "responder")
-        answer = Answer(
-            act=verb, by=body.by or who.name, role=who.role, via="api", note=body.note, token=who.name
-        )
-        handle = client.get_workflow_handle(incident)
+        answer = Answer(act=verb, by=body.by or who.name, role=who.role, via="api", note=body.note, token=who.name)
+        handle: Any = client.get_workflow_handle(incident)
         try:
             view = await handle.execute_update(verb, answer, result_type=IncidentView, rpc_timeout=_TIMEOUT)
         except WorkflowUpdateFailedError as error:
             cause = error.cause
             if isinstance(cause, ApplicationError) and cause.type in {FORBIDDEN, OVER}:
                 raise Problem(403 if cause.type == FORBIDDEN else 409, cause.message) from None
-            raise Problem(
-                503, "the incident could not carry it out; see its page in the Temporal UI"
-            ) from None
+            raise Problem(503, "the incident could not carry it out; see its page in the Temporal UI") from None
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             raise Problem(
                 503, "no worker answered in time; it may still be carried out", headers={"Retry-After": "5"}
@@ -150,9 +144,7 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
                 async with _temporal(incident):
                     await handle.describe(rpc_timeout=_TIMEOUT)
                 raise Problem(409, "it is closed already") from None
-            raise Problem(
-                503, f"Temporal did not take it: {error.message}", headers={"Retry-After": "5"}
-            ) from None
+            raise Problem(503, f"Temporal did not take it: {error.message}", headers={"Retry-After": "5"}) from None
         return out(view, view.opening)
 
     errors = responses(401, 403, 404, 409, 422, 503)
@@ -161,9 +153,7 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
     async def acknowledge(request: Request, id: IncidentId, body: ActIn) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
         return await act(request, id, "acknowledge", body)
 
-    @router.post(
-        "/{id}/resolve", summary="Resolve and close; a regulated one needs its role", responses=errors
-    )
+    @router.post("/{id}/resolve", summary="Resolve and close; a regulated one needs its role", responses=errors)
     async def resolve(request: Request, id: IncidentId, body: ActIn) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
         return await act(request, id, "resolve", body)
 
@@ -177,7 +167,7 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
 
 
 @asynccontextmanager
-async def _temporal(incident: str = "") -> AsyncIterator[None]:
+async def _temporal(incident: str = "") -> AsyncGenerator[None]:
     """What Temporal's answers mean to a caller."""
     try:
         yield
@@ -186,9 +176,7 @@ async def _temporal(incident: str = "") -> AsyncIterator[None]:
             raise Problem(404, f"there is no incident {incident}") from None
         if error.status == RPCStatusCode.INVALID_ARGUMENT:
             raise Problem(400, f"Temporal does not take this list: {error.message[:200]}") from None
-        raise Problem(
-            503, f"Temporal does not answer: {error.message[:200]}", headers={"Retry-After": "5"}
-        ) from None
+        raise Problem(503, f"Temporal does not answer: {error.message[:200]}", headers={"Retry-After": "5"}) from None
 
 
 def _partial(execution: WorkflowExecution) -> IncidentOut:
@@ -221,6 +209,4 @@ def _token(cursor: str) -> bytes | None:
     try:
         return base64.urlsafe_b64decode(cursor.encode()) if cursor else None
     except (binascii.Error, ValueError):
-        raise Problem(
-            422, "the cursor is not one of ours", "query.cursor: give back what next held"
-        ) from None
+        raise Problem(422, "the cursor is not one of ours", "query.cursor: give back what next held") from None

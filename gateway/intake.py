@@ -106,19 +106,15 @@ class Intake:
             batch, lane.waiting = lane.waiting[:MAX_BATCH], lane.waiting[MAX_BATCH:]
             try:
                 await self._send(incident, batch)
-            except Exception as error:
-                _log.warning(
-                    "temporal did not take alerts", incident=incident, alerts=len(batch), error=str(error)
-                )
+            except Exception as error:  # noqa: BLE001  # whatever it was, the sender is told to send again
+                _log.warning("temporal did not take alerts", incident=incident, alerts=len(batch), error=str(error))
                 for submission in batch:
                     if not submission.done.done():
                         submission.done.set_exception(UnavailableError(str(error)))
         del self._lanes[incident]
 
     async def _send(self, incident: str, batch: Sequence[_Submission]) -> None:
-        before = await self._deliveries.recall(
-            {one.remembered_as for one in batch}, {one.proof for one in batch}
-        )
+        before = await self._deliveries.recall({one.remembered_as for one in batch}, {one.proof for one in batch})
         known = {one.id: one for one in before}
         ids_by_proof = {one.proof: one.id for one in before if one.proof}
         fresh: dict[str | int, _Submission] = {}
@@ -146,16 +142,10 @@ class Intake:
                 one.done.set_result(Taken(incident, state))
             fresh = rest
 
-    async def _hand_over(
-        self, incident: str, part: Sequence[_Submission], known: dict[str, Delivered]
-    ) -> Outcome:
-        arrivals = Arrivals(
-            arrivals=tuple(gather([one.alert for one in part], [one.delivery for one in part]))
-        )
+    async def _hand_over(self, incident: str, part: Sequence[_Submission], known: dict[str, Delivered]) -> Outcome:
+        arrivals = Arrivals(arrivals=tuple(gather([one.alert for one in part], [one.delivery for one in part])))
         # What was evaluated and told before may join, but an incident that it opened and that is over stays over.
-        opens = any(
-            one.alert.status != "cleared" and (one.delivery or one.remembered_as not in known) for one in part
-        )
+        opens = any(one.alert.status != "cleared" and (one.delivery or one.remembered_as not in known) for one in part)
         signal_first = incident in self._open or not opens
         for attempt in range(ATTEMPTS):
             if signal_first or attempt > 0:
@@ -199,9 +189,7 @@ class Intake:
             }
         )
         try:
-            await self._client.get_workflow_handle(incident).signal(
-                ARRIVE_SIGNAL, without_raw, rpc_timeout=RPC_TIMEOUT
-            )
+            await self._client.get_workflow_handle(incident).signal(ARRIVE_SIGNAL, without_raw, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise

@@ -60,9 +60,7 @@ def operation_routes(settings: GatewaySettings, client: Client, deliveries: Deli
 
 async def _temporal(client: Client) -> str:
     try:
-        await asyncio.wait_for(
-            client.count_workflows("WorkflowType = 'Incident' AND ExecutionStatus = 'Running'"), 3
-        )
+        await asyncio.wait_for(client.count_workflows("WorkflowType = 'Incident' AND ExecutionStatus = 'Running'"), 3)
     except RPCError as error:
         return error.message[:200] or error.status.name
     except (TimeoutError, RuntimeError) as error:

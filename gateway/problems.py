@@ -33,9 +33,7 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(Exception):  # noqa: N818  # RFC 9457 calls it a problem
-    def __init__(
-        self, status: int, detail: str, *reasons: str, headers: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, detail: str, *reasons: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status, self.detail, self.reasons, self.headers = status, detail, list(reasons), headers
 

@@ -23,9 +23,7 @@ def check_arize(
         if not re.fullmatch(r"\d{1,12}", stamp):
             return "X-Arize-Webhook-Timestamp is missing or not in Unix seconds"
         if not _signed(signature, stamp.encode() + b"." + body, secrets):
-            return (
-                "the signature does not fit: check that ARIZE_WEBHOOK_SECRET is this webhook's signing secret"
-            )
+            return "the signature does not fit: check that ARIZE_WEBHOOK_SECRET is this webhook's signing secret"
         if abs(now - int(stamp)) > TOLERANCE:
             return f"the timestamp is {abs(now - int(stamp)):.0f} s off; at most {TOLERANCE} s are taken"
         return None
@@ -50,11 +48,7 @@ def check_pagerduty(headers: Mapping[str, str], body: bytes, secrets: Iterable[s
 
 
 def _signed(header: str, content: bytes, secrets: Iterable[str]) -> bool:
-    shown = [
-        part.strip()[3:].casefold().encode()
-        for part in header.split(",")[:10]
-        if part.strip().startswith("v1=")
-    ]
+    shown = [part.strip()[3:].casefold().encode() for part in header.split(",")[:10] if part.strip().startswith("v1=")]
     fits = False
     for secret in secrets:
         expected = hmac.new(secret.encode(), content, hashlib.sha256).hexdigest().encode()

@@ -59,9 +59,7 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
         began = time.perf_counter()
         body = await bounded_body(request)
         if not settings.insecure:
-            why_not = check_arize(
-                request.headers, body, settings.arize_secrets, settings.arize_tokens, time.time()
-            )
+            why_not = check_arize(request.headers, body, settings.arize_secrets, settings.arize_tokens, time.time())
             if why_not:
                 metrics.ALERTS.labels("refused").inc()
                 raise Problem(401, why_not, headers={"WWW-Authenticate": "Bearer"})
@@ -85,14 +83,10 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
             taken = await intake.take(alert, alert.event_id, proof)
         except ReplayedError:
             metrics.ALERTS.labels("refused").inc()
-            raise Problem(
-                401, "these signed bytes were delivered before, under another X-Arize-Webhook-Id"
-            ) from None
+            raise Problem(401, "these signed bytes were delivered before, under another X-Arize-Webhook-Id") from None
         except UnavailableError as error:
             metrics.ALERTS.labels("unavailable").inc()
-            raise Problem(
-                503, f"Temporal did not take the alert: {error}", headers={"Retry-After": "5"}
-            ) from None
+            raise Problem(503, f"Temporal did not take the alert: {error}", headers={"Retry-After": "5"}) from None
         metrics.ALERTS.labels(taken.state).inc()
         metrics.ACCEPTED.observe(time.perf_counter() - began)
         _log.info("alert taken", incident=taken.incident, state=taken.state, event_id=alert.event_id)
@@ -130,13 +124,9 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 metrics.CALLBACKS.labels("pagerduty", "ignored").inc()
-                _log.info(
-                    "answer for an incident that is not open", incident=incident, act=heard.act, by=heard.by
-                )
+                _log.info("answer for an incident that is not open", incident=incident, act=heard.act, by=heard.by)
                 return _ignored("the incident is not open any more", incident)
-            raise Problem(
-                503, f"Temporal did not take it: {error.message}", headers={"Retry-After": "5"}
-            ) from None
+            raise Problem(503, f"Temporal did not take it: {error.message}", headers={"Retry-After": "5"}) from None
         metrics.CALLBACKS.labels("pagerduty", "accepted").inc()
         _log.info("answer taken", incident=incident, act=heard.act, by=heard.by, via="pagerduty")
         return Heard(state="accepted", incident=incident)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from policy.conditions import Condition, ConditionError
 from policy.decide import CompiledRule, Policy
@@ -10,7 +11,7 @@ from policy.destinations import DestinationConfig
 from policy.schema import ModelConfig, OutcomeConfig, PolicyFile, TierConfig
 
 Report = Callable[[tuple[str | int, ...], str], None]
-_LOUDER: dict[Tier, Tier] = dict(zip(TIERS, TIERS[1:], strict=False))
+_LOUDER: dict[Tier, Tier] = dict(pairwise(TIERS))
 
 
 def compile_policy(
@@ -21,9 +22,7 @@ def compile_policy(
     defaults = file.models.get("defaults", ModelConfig())
     models = {name: entry.over(defaults) for name, entry in file.models.items() if name != "defaults"}
     slo = frozenset(key for model in (defaults, *models.values()) for key in model.slo)
-    compiler.model_fields = {
-        name: slo if name == "slo" else frozenset[str]() for name in ModelConfig.model_fields
-    }
+    compiler.model_fields = {name: slo if name == "slo" else frozenset[str]() for name in ModelConfig.model_fields}
     compiler.check_tiers()
 
     rules: list[CompiledRule] = []
@@ -45,9 +44,7 @@ def compile_policy(
         default_model=defaults,
         rules=tuple(rules),
         otherwise=compiler.decision("otherwise", file.otherwise, ("otherwise",)),
-        regulated=compiler.condition(governance.regulated, ("governance", "regulated"))
-        if governance
-        else None,
+        regulated=compiler.condition(governance.regulated, ("governance", "regulated")) if governance else None,
         closed_by=governance.closed_by if governance else "",
         governance_tickets=compiler.targets(_names(governance.ticket), ("governance", "ticket"), tickets=True)
         if governance
@@ -123,9 +120,7 @@ class _Compiler:
             if index == 0 and step.after:
                 self.report((*path, "after"), "the first step acts at once; use a rule's hold to wait")
             if index > 0 and after <= before:
-                self.report(
-                    (*path, "after"), "counts from the first step, so it must be more than the step before"
-                )
+                self.report((*path, "after"), "counts from the first step, so it must be more than the step before")
             gap = after - before
             notify = self.targets(step.notify, (*path, "notify"))
             if index == 0 and step.repeat:

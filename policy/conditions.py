@@ -12,10 +12,44 @@ import cel
 from alerts import Alert
 from policy.decision import IncidentFacts
 
-_STRING = re.compile(r"""r?(?:\"(?:\\.|[^"\\\n])*\"|'(?:\\.|[^'\\\n])*')""")
+_STRING = re.compile(r"""r?(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""")
 _FIELD = re.compile(r"\b(alert|model|incident)\s*\.\s*([A-Za-z_]\w*)(?:\s*\.\s*([A-Za-z_]\w*))?(?!\s*\()")
 _FUNCTIONS = frozenset(
-    ["size", "contains", "startsWith", "endsWith", "matches", "has", "all", "exists", "exists_one", "map", "filter", "int", "uint", "double", "string", "bool", "bytes", "duration", "timestamp", "min", "max", "type", "dyn", "getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes", "getSeconds", "getMilliseconds"]
+    [
+        "size",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+        "has",
+        "all",
+        "exists",
+        "exists_one",
+        "map",
+        "filter",
+        "min",
+        "max",
+        "int",
+        "uint",
+        "double",
+        "string",
+        "bool",
+        "bytes",
+        "duration",
+        "timestamp",
+        "type",
+        "dyn",
+        "getFullYear",
+        "getMonth",
+        "getDate",
+        "getDayOfMonth",
+        "getDayOfWeek",
+        "getDayOfYear",
+        "getHours",
+        "getMinutes",
+        "getSeconds",
+        "getMilliseconds",
+    ]
 )
 _ALERT_FIELDS = tuple(name for name in Alert.model_fields if name not in {"raw", "identity", "event_id"})
 _INCIDENT_FIELDS = tuple(IncidentFacts.model_fields)
@@ -115,9 +149,7 @@ class Condition:
             raise ConditionError(f"a condition answers true or false, this one answers {_show(result)}")
 
 
-def _check_names(
-    program: cel.Program, bare: str, model_fields: Mapping[str, frozenset[str]]
-) -> tuple[str, ...]:
+def _check_names(program: cel.Program, bare: str, model_fields: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
     bound = set(re.findall(r"\.(?:all|exists|exists_one|map|filter)\s*\(\s*(\w+)\s*,", bare))
     for name in program.variables():
         if name not in {"alert", "model", "incident"} | bound:
@@ -137,9 +169,7 @@ def _check_names(
         path = f"{root}.{field}"
         if root == "model" and field == "slo" and inner:
             if inner not in model_fields["slo"]:
-                raise ConditionError(
-                    f"model.slo.{inner} is set for no model{_near(inner, tuple(model_fields['slo']))}"
-                )
+                raise ConditionError(f"model.slo.{inner} is set for no model{_near(inner, tuple(model_fields['slo']))}")
             path += f".{inner}"
         if path not in fields:
             fields.append(path)
@@ -158,9 +188,7 @@ def _floats(value: Any) -> Any:
     if isinstance(value, int):
         return float(value)
     if isinstance(value, Mapping):
-        return {
-            key: _floats(item) for key, item in cast("Mapping[str, Any]", value).items() if item is not None
-        }
+        return {key: _floats(item) for key, item in cast("Mapping[str, Any]", value).items() if item is not None}
     return value
 
 

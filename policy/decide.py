@@ -92,14 +92,10 @@ class Policy:
             return tuple(step.model_copy(update={"notify": targets(step.notify)}) for step in old)
 
         def decision(old: Decision) -> Decision:
-            new: dict[str, Any] = {
-                name: targets(getattr(old, name)) for name in ("fallback", "digest", "tickets")
-            }
+            new: dict[str, Any] = {name: targets(getattr(old, name)) for name in ("fallback", "digest", "tickets")}
             raised = old.unanswered
             if raised:
-                raised = raised.model_copy(
-                    update={"steps": steps(raised.steps), "fallback": targets(raised.fallback)}
-                )
+                raised = raised.model_copy(update={"steps": steps(raised.steps), "fallback": targets(raised.fallback)})
             return old.model_copy(update={**new, "steps": steps(old.steps), "unanswered": raised})
 
         return replace(
@@ -120,9 +116,7 @@ class Policy:
         def decision(old: Decision) -> Decision:
             raised: Raise | None = old.unanswered
             if raised:
-                raised = raised.model_copy(
-                    update={"steps": steps(raised.steps), "remind": faster(raised.remind)}
-                )
+                raised = raised.model_copy(update={"steps": steps(raised.steps), "remind": faster(raised.remind)})
             return old.model_copy(
                 update={
                     "steps": steps(old.steps),

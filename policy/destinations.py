@@ -51,9 +51,9 @@ class DestinationConfig(BaseModel):
     """page wakes somebody, post informs a channel, ticket is work to be done, console prints."""
 
     type: str
-    base_url: AnyHttpUrl | None = Field(None, description="Instead of the vendor's own root.")
-    schedule: str = Field("0 8 * * *", description="Cron: when a digest to this destination is sent.")
-    timezone: str = Field("UTC", description="The schedule's time zone.")
+    base_url: AnyHttpUrl | None = Field(default=None, description="Instead of the vendor's own root.")
+    schedule: str = Field(default="0 8 * * *", description="Cron: when a digest to this destination is sent.")
+    timezone: str = Field(default="UTC", description="The schedule's time zone.")
 
     def secrets(self) -> dict[str, SecretRef]:
         """The named secrets, by key."""

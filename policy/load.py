@@ -2,9 +2,8 @@
 
 import difflib
 import hashlib
-import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
@@ -13,22 +12,15 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from policy.compile import compile_policy
 from policy.decide import Policy
 from policy.destinations import DestinationConfig
 from policy.errors import PolicyError, Problem
 from policy.schema import NOT_BUILT, TYPES_NOT_BUILT, PolicyFile
-
-MAX_BYTES = 1024 * 1024
-MAX_NODES = 100_000  # after aliases are written out: a bomb of anchors ends here
+from policy.yaml_file import KeyPath, Place, read_yaml
 
 DestinationTypes = Mapping[str, type[DestinationConfig]]
-Place = tuple[str, int, int]
-Path_ = tuple[str | int, ...]
 _M = TypeVar("_M", bound=BaseModel)
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -43,7 +35,7 @@ def load_policy(path: Path, types: DestinationTypes) -> Policy:
     if not files:
         raise PolicyError([Problem(str(path), 1, 1, "", "the folder holds no *.yaml file")])
     content: dict[str, Any] = {}
-    places: dict[Path_, Place] = {}
+    places: dict[KeyPath, Place] = {}
     digest = hashlib.sha256()
     for file in files:
         try:
@@ -51,7 +43,7 @@ def load_policy(path: Path, types: DestinationTypes) -> Policy:
         except OSError as error:
             raise PolicyError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
         digest.update(source)
-        sections, marks = _read_yaml(file.name, source)
+        sections, marks = read_yaml(file.name, source)
         for key, value in sections.items():
             if key in content:
                 raise PolicyError([Problem(*marks[(key,)], key, f"stands in {places[(key,)][0]} too")])
@@ -64,12 +56,12 @@ def load_policy(path: Path, types: DestinationTypes) -> Policy:
 class _Problems:
     """Collects faults by the path of their key, and knows where each key stands."""
 
-    def __init__(self, places: dict[Path_, Place], file: str) -> None:
+    def __init__(self, places: dict[KeyPath, Place], file: str) -> None:
         self.found: list[Problem] = []
         self._places = places
         self._file = file
 
-    def add(self, path: Path_, message: str) -> None:
+    def add(self, path: KeyPath, message: str) -> None:
         known = path
         while known and known not in self._places:
             known = known[:-1]
@@ -98,10 +90,8 @@ def _build(content: dict[str, Any], problems: _Problems, types: DestinationTypes
     return policy
 
 
-def _destination(
-    name: str, entry: Any, problems: _Problems, types: DestinationTypes
-) -> DestinationConfig | None:
-    path: Path_ = ("destinations", name)
+def _destination(name: str, entry: Any, problems: _Problems, types: DestinationTypes) -> DestinationConfig | None:
+    path: KeyPath = ("destinations", name)
     kind = cast("dict[str, Any]", entry).get("type") if isinstance(entry, dict) else None
     if not isinstance(kind, str):
         problems.add(path, f"a destination needs a type, one of {', '.join(sorted(types))}")
@@ -121,18 +111,16 @@ def _destination(
         try:
             ZoneInfo(destination.timezone)
         except (KeyError, ValueError, OSError):
-            problems.add(
-                (*path, "timezone"), f"{destination.timezone!r} is no time zone; say Europe/Berlin, or UTC"
-            )
+            problems.add((*path, "timezone"), f"{destination.timezone!r} is no time zone; say Europe/Berlin, or UTC")
     return destination
 
 
-def _validate(model: type[_M], value: Any, at: Path_, problems: _Problems) -> _M | None:
+def _validate(model: type[_M], value: Any, at: KeyPath, problems: _Problems) -> _M | None:
     try:
         return model.model_validate(value)
     except ValidationError as error:
         for fault in error.errors(include_url=False):
-            path: Path_ = (*at, *fault["loc"])
+            path: KeyPath = (*at, *fault["loc"])
             message = fault["msg"].removeprefix("Value error, ")
             if fault["type"] == "extra_forbidden":
                 known = tuple(_fields_at(model, fault["loc"][:-1]))
@@ -168,7 +156,7 @@ def near(name: str, known: tuple[str, ...]) -> str:
 def _without_unbuilt(content: dict[str, Any], problems: _Problems) -> dict[str, Any]:
     """Report keys of the contract that are not built yet, and take them out so that the rest is checked."""
 
-    def walk(value: Any, path: Path_) -> Any:
+    def walk(value: Any, path: KeyPath) -> Any:
         if isinstance(value, dict):
             kept: dict[str, Any] = {}
             for key, item in cast("dict[str, Any]", value).items():
@@ -186,76 +174,13 @@ def _without_unbuilt(content: dict[str, Any], problems: _Problems) -> dict[str, 
     return cast("dict[str, Any]", walk(content, ()))
 
 
-def _matches(pattern: str, path: Path_) -> bool:
+def _matches(pattern: str, path: KeyPath) -> bool:
     written = ".".join("[]" if isinstance(part, int) else str(part) for part in path).replace(".[]", "[]")
     return re.fullmatch(re.escape(pattern).replace(r"\*", r"[^.]+"), written) is not None
 
 
-def _written(path: Path_) -> str:
+def _written(path: KeyPath) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
-
-
-def _read_yaml(name: str, source: bytes) -> tuple[dict[str, Any], dict[Path_, Place]]:
-    def refuse(message: str, line: int = 0, column: int = 0) -> PolicyError:
-        return PolicyError([Problem(name, line + 1, column + 1, "", message)])
-
-    if len(source) > MAX_BYTES:
-        raise refuse(f"the file has {len(source):,} bytes; at most {MAX_BYTES:,} are read")
-    try:
-        text = source.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise refuse(f"the file is not UTF-8: {error.reason}", source[: error.start].count(b"\n")) from None
-    reader = YAML(typ="safe", pure=True)
-    try:
-        root = cast("Node | None", reader.compose(io.StringIO(text)))  # pyright: ignore[reportUnknownMemberType]
-        if root is None:
-            raise refuse("the file is empty")
-        if _size(root, {}, ()) > MAX_NODES:
-            raise refuse(f"anchors and aliases blow it up to over {MAX_NODES:,} values")
-        content: Any = reader.load(io.StringIO(text))  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line, mark.column) if mark else (0, 0)
-        raise refuse(
-            f"not YAML: {_one_line(error.problem or error.context or 'unreadable')}", line, column
-        ) from None
-    except RecursionError:
-        raise refuse("the file is nested too deeply, or an anchor contains itself") from None
-    except (YAMLError, ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
-        raise refuse(f"not YAML: {_one_line(str(error))}") from None
-    if not isinstance(content, dict):
-        raise refuse("a policy is a map of sections: version, destinations, tiers, models, rules, …")
-    sections = {str(key): value for key, value in cast("dict[Any, Any]", content).items()}
-    return sections, dict(_marks(name, root, ()))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:200]
-
-
-def _size(node: Node, known: dict[int, int], above: tuple[int, ...]) -> int:
-    if id(node) in above:
-        raise RecursionError
-    if id(node) not in known:
-        children: list[Node] = []
-        if isinstance(node, MappingNode):
-            children = [part for pair in node.value for part in pair]
-        elif isinstance(node, SequenceNode):
-            children = list(node.value)
-        known[id(node)] = 1 + sum(_size(child, known, (*above, id(node))) for child in children)
-    return known[id(node)]
-
-
-def _marks(file: str, node: Node, path: Path_) -> Iterator[tuple[Path_, Place]]:
-    yield path, (file, node.start_mark.line + 1, node.start_mark.column + 1)
-    if isinstance(node, MappingNode):
-        for key, value in node.value:
-            here = (*path, str(key.value))
-            yield from _marks(file, value, here)
-            yield here, (file, key.start_mark.line + 1, key.start_mark.column + 1)
-    elif isinstance(node, SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _marks(file, item, (*path, index))

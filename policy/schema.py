@@ -35,11 +35,9 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 class StepConfig(_Strict):
     notify: Names
-    after: Duration | None = Field(
-        None, description="Since the tier's first step, without an acknowledgement."
-    )
+    after: Duration | None = Field(default=None, description="Since the tier's first step, without an acknowledgement.")
     repeat: int = Field(
-        0,
+        default=0,
         ge=0,
         le=20,
         description="How many times more, each as long after as this step after the one before.",
@@ -48,10 +46,10 @@ class StepConfig(_Strict):
 
 class TierConfig(_Strict):
     steps: tuple[StepConfig, ...] = ()
-    fallback: Names = Field((), description="Told when a step's destination cannot be reached at all.")
-    remind: Duration | None = Field(None, description="Acknowledged, yet still open after this long.")
+    fallback: Names = Field(default=(), description="Told when a step's destination cannot be reached at all.")
+    remind: Duration | None = Field(default=None, description="Acknowledged, yet still open after this long.")
     respond_within: Duration | None = Field(
-        None, description="Unanswered by then: the next tier up, or the fallback."
+        default=None, description="Unanswered by then: the next tier up, or the fallback."
     )
     digest: Names = ()
 
@@ -90,10 +88,10 @@ class OutcomeConfig(_Strict):
     """What a matching rule sets. Whatever it leaves out is as its tier says."""
 
     tier: Tier
-    hold: Duration | None = Field(None, description="Act only if it is still triggered after this long.")
-    priority: str = Field("", max_length=40)
+    hold: Duration | None = Field(default=None, description="Act only if it is still triggered after this long.")
+    priority: str = Field(default="", max_length=40)
     tags: Names = ()
-    notify: Names | None = Field(None, description="Instead of the tier's first step; [] notifies nobody.")
+    notify: Names | None = Field(default=None, description="Instead of the tier's first step; [] notifies nobody.")
     ticket: str | Names = ()
     digest: Names | None = None
     respond_within: Duration | None = None
@@ -105,8 +103,8 @@ class RuleConfig(OutcomeConfig):
 
 
 class GovernanceConfig(_Strict):
-    regulated: str = Field("model.regulated", description="A condition: whether a person must close it.")
-    ticket: str | Names = Field((), description="Always opened for a regulated one, whatever the tier.")
+    regulated: str = Field(default="model.regulated", description="A condition: whether a person must close it.")
+    ticket: str | Names = Field(default=(), description="Always opened for a regulated one, whatever the tier.")
     closed_by: Literal["responder", "compliance", "admin"] = "compliance"
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -34,9 +34,7 @@ def up(
     temporal_port: Annotated[int, typer.Option(help="The embedded Temporal server's.")] = 7233,
     ui_port: Annotated[int, typer.Option(help="Its UI's.")] = 8233,
     policy: Annotated[str, typer.Option(help="A file or folder. TOCSIN_POLICY")] = "",
-    state_dir: Annotated[
-        str, typer.Option(help="Where databases and local secrets are kept. TOCSIN_STATE_DIR")
-    ] = "",
+    state_dir: Annotated[str, typer.Option(help="Where databases and local secrets are kept. TOCSIN_STATE_DIR")] = "",
     speed: Annotated[
         float, typer.Option(help="Divide every duration of the policy, to try things out. TOCSIN_SPEED")
     ] = 0,
@@ -112,7 +110,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         _stop(str(error))
 
 
-def _stop(message: str) -> Any:
+def _stop(message: str) -> NoReturn:
     typer.echo(f"tocsin: {message}", err=True)
     sys.exit(1)
 

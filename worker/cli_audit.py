@@ -65,9 +65,7 @@ def show(incident: Annotated[str, typer.Argument(help="The incident's id.")]) ->
 
 
 @audit.command()
-def export(
-    to: Annotated[Path, typer.Argument(help="A file, a JSON record a line.")], incident: str = ""
-) -> None:
+def export(to: Annotated[Path, typer.Argument(help="A file, a JSON record a line.")], incident: str = "") -> None:
     """Write the log, or one incident of it, to a file that `verify` checks anywhere."""
     count = 0
     with to.open("w", encoding="utf-8") as file:

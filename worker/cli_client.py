@@ -19,9 +19,7 @@ def gateway_url(settings: Settings) -> str:
     return file.read_text(encoding="utf-8").strip()
 
 
-def call(
-    method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, str] | None = None
-) -> Any:
+def call(method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, str] | None = None) -> Any:
     """Call the API. Ends the command with the gateway's own words where it refuses.
 
     The token is TOCSIN_TOKEN, or the local one that ``tocsin up`` made in the state folder.

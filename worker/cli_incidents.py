@@ -31,9 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="As the API gives it.")]
 
 @incidents.command("list")
 def list_(
-    state: Annotated[
-        str, typer.Option(help="received, holding, notified, acknowledged, awaiting_human, closed")
-    ] = "",
+    state: Annotated[str, typer.Option(help="received, holding, notified, acknowledged, awaiting_human, closed")] = "",
     tier: Annotated[str, typer.Option(help="critical, high, low")] = "",
     team: str = "",
     model: str = "",
@@ -100,11 +98,7 @@ def _whole(incident: str) -> str:
         return incident
     found = [one["id"] for one in call("GET", "/api/incidents", params={"limit": "200"})["incidents"]]
     fitting = sorted(
-        {
-            one
-            for one in found
-            if one.startswith(incident) or one.removeprefix("incident-").startswith(incident)
-        }
+        {one for one in found if one.startswith(incident) or one.removeprefix("incident-").startswith(incident)}
     )
     if len(fitting) != 1:
         typer.echo(
@@ -115,35 +109,35 @@ def _whole(incident: str) -> str:
     return fitting[0]
 
 
+def _map(value: Any) -> dict[str, Any]:
+    return value or {}
+
+
 def _print(one: dict[str, Any]) -> None:
     console = Console()
     facts = Table.grid(padding=(0, 2))
-    rows = {
+    rows: dict[str, str] = {
         "State": one["state"].replace("_", " "),
         "Next": one["awaiting"],
         "Acknowledged by": one["acknowledged_by"],
         "Resolved by": one["resolved_by"],
         "Alerts": str(one["alerts"]),
         "Rule": one["rule"],
-        "Why": (one["decision"] or {}).get("why", ""),
+        "Why": str(_map(one["decision"]).get("why", "")),
         "Team": one["team"],
         "Closed by": f"a person with the role {one['closed_by']}" if one["closed_by"] else "",
-        "Arize": (one["alert"] or {}).get("url", ""),
+        "Arize": str(_map(one["alert"]).get("url", "")),
         "Temporal": one["temporal_url"],
     }
     for label, value in rows.items():
         if value:
             facts.add_row(Text(label, style="dim"), Text(value))
-    console.print(
-        Panel(facts, title=Text(one["headline"] or one["id"]), border_style=_TIER.get(one["tier"] or "", ""))
-    )
+    console.print(Panel(facts, title=Text(one["headline"] or one["id"]), border_style=_TIER.get(one["tier"] or "", "")))
     timeline = Table(box=None, pad_edge=False)
     for column in ("when (UTC)", "what", "by", ""):
         timeline.add_column(column, overflow="fold")
     for entry in one["timeline"]:
-        timeline.add_row(
-            _time(entry["at"]), entry["what"].replace("_", " "), Text(entry["by"]), Text(entry["text"])
-        )
+        timeline.add_row(_time(entry["at"]), entry["what"].replace("_", " "), Text(entry["by"]), Text(entry["text"]))
     console.print(timeline)
 
 

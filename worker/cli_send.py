@@ -21,9 +21,7 @@ SAMPLES = SHIPPED_POLICY.parent / "samples"
 
 
 def send(
-    alert: Annotated[
-        str, typer.Argument(help="A file, - for standard input, or critical, high, low, regulated.")
-    ],
+    alert: Annotated[str, typer.Argument(help="A file, - for standard input, or critical, high, low, regulated.")],
     cleared: Annotated[bool, typer.Option(help="Say that the monitor is well again.")] = False,
 ) -> None:
     """Sign an alert and post it to the gateway."""
@@ -36,9 +34,7 @@ def send(
     if not secrets and file.exists():
         secrets = (file.read_text(encoding="utf-8").strip(),)
     if not secrets:
-        typer.echo(
-            "ARIZE_WEBHOOK_SECRET is not set, and there is no state folder of `tocsin up` here", err=True
-        )
+        typer.echo("ARIZE_WEBHOOK_SECRET is not set, and there is no state folder of `tocsin up` here", err=True)
         raise typer.Exit(2)
     url = f"{gateway_url(settings)}/webhooks/arize"
     content = json.dumps(body).encode()

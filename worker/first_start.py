@@ -21,9 +21,7 @@ def complete(environment: MutableMapping[str, str], state_dir: Path) -> list[str
     state_dir.mkdir(parents=True, exist_ok=True)
     told: list[str] = []
     for name, file in _MADE.items():
-        if environment.get(name) or (
-            name == "ARIZE_WEBHOOK_SECRET" and environment.get("ARIZE_WEBHOOK_TOKEN")
-        ):
+        if environment.get(name) or (name == "ARIZE_WEBHOOK_SECRET" and environment.get("ARIZE_WEBHOOK_TOKEN")):
             continue
         prefix = "whsec_" if name == "ARIZE_WEBHOOK_SECRET" else ""
         environment[name] = _kept(state_dir / file, partial(_secret, prefix))
@@ -55,8 +53,7 @@ def _secret(prefix: str) -> str:
 
 def _tokens() -> str:
     lines = [
-        f"{role} local-{role} {secrets.token_urlsafe(24)}"
-        for role in ("viewer", "responder", "compliance", "admin")
+        f"{role} local-{role} {secrets.token_urlsafe(24)}" for role in ("viewer", "responder", "compliance", "admin")
     ]
     return "# <role> <name> <token, or sha256:HEX of it>\n" + "\n".join(lines)
 

@@ -52,9 +52,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         database_url=environment.get("TOCSIN_DATABASE_URL") or f"sqlite:///{state_dir}/audit.db",
         host=host,
         port=int(port),
-        public_url=(environment.get("TOCSIN_PUBLIC_URL") or f"http://{_reachable(host)}:{int(port)}").rstrip(
-            "/"
-        ),
+        public_url=(environment.get("TOCSIN_PUBLIC_URL") or f"http://{_reachable(host)}:{int(port)}").rstrip("/"),
         task_queue=environment.get("TOCSIN_TASK_QUEUE") or "tocsin",
         speed=_number(environment, "TOCSIN_SPEED", 1.0, 0.001, 100_000),
         api_tokens=Path(tokens) if tokens else None,

@@ -19,11 +19,7 @@ _log = structlog.get_logger()
 
 def _runtime(metrics: str) -> Runtime | None:
     """A runtime that serves the SDK's figures for Prometheus at ``metrics``, an address such as 0.0.0.0:9464."""
-    return (
-        Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics)))
-        if metrics
-        else None
-    )
+    return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))) if metrics else None
 
 
 async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
@@ -66,7 +62,10 @@ async def register_search_attributes(client: Client) -> None:
         if error.status == RPCStatusCode.ALREADY_EXISTS:
             return
         commands = "; ".join(
-            f"temporal operator search-attribute create --name {name} --type {'Bool' if name == search.REGULATED.name else 'Keyword'}"
-            for name in wanted
+            f"temporal operator search-attribute create --name {name} --type {kind}"
+            for name, kind in {
+                **{key.name: "Keyword" for key in search.KEYWORDS},
+                search.REGULATED.name: "Bool",
+            }.items()
         )
         _log.warning("search attributes could not be registered", error=error.message, remedy=commands)

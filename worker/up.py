@@ -55,9 +55,7 @@ async def run_up(environment: Mapping[str, str], options: UpOptions) -> None:
     env.setdefault("TOCSIN_LOG_LEVEL", "warning")
     env["TOCSIN_PORT"] = str(free_port(int(env.get("TOCSIN_PORT") or 8080)))
     made = complete(env, read_settings(env).state_dir)
-    policy, lacking = policy_in_force(
-        read_settings(env)
-    )  # before anything starts: a bad policy starts nothing
+    policy, lacking = policy_in_force(read_settings(env))  # before anything starts: a bad policy starts nothing
 
     children: list[Child] = []
 
@@ -115,18 +113,14 @@ async def _prepare(settings: Settings) -> None:
 
 async def _ready(settings: Settings) -> None:
     client = await connect_patiently(settings)
-    await _within(
-        asyncio.gather(_gateway_answers(settings), _worker_polls(client, settings)), "gateway and worker"
-    )
+    await _within(asyncio.gather(_gateway_answers(settings), _worker_polls(client, settings)), "gateway and worker")
 
 
 async def _within(work: Awaitable[T], what: str) -> T:
     try:
         return await asyncio.wait_for(work, READY_WITHIN)
     except TimeoutError:
-        raise NotReadyError(
-            f"{what} did not get ready within {READY_WITHIN:g} s; see what was printed above"
-        ) from None
+        raise NotReadyError(f"{what} did not get ready within {READY_WITHIN:g} s; see what was printed above") from None
 
 
 async def _gateway_answers(settings: Settings) -> None:
@@ -156,15 +150,11 @@ async def _worker_polls(client: Client, settings: Settings) -> None:
         await asyncio.sleep(0.1)
 
 
-def _announce(
-    console: Console, settings: Settings, digest: str, made: list[str], lacking: Mapping[str, str]
-) -> None:
+def _announce(console: Console, settings: Settings, digest: str, made: list[str], lacking: Mapping[str, str]) -> None:
     where = Table.grid(padding=(0, 2))
     where.add_row("Gateway", settings.public_url)
     where.add_row("Arize sends to", f"{settings.public_url}/webhooks/arize")
-    where.add_row(
-        "Temporal UI", settings.temporal_ui_url or f"that of {settings.environment['TEMPORAL_ADDRESS']}"
-    )
+    where.add_row("Temporal UI", settings.temporal_ui_url or f"that of {settings.environment['TEMPORAL_ADDRESS']}")
     where.add_row("Policy", f"{os.path.relpath(settings.policy)} ({digest})")
     where.add_row("State", str(settings.state_dir))
     console.rule("Tocsin is up")

@@ -82,9 +82,7 @@ def headline(state: IncidentState) -> str:
 
 def _segment(alert: Alert) -> list[str]:
     known = {alert.environment, alert.region, alert.model}
-    return [
-        value for value in alert.segment.values() if value.casefold() not in known and value not in known
-    ][:3]
+    return [value for value in alert.segment.values() if value.casefold() not in known and value not in known][:3]
 
 
 def amount(metric: str, value: float | None) -> str:

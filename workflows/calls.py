@@ -60,9 +60,7 @@ async def classify(asked: Classification) -> Decision:
         asked,
         result_type=Decision,
         start_to_close_timeout=timedelta(seconds=5),
-        retry_policy=RetryPolicy(
-            initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
-        ),
+        retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)),
         summary="Ask the policy",
     )
 
@@ -114,9 +112,7 @@ async def record(state: IncidentState, entries: Sequence[Entry], *, patiently: b
             "record",
             batch,
             start_to_close_timeout=timedelta(seconds=30),
-            retry_policy=RetryPolicy(
-                initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)
-            ),
+            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
             summary=summary,
         )
         return

@@ -6,9 +6,12 @@ receipts, the time) and pays what it owes (messages, records, one timer for what
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+from temporalio.common import SearchAttributeUpdate
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from activities.contracts import Classification, Entry
@@ -28,6 +31,7 @@ with workflow.unsafe.imports_passed_through():
         Closing,
         IncidentView,
     )
+    from workflows.outbox import Outbox
     from workflows.state import Appointment, IncidentState, Opening, Owed
     from workflows.story import story, timer_summary, view
 
@@ -45,7 +49,8 @@ class Incident:
             incident=info.workflow_id, opening=info.first_execution_run_id, opened_at=workflow.now()
         )
         self._state = state
-        self._life = Life(state)
+        self._outbox = Outbox(state)
+        self._life = Life(state, self._outbox)
         self._arrivals: list[Arrival] = list(opening.arrivals.arrivals) if opening.arrivals else []
         self._answers: list[Answer] = []
         self._paying: dict[str, asyncio.Task[None]] = {}
@@ -110,13 +115,12 @@ class Incident:
         await workflow.wait_condition(lambda: self._state.decision is not None)
         state = self._state
         if state.over:
-            raise ApplicationError(
-                f"it was resolved by {state.resolved_by} already", type=OVER, non_retryable=True
-            )
+            raise ApplicationError(f"it was resolved by {state.resolved_by} already", type=OVER, non_retryable=True)
         if answer.act == "resolve" and not self._life.may_close(answer):
             assert state.decision is not None
             raise ApplicationError(
-                f"this model is regulated: only a person with the role {state.decision.closed_by} may close its incidents",
+                "this model is regulated: only a person with the role "
+                f"{state.decision.closed_by} may close its incidents",
                 type=FORBIDDEN,
                 non_retryable=True,
             )
@@ -163,8 +167,7 @@ class Incident:
         alerts = tuple(arrival.alert.model_copy(update={"raw": {}}) for arrival in burning)
         decision = await calls.classify(Classification(alerts=alerts, incident=facts))
         without_raw = [
-            arrival.model_copy(update={"alert": alert})
-            for arrival, alert in zip(burning, alerts, strict=True)
+            arrival.model_copy(update={"alert": alert}) for arrival, alert in zip(burning, alerts, strict=True)
         ]
         self._life.arrived(without_raw, decision, workflow.now())
 
@@ -189,9 +192,9 @@ class Incident:
                 if is_cancelled_exception(error):
                     raise
                 reason, permanent = _reason(error)
-                self._life.failed(owed, reason, workflow.now(), permanent=permanent)
+                self._outbox.failed(owed, reason, workflow.now(), permanent=permanent)
             else:
-                self._life.delivered(owed, receipt, workflow.now())
+                self._outbox.delivered(owed, receipt, workflow.now())
         del self._paying[owed.key]
         self._awake = True
 
@@ -254,16 +257,15 @@ class Incident:
             return
         shown = (state.state, state.tier, decision.rule, decision.regulated)
         if shown != self._shown:
-            changes = [search.STATE.value_set(state.state)]
+            changes: list[SearchAttributeUpdate[Any]] = [search.STATE.value_set(state.state)]
             if shown[1:] != self._shown[1:]:
                 changes += [
                     search.TIER.value_set(decision.tier),
                     search.RULE.value_set(decision.rule),
                     search.TEAM.value_set(decision.team or "none"),
+                    search.REGULATED.value_set(decision.regulated),
                 ]
-                workflow.upsert_search_attributes([*changes, search.REGULATED.value_set(decision.regulated)])
-            else:
-                workflow.upsert_search_attributes(changes)
+            workflow.upsert_search_attributes(changes)  # pyright: ignore[reportUnknownMemberType]  # the SDK's own
             self._shown = shown
         workflow.set_current_details(story(state, self._life.next()))
 
@@ -277,7 +279,7 @@ class Incident:
 def _reason(error: ActivityError) -> tuple[str, bool]:
     """What to tell people, and whether trying again cannot help."""
     cause = error.cause
-    if isinstance(cause, TimeoutError) and isinstance(cause.cause, ApplicationError):
+    if isinstance(cause, ActivityTimeoutError) and isinstance(cause.cause, ApplicationError):
         return cause.cause.message, False
     if isinstance(cause, ApplicationError):
         return cause.message, cause.non_retryable

@@ -5,28 +5,24 @@ person may close. The workflow around it brings the events and pays what is owed
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from activities.contracts import Entry, Receipt, Verb
 from alerts import Alert
-from policy import Decision, Step, Target, format_duration
-from workflows.messages import Answer, Arrival, TimelineEntry
-from workflows.state import Appointment, Business, IncidentState, Owed
+from policy import Decision, Step, format_duration
+from workflows.messages import Answer, Arrival
+from workflows.outbox import THREADED, Outbox
+from workflows.state import Appointment, IncidentState
 
-TRY_AGAIN = timedelta(minutes=1)
-"""After all attempts at a delivery failed for a passing reason, and the fallback was told."""
-_TIMELINE = 200
 _SEEN = 1000
 _ROLES = ("viewer", "responder", "compliance", "admin")
-_ANSWERABLE = frozenset({"page", "post", "console"})
-_THREADED = frozenset({"post", "ticket", "console"})
 
 
 class Life:
     """Changes an IncidentState. Every method takes the time; none reads a clock or does anything outside."""
 
-    def __init__(self, state: IncidentState) -> None:
+    def __init__(self, state: IncidentState, outbox: Outbox) -> None:
         self.state = state
+        self._outbox = outbox
 
     # ── Alerts ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -47,7 +43,7 @@ class Life:
         arrivals = list(arrivals)
         if state.over:
             # Triggered again while its last messages were on their way: a new fire, not an echo.
-            self._note(now, "reopened", "triggered again before it was closed")
+            self.state.note(now, "reopened", "triggered again before it was closed")
             state.state, state.decision, state.tier, state.alert = "received", None, None, None
             state.resolved_by, state.cleared = "", False
         first = state.alert is None
@@ -58,17 +54,17 @@ class Life:
         if first:
             state.alert = latest
             ids = [event_id for arrival in arrivals for event_id in arrival.event_ids][:50]
-            self._note(now, "received", latest.monitor, event_ids=ids, alert=_compact(latest))
+            self.state.note(now, "received", latest.monitor, event_ids=ids, alert=_compact(latest))
         else:
             value = "" if latest.value is None else f", now {latest.value:g}"
-            self._note(
+            self.state.note(
                 now, "joined", f"{count} more alert{'s' if count > 1 else ''}{value}", alert=_compact(latest)
             )
         if state.cleared:
             state.cleared = False
             if state.state == "awaiting_human":
                 state.state = "acknowledged" if state.acknowledged_at else "notified"
-            self._note(now, "burning_again", "triggered again after it had cleared")
+            self.state.note(now, "burning_again", "triggered again after it had cleared")
         if state.decision is None:
             self._adopt(decision)
             self._classified(now, decision)
@@ -79,13 +75,13 @@ class Life:
         elif state.tier is None or decision.louder_than(state.tier):
             self._rise(decision, now)
         elif state.state == "holding" and not decision.hold and state.tier == decision.tier:
-            self._note(now, "hold_ended", f"rule {decision.rule} does not wait")
+            self.state.note(now, "hold_ended", f"rule {decision.rule} does not wait")
             self._adopt(decision)
             self._begin(now)
 
     def _classified(self, now: datetime, decision: Decision) -> None:
         text = f"{decision.tier} by rule {decision.rule}: {decision.why}"
-        self._note(now, "classified", text, rule=decision.rule, tier=decision.tier, policy=decision.policy)
+        self.state.note(now, "classified", text, rule=decision.rule, tier=decision.tier, policy=decision.policy)
 
     def _adopt(self, decision: Decision) -> None:
         state = self.state
@@ -109,8 +105,8 @@ class Life:
         self.state.held = decision
         if self.state.round == 0:
             self.state.state = "holding"
-        self._appoint(now, decision.hold, "hold")
-        self._note(now, "holding", f"acts only if it still burns in {format_duration(decision.hold)}")
+        self.state.appoint(now, decision.hold, "hold")
+        self.state.note(now, "holding", f"acts only if it still burns in {format_duration(decision.hold)}")
 
     def _rise(self, decision: Decision, now: datetime) -> None:
         state = self.state
@@ -140,17 +136,17 @@ class Life:
             state.state = "received"
         self._open_tickets()
         for target in decision.digest:
-            self._owe("notify", target, f"digest-{state.round}-{target.name}", digest=True)
+            self._outbox.owe("notify", target, f"digest-{state.round}-{target.name}", digest=True)
         self._climb(decision.steps, now)
         if decision.respond_within:
-            self._appoint(now, decision.respond_within, "unanswered")
+            self.state.appoint(now, decision.respond_within, "unanswered")
 
     def _climb(self, steps: tuple[Step, ...], now: datetime) -> None:
         for index, step in enumerate(steps):
             if index == 0:
                 self._take_step(0, step, now)
             else:
-                self._appoint(now, step.after, "step", index)
+                self.state.appoint(now, step.after, "step", index)
 
     def _take_step(self, index: int, step: Step, now: datetime) -> None:
         state = self.state
@@ -160,30 +156,23 @@ class Life:
             waited = format_duration(step.after)
             names = ", ".join(target.name for target in step.notify)
             note = f"Nobody has acknowledged for {waited}: step {index + 1} of the escalation."
-            self._note(
-                now, "escalated", f"step {index + 1} after {waited} without an acknowledgement: {names}"
-            )
+            self.state.note(now, "escalated", f"step {index + 1} after {waited} without an acknowledgement: {names}")
         told = {receipt.destination for receipt in state.receipts} | {owed.target.name for owed in state.owed}
         for target in step.notify:
             key = f"{state.round}-step-{index + 1}-{target.name}"
             # A pager folds a second trigger under the same key into the first, silently: a repeated step
             # is to be heard, so it has a key of its own there.
             thread = f"{state.thread}/{key}" if target.name in told else state.thread
-            self._owe("notify", target, key, note, thread=thread)
+            self._outbox.owe("notify", target, key, note, thread=thread)
 
     def _open_tickets(self) -> None:
         decision = self.state.decision
         assert decision is not None
         for target in decision.tickets:
             key = f"ticket-{target.name}"
-            if not self._known(key):
+            if not self._outbox.knows(key):
                 note = "A person has to close this one." if decision.regulated else ""
-                self._owe("notify", target, key, note)
-
-    def _known(self, key: str) -> bool:
-        full = f"{self.state.thread}:{key}"
-        waiting = [one.owed for one in self.state.agenda if one.owed]
-        return any(one.key == full for one in (*self.state.owed, *self.state.receipts, *waiting))
+                self._outbox.owe("notify", target, key, note)
 
     def due(self, now: datetime) -> None:
         """Do what is due."""
@@ -204,9 +193,7 @@ class Life:
                 case "remind":
                     self._remind(decision, now)
                 case "again":
-                    if appointment.owed and (
-                        not state.acknowledged_at or appointment.owed.target.kind == "ticket"
-                    ):
+                    if appointment.owed and (not state.acknowledged_at or appointment.owed.target.kind == "ticket"):
                         state.owed.append(appointment.owed)
 
     def _hold_is_over(self, now: datetime) -> None:
@@ -214,7 +201,7 @@ class Life:
         if held is None:
             return
         assert held.hold is not None
-        self._note(now, "hold_ended", f"still triggered after {format_duration(held.hold)}")
+        self.state.note(now, "hold_ended", f"still triggered after {format_duration(held.hold)}")
         self._adopt(held)
         self._begin(now)
 
@@ -223,7 +210,7 @@ class Life:
         if raised is None or waited is None:
             return
         state = self.state
-        self._note(now, "unanswered", f"nobody answered within {format_duration(waited)}: now {raised.tier}")
+        self.state.note(now, "unanswered", f"nobody answered within {format_duration(waited)}: now {raised.tier}")
         state.decision = decision.model_copy(
             update={
                 "tier": raised.tier,
@@ -243,11 +230,11 @@ class Life:
         assert decision.remind is not None
         state.reminders += 1
         note = f"Acknowledged by {state.acknowledged_by} and still open after {format_duration(decision.remind)}."
-        self._note(now, "reminded", note)
+        self.state.note(now, "reminded", note)
         for target in decision.steps[0].notify if decision.steps else ():
             key = f"remind-{state.reminders}-{target.name}"
-            self._owe("remind", target, key, note, thread=f"{state.thread}/{key}")
-        self._appoint(now, decision.remind, "remind")
+            self._outbox.owe("remind", target, key, note, thread=f"{state.thread}/{key}")
+        self.state.appoint(now, decision.remind, "remind")
 
     # ── Answers ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -270,10 +257,10 @@ class Life:
             case "acknowledge":
                 self._acknowledge(answer, now)
             case "annotate":
-                self._note(now, "annotated", answer.note, by=answer.by, via=answer.via, token=answer.token)
-                self._tell("note", f"{answer.by}: {answer.note}", via=answer.via, kinds=_THREADED)
+                self.state.note(now, "annotated", answer.note, by=answer.by, via=answer.via, token=answer.token)
+                self._outbox.tell("note", f"{answer.by}: {answer.note}", via=answer.via, kinds=THREADED)
             case "resolve" if self.may_close(answer):
-                self._note(
+                self.state.note(
                     now,
                     "resolved",
                     answer.note or "resolved",
@@ -288,7 +275,7 @@ class Life:
 
     def _acknowledge(self, answer: Answer, now: datetime) -> None:
         state = self.state
-        self._note(
+        self.state.note(
             now,
             "acknowledged",
             answer.note or f"in {answer.via}",
@@ -306,8 +293,8 @@ class Life:
         if state.state != "awaiting_human":
             state.state = "acknowledged"
         if state.decision and state.decision.remind:
-            self._appoint(now, state.decision.remind, "remind")
-        self._tell("acknowledge", f"Acknowledged by {state.acknowledged_by}", via=answer.via)
+            self.state.appoint(now, state.decision.remind, "remind")
+        self._outbox.tell("acknowledge", f"Acknowledged by {state.acknowledged_by}", via=answer.via)
 
     def cleared(self, arrival: Arrival, now: datetime) -> None:
         """Arize says that the monitor is well again."""
@@ -320,20 +307,20 @@ class Life:
         if state.decision.regulated:
             self._not_obeyed(f"cleared{value}", Answer(act="resolve", by="", via="arize"), now)
             return
-        self._note(now, "cleared", f"the monitor cleared{value}", by="arize")
+        self.state.note(now, "cleared", f"the monitor cleared{value}", by="arize")
         self._resolve("arize", now, via="")
 
     def no_data(self, arrival: Arrival, now: datetime) -> None:
         """Arize has no data to judge by: told, and no reason to think that the fire is out."""
         self.state.latest = arrival.alert
-        self._note(now, "no_data", "the monitor has no data now", by="arize")
+        self.state.note(now, "no_data", "the monitor has no data now", by="arize")
 
     def _not_obeyed(self, what: str, answer: Answer, now: datetime) -> None:
         """For a regulated incident the machine's word, and a pager's, is noted and closes nothing."""
         state = self.state
         assert state.decision is not None
         role = state.decision.closed_by
-        self._note(
+        self.state.note(
             now,
             "noted",
             f"{what}: noted; a person with the role {role} must close it",
@@ -345,142 +332,31 @@ class Life:
         if answer.by and not state.acknowledged_at:
             self._acknowledge(answer.model_copy(update={"act": "acknowledge"}), now)
         state.state = "awaiting_human"
-        self._tell(
+        self._outbox.tell(
             "note",
             f"{what[0].upper()}{what[1:]}. It stays open until a person with the role {role} closes it.",
-            kinds=_THREADED,
+            kinds=THREADED,
         )
 
     def _resolve(self, by: str, now: datetime, via: str) -> None:
         state = self.state
+        # A ticket that could not be opened yet is tried once more, at once: closing must not lose it.
+        state.owed += [one.owed for one in state.agenda if one.owed and one.owed.target.kind == "ticket"]
         state.resolved_by, state.state, state.agenda = by, "resolved", []
         state.held = None
         text = "The monitor is well again." if by == "arize" else f"Resolved by {by}."
-        self._tell("resolve", text, via=via)
-        self._tell("note", text, kinds=frozenset({"ticket"}))
+        self._outbox.tell("resolve", text, via=via)
+        self._outbox.tell("note", text, kinds=frozenset({"ticket"}))
 
     def closed(self, now: datetime) -> None:
         """Everything is delivered that had to be."""
         self.state.state, self.state.closed_at = "closed", now
-        self._note(now, "closed", f"by {self.state.resolved_by}", by=self.state.resolved_by)
+        self.state.note(now, "closed", f"by {self.state.resolved_by}", by=self.state.resolved_by)
 
-    # ── Deliveries ──────────────────────────────────────────────────────────────────────────────────────
-
-    def delivered(self, owed: Owed, receipt: Receipt, now: datetime) -> None:
-        state = self.state
-        self._settle(owed)
-        self._note(
-            now,
-            {"notify": "notified"}.get(owed.verb, f"told_{owed.verb}"),
-            f"{owed.target.name} ({owed.target.type}): {receipt.id}",
-            destination=owed.target.name,
-            receipt=receipt.id,
-            key=owed.key,
-        )
-        if owed.verb not in {"notify", "remind"}:
-            return
-        state.receipts.append(receipt)
-        if not owed.digest:
-            state.told[owed.target.name] = owed.target
-        if state.state == "received":
-            state.state = "notified"
-        if state.over and not owed.digest and owed.target.kind in _ANSWERABLE:
-            self._tell_one("resolve", owed.target, receipt, f"Resolved by {state.resolved_by}.")
-        elif (
-            state.acknowledged_at
-            and owed.target.kind in _ANSWERABLE
-            and owed.target.type != state.acknowledged_via
-        ):
-            # The acknowledgement overtook the page: whoever was paged must not wait for one.
-            self._tell_one("acknowledge", owed.target, receipt, f"Acknowledged by {state.acknowledged_by}")
-
-    def failed(self, owed: Owed, reason: str, now: datetime, *, permanent: bool) -> None:
-        """All attempts failed. Somebody else is told, and what may still succeed is tried again."""
-        state = self.state
-        self._settle(owed)
-        self._note(
-            now, "not_delivered", f"{owed.verb} to {owed.target.name}: {reason}", destination=owed.target.name
-        )
-        answered = state.acknowledged_at is not None and owed.target.kind != "ticket"
-        if owed.verb != "notify" or state.over or answered or state.decision is None:
-            return
-        if not owed.in_place_of:
-            for target in state.decision.fallback:
-                if target.name != owed.target.name:
-                    note = f"{owed.target.name} could not be told: {reason}"
-                    key = f"fallback-{target.name}-for-{owed.key.removeprefix(f'{state.thread}:')}"
-                    if not self._known(key):
-                        self._owe("notify", target, key, note, in_place_of=owed.target.name)
-        if not permanent or owed.in_place_of or not state.decision.fallback:
-            again = Appointment(at=now + TRY_AGAIN, business="again", owed=owed)
-            state.agenda.append(again)
-
-    def _settle(self, owed: Owed) -> None:
-        self.state.owed = [one for one in self.state.owed if one.key != owed.key]
-
-    def _tell(self, verb: Verb, note: str, *, via: str = "", kinds: frozenset[str] = _ANSWERABLE) -> None:
-        """Change or add to what was sent before, everywhere but where the change came from.
-
-        ``via`` is the type of destination that it came from. Where several of that type were told, all of them
-        are told: which of them it was, an answer does not say, and saying it twice changes nothing.
-        """
-        source = [receipt for receipt in self.state.receipts if receipt.type == via]
-        for receipt in self.state.receipts:
-            target = self.state.told.get(receipt.destination)
-            if target and target.kind in kinds and not (len(source) == 1 and receipt is source[0]):
-                self._tell_one(verb, target, receipt, note)
-
-    def _tell_one(self, verb: Verb, target: Target, receipt: Receipt, note: str) -> None:
-        base = receipt.key.removeprefix(f"{self.state.thread}:")
-        number = self.state.numbered if verb == "note" else self.state.round
-        self._owe(verb, target, f"{verb}-{number}-{base}", note, thread=receipt.id, first=receipt)
-
-    def _owe(
-        self,
-        verb: Verb,
-        target: Target,
-        key: str,
-        note: str = "",
-        *,
-        thread: str = "",
-        digest: bool = False,
-        in_place_of: str = "",
-        first: Receipt | None = None,
-    ) -> None:
-        state = self.state
-        full = f"{state.thread}:{key}"
-        state.owed.append(
-            Owed(
-                key=full,
-                thread=thread or state.thread,
-                verb=verb,
-                target=target,
-                note=note,
-                digest=digest,
-                in_place_of=in_place_of,
-                first=first,
-            )
-        )
-
-    # ── Keeping track ───────────────────────────────────────────────────────────────────────────────────
-
-    def _appoint(self, now: datetime, seconds: float, business: Business, step: int = 0) -> None:
-        self.state.agenda.append(
-            Appointment(at=now + timedelta(seconds=seconds), business=business, step=step)
-        )
+    # ── Time ────────────────────────────────────────────────────────────────────────────────────────────
 
     def next(self) -> Appointment | None:
         return min(self.state.agenda, key=lambda one: one.at, default=None)
-
-    def _note(self, now: datetime, what: str, text: str, by: str = "tocsin", **data: object) -> None:
-        """Into the timeline that people read, and to the audit log."""
-        state = self.state
-        state.numbered += 1
-        entry = TimelineEntry(at=now, what=what, by=by or "unknown", text=text[:500])
-        state.timeline = [*state.timeline, entry][-_TIMELINE:]
-        state.unrecorded.append(
-            Entry(number=state.numbered, at=now, what=what, by=entry.by, text=text[:2000], data=dict(data))
-        )
 
 
 def _compact(alert: Alert) -> dict[str, object]:

@@ -19,9 +19,7 @@ FORBIDDEN = "Forbidden"
 OVER = "Over"
 """Error type of an update: the incident is resolved or closed already."""
 
-State = Literal[
-    "received", "holding", "suppressed", "notified", "acknowledged", "awaiting_human", "resolved", "closed"
-]
+State = Literal["received", "holding", "suppressed", "notified", "acknowledged", "awaiting_human", "resolved", "closed"]
 OPEN_STATES: tuple[State, ...] = (
     "received",
     "holding",
@@ -58,13 +56,11 @@ class Answer(_Frozen):
     act: Act
     by: str = Field(description="The responder's name; empty where no person is behind it.")
     role: Role | Literal[""] = ""
-    via: str = Field("api", description="Where it was done: api, pagerduty, …")
-    token: str = Field("", description="The name of the API token that was shown.")
+    via: str = Field(default="api", description="Where it was done: api, pagerduty, …")
+    token: str = Field(default="", description="The name of the API token that was shown.")
     note: str = ""
-    opening: str = Field(
-        "", description="Of which opening, where the answer says; one for another is dropped."
-    )
-    id: str = Field("", description="The callback's own id: a redelivery is dropped.")
+    opening: str = Field(default="", description="Of which opening, where the answer says; one for another is dropped.")
+    id: str = Field(default="", description="The callback's own id: a redelivery is dropped.")
 
 
 class TimelineEntry(_Frozen):
@@ -86,17 +82,17 @@ class IncidentView(_Frozen):
     environment: str = ""
     team: str = ""
     regulated: bool = False
-    closed_by: str = Field("", description="The role that alone may close it.")
-    escalation: int = Field(0, description="The step last taken, from 1; 0 before any.")
-    alerts: int = Field(0, description="How many alerts joined.")
-    cleared: bool = Field(False, description="Arize has said that the monitor is well again.")
+    closed_by: str = Field(default="", description="The role that alone may close it.")
+    escalation: int = Field(default=0, description="The step last taken, from 1; 0 before any.")
+    alerts: int = Field(default=0, description="How many alerts joined.")
+    cleared: bool = Field(default=False, description="Arize has said that the monitor is well again.")
     acknowledged_by: str = ""
     acknowledged_at: datetime | None = None
     resolved_by: str = ""
     opened_at: datetime
     closed_at: datetime | None = None
     headline: str = ""
-    awaiting: str = Field("", description="What happens next, and when.")
+    awaiting: str = Field(default="", description="What happens next, and when.")
     alert: Alert | None = None
     decision: Decision | None = None
     receipts: tuple[Receipt, ...] = ()

@@ -1,6 +1,6 @@
 """Everything an incident remembers: one serialisable object, carried whole when it continues as new."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -9,6 +9,9 @@ from activities.contracts import Entry, Receipt, Verb
 from alerts import Alert
 from policy import Decision, Target, Tier
 from workflows.messages import Arrivals, State, TimelineEntry
+
+TIMELINE = 200
+"""So many of the latest entries are kept for people to read; the audit log keeps all."""
 
 Business = Literal["hold", "step", "unanswered", "remind", "again"]
 
@@ -42,7 +45,7 @@ class Appointment(BaseModel):
 
 
 class IncidentState(BaseModel):
-    """Mutable, and changed by ``Life`` only."""
+    """Mutable, and changed by ``Life`` and its ``Outbox`` only."""
 
     incident: str
     opening: str
@@ -84,6 +87,19 @@ class IncidentState(BaseModel):
     @property
     def over(self) -> bool:
         return self.state in {"resolved", "closed"}
+
+    def note(self, now: datetime, what: str, text: str, by: str = "tocsin", **data: object) -> None:
+        """Into the timeline that people read, and to the audit log."""
+        self.numbered += 1
+        entry = TimelineEntry(at=now, what=what, by=by or "unknown", text=text[:500])
+        self.timeline = [*self.timeline, entry][-TIMELINE:]
+        self.unrecorded.append(
+            Entry(number=self.numbered, at=now, what=what, by=entry.by, text=text[:2000], data=dict(data))
+        )
+
+    def appoint(self, now: datetime, seconds: float, business: Business, step: int = 0) -> None:
+        """Do something that many seconds from now, unless what it waits for comes first."""
+        self.agenda.append(Appointment(at=now + timedelta(seconds=seconds), business=business, step=step))
 
 
 class Opening(BaseModel):

@@ -16,10 +16,11 @@ def story(state: IncidentState, next_one: Appointment | None) -> str:
     if state.alert is None or state.decision is None:
         return "**Received**, being classified"
     decision = state.decision
+    alerts = f"{state.alerts} alert{'s' if state.alerts != 1 else ''}"
     who = f" by {_plain(state.acknowledged_by)}" if state.acknowledged_by else ""
     lines = [
         f"### {_plain(headline(state))}",
-        f"**{state.state.replace('_', ' ').capitalize()}**{who} · {state.tier} · {state.alerts} alert{'s' if state.alerts != 1 else ''}",
+        f"**{state.state.replace('_', ' ').capitalize()}**{who} · {state.tier} · {alerts}",
         "",
         f"**Next:** {_plain(awaiting(state, next_one))}",
         "",

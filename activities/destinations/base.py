@@ -19,7 +19,8 @@ Secrets = Mapping[str, str]
 class Destination(ABC):
     """One place a message can go. One instance a process and destination; it may keep a connection pool."""
 
-    type: ClassVar[str]
+    type_name: ClassVar[str]
+    """What a policy writes as ``type``."""
     config: ClassVar[type[DestinationConfig]]
 
     def __init__(self, name: str, secrets: Secrets, public_url: str) -> None:
@@ -38,15 +39,15 @@ class Destination(ABC):
     async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
         """Send one issue of a digest."""
         del issue, attempt
-        raise permanent(f"{self.name} is of type {self.type}, which takes no digests")
+        raise permanent(f"{self.name} is of type {self.type_name}, which takes no digests")
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027  # most have nothing to let go of
         """Let go of connections."""
 
     def receipt(self, key: str, vendor_id: str, url: str = "", place: str = "") -> Receipt:
         return Receipt(
             destination=self.name,
-            type=self.type,
+            type=self.type_name,
             id=vendor_id,
             at=datetime.now(UTC),
             key=key,

@@ -30,7 +30,7 @@ class ConsoleConfig(DestinationConfig):
 class ConsoleDestination(Destination):
     """Prints to the worker's standard output. Without an id of its own: a key printed twice is the same message."""
 
-    type = "console"
+    type_name = "console"
     config = ConsoleConfig
 
     def __init__(self, name: str, config: ConsoleConfig, secrets: Secrets, public_url: str) -> None:
@@ -45,9 +45,7 @@ class ConsoleDestination(Destination):
         return self.receipt(delivery.key, delivery.key)
 
     async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
-        table = Table(
-            title=f"Digest for {self.name}: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC"
-        )
+        table = Table(title=f"Digest for {self.name}: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC")
         for column in ("model", "what", "team"):
             table.add_column(column)
         for brief in issue.briefs:
@@ -74,9 +72,7 @@ def _panel(name: str, delivery: Delivery) -> Panel:
             facts.add_row(Text(link.text, style="dim"), Text(link.url))
         lines.append(facts)
     title = _TITLE[delivery.verb].format(name=name)
-    return Panel(
-        Group(*lines), title=Text(title), subtitle=Text(brief.incident), border_style=style, expand=False
-    )
+    return Panel(Group(*lines), title=Text(title), subtitle=Text(brief.incident), border_style=style, expand=False)
 
 
 def _print(what: Panel | Table) -> None:

@@ -31,14 +31,14 @@ class JiraConfig(DestinationConfig):
     user: SecretSetting
     token: SecretSetting
     project: str = Field(pattern=r"^[A-Z][A-Z0-9_]{1,254}$", description="The project's key.")
-    issue_type: str = Field("Task", min_length=1, max_length=60)
+    issue_type: str = Field(default="Task", min_length=1, max_length=60)
     labels: tuple[str, ...] = ()
 
 
 class JiraDestination(Destination):
     """Opens a ticket and comments on it. It never closes one: that is a person's to do."""
 
-    type = "jira"
+    type_name = "jira"
     config = JiraConfig
 
     def __init__(self, name: str, config: JiraConfig, secrets: Secrets, public_url: str) -> None:
@@ -51,7 +51,7 @@ class JiraDestination(Destination):
             if delivery.verb == "notify" or delivery.first is None:
                 return await asyncio.to_thread(self._create, delivery)
             return await asyncio.to_thread(self._comment, delivery, delivery.first, attempt)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # sorted, never swallowed
             raise _sorted(error) from None
 
     def _api(self) -> Any:

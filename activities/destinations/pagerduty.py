@@ -41,7 +41,7 @@ class PagerDutyConfig(DestinationConfig):
 class PagerDutyDestination(Destination):
     """Trigger, acknowledge and resolve. The ``dedup_key`` is the incident's: a repeated trigger pages nobody."""
 
-    type = "pagerduty"
+    type_name = "pagerduty"
     config = PagerDutyConfig
 
     def __init__(self, name: str, config: PagerDutyConfig, secrets: Secrets, public_url: str) -> None:
@@ -64,14 +64,14 @@ class PagerDutyDestination(Destination):
                     session.resolve(key)
                 case _:
                     session.trigger(**_event(delivery), dedup_key=key)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # sorted, never swallowed
             raise _sorted(error) from None
         return self.receipt(delivery.key, key)
 
     def _session(self) -> Any:
         session = getattr(self._local, "session", None)
         if session is None:
-            session = EventsSession(self.secrets["routing_key"])
+            session: Any = EventsSession(self.secrets["routing_key"])
             session.url = self._root
             session.timeout = TIMEOUT
             # Temporal retries, durably and with the vendor's Retry-After; the client must not, since it
@@ -122,8 +122,6 @@ def _sorted(error: Exception) -> ApplicationError:
         cause = error.__cause__ or error
         return temporary(f"PagerDuty could not be reached: {type(cause).__name__}")
     if response.ok:
-        return temporary(
-            f"PagerDuty answered {response.status_code} with a body that says nothing of the event"
-        )
+        return temporary(f"PagerDuty answered {response.status_code} with a body that says nothing of the event")
     remedy = "check the destination's routing_key: it is the integration key of an Events API v2 integration"
     return by_status("PagerDuty", response.status_code, response.headers, response.text, remedy)

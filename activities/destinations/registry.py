@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
+from typing import Any, cast
 
 import activities.destinations
 from activities.destinations.base import Destination
@@ -21,10 +22,10 @@ def _classes() -> Mapping[str, type[Destination]]:
         loaded = importlib.import_module(f"activities.destinations.{module.name}")
         for _, member in inspect.getmembers(loaded, inspect.isclass):
             if issubclass(member, Destination) and not inspect.isabstract(member):
-                found[member.type] = member
+                found[member.type_name] = member
     for point in entry_points(group=ENTRY_POINT):
         loaded_class = point.load()
-        found.setdefault(loaded_class.type, loaded_class)
+        found.setdefault(loaded_class.type_name, loaded_class)
     return found
 
 
@@ -55,9 +56,7 @@ def with_console(policy: Policy, environment: Mapping[str, str]) -> tuple[Policy
     return policy.with_destinations(replaced), lacking
 
 
-def open_destinations(
-    policy: Policy, environment: Mapping[str, str], public_url: str
-) -> dict[str, Destination]:
+def open_destinations(policy: Policy, environment: Mapping[str, str], public_url: str) -> dict[str, Destination]:
     """One open destination for each that the policy names.
 
     Raises LookupError where a secret is missing; ``with_console`` replaces such destinations before.
@@ -68,9 +67,7 @@ def open_destinations(
         for key, reference in config.secrets().items():
             secret = reference.resolve(environment)
             if secret is None:
-                raise LookupError(
-                    f"destination {name}: {key} is to come from {reference.name}, which is not set"
-                )
+                raise LookupError(f"destination {name}: {key} is to come from {reference.name}, which is not set")
             secrets[key] = secret
-        opened[name] = _classes()[config.type](name, config, secrets, public_url)
+        opened[name] = cast("Any", _classes()[config.type])(name, config, secrets, public_url)
     return opened

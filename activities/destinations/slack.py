@@ -56,21 +56,17 @@ class SlackConfig(DestinationConfig):
     kind: ClassVar[Kind] = "post"
 
     token: SecretSetting
-    channel: str = Field(
-        pattern=r"^(#[^\s#]{1,79}|[CGD][A-Z0-9]{6,})$", description="#name, or the channel's id."
-    )
-    mention: tuple[Annotated[str, Field(pattern=r"^(@[\w.-]+|[USW][A-Z0-9]{6,}|here|channel)$")], ...] = (
-        Field(
-            (),
-            description="Who is called by the first message: @usergroup, a user's or group's id, here or channel.",
-        )
+    channel: str = Field(pattern=r"^(#[^\s#]{1,79}|[CGD][A-Z0-9]{6,})$", description="#name, or the channel's id.")
+    mention: tuple[Annotated[str, Field(pattern=r"^(@[\w.-]+|[USW][A-Z0-9]{6,}|here|channel)$")], ...] = Field(
+        default=(),
+        description="Who is called by the first message: @usergroup, a user's or group's id, here or channel.",
     )
 
 
 class SlackDestination(Destination):
     """Posts through chat.postMessage, changes through chat.update, adds in the thread."""
 
-    type = "slack"
+    type_name = "slack"
     config = SlackConfig
 
     def __init__(self, name: str, config: SlackConfig, secrets: Secrets, public_url: str) -> None:
@@ -87,7 +83,7 @@ class SlackDestination(Destination):
             if delivery.verb in {"acknowledge", "resolve"}:
                 return await self._update(delivery, delivery.first)
             return await self._post(delivery, attempt, thread=delivery.first)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # sorted, never swallowed
             raise self._sorted(error) from None
 
     async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
@@ -102,14 +98,14 @@ class SlackDestination(Destination):
             chunk += line + "\n"
         try:
             return await self._send(issue.key, attempt, {"text": title, "blocks": blocks}, None)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # sorted, never swallowed
             raise self._sorted(error) from None
 
     async def close(self) -> None:
         if self._session:
             await self._session.close()
 
-    def _api(self) -> AsyncWebClient:
+    def _api(self) -> Any:  # the client's own annotations are partial
         if self._client is None:
             timeout = aiohttp.ClientTimeout(total=TIMEOUT)
             self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
@@ -165,14 +161,10 @@ class SlackDestination(Destination):
         if place is None:
             return None
         if thread:
-            answer = await api.conversations_replies(
-                channel=place, ts=thread.id, limit=200, include_all_metadata=True
-            )
+            answer = await api.conversations_replies(channel=place, ts=thread.id, limit=200, include_all_metadata=True)
         else:
             oldest = f"{time.time() - LOOKBACK_SECONDS:.6f}"
-            answer = await api.conversations_history(
-                channel=place, oldest=oldest, limit=200, include_all_metadata=True
-            )
+            answer = await api.conversations_history(channel=place, oldest=oldest, limit=200, include_all_metadata=True)
         for message in cast("list[dict[str, Any]]", answer.get("messages", [])):
             payload = message.get("metadata", {}).get("event_payload", {})
             if payload.get("key") == key:
@@ -190,7 +182,8 @@ class SlackDestination(Destination):
             for channel in cast("list[dict[str, Any]]", answer.get("channels", [])):
                 if channel.get("name") == self._config.channel.removeprefix("#"):
                     return str(channel["id"])
-            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            metadata: dict[str, Any] = answer.get("response_metadata") or {}
+            cursor = str(metadata.get("next_cursor") or "")
             if not cursor:
                 return None
 
@@ -251,16 +244,13 @@ class SlackDestination(Destination):
         if isinstance(error, ApplicationError):
             return error
         if isinstance(error, SlackApiError):
-            response = cast("Any", error.response)
+            response: Any = cast("Any", error).response
             headers = dict(cast("dict[str, str]", response.headers or {}))
-            said = (
-                str(response.get("error") or "an unknown error")
-                if isinstance(response.data, dict)
-                else "no JSON"
-            )
+            is_json = isinstance(response.data, dict)
+            said = str(response.get("error") or "an unknown error") if is_json else "no JSON"
             if said in _TEMPORARY or response.status_code == 429:
                 return temporary(f"Slack says {said}", retry_after(headers))
-            if response.status_code >= 400 or not isinstance(response.data, dict):
+            if response.status_code >= 400 or not is_json:
                 return by_status("Slack", max(response.status_code, 500), headers, said)
             remedy = _REMEDY.get(said, "see the error's entry in Slack's documentation of chat.postMessage")
             return permanent(f"Slack says {said}: {remedy.format(channel=self._config.channel)}")

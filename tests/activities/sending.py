@@ -1,5 +1,6 @@
 """Deliveries to send in tests, through the real activity, in a real activity environment."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,7 @@ def a_brief(**changes: Any) -> Brief:
     return Brief(**{**values, **changes})
 
 
-def a_delivery(
-    kind: Any, type_: str, verb: Verb = "notify", first: Receipt | None = None, **changes: Any
-) -> Delivery:
+def a_delivery(kind: Any, type_: str, verb: Verb = "notify", first: Receipt | None = None, **changes: Any) -> Delivery:
     thread = "incident-support-chatbot-4b629acc8409.01a20bc7"
     values: dict[str, Any] = {
         "key": f"{thread}:1-step-1-here",
@@ -73,7 +72,5 @@ def a_delivery(
 async def run(activity: Any, argument: Any, attempt: int = 1) -> Receipt:
     """Run it as Temporal would, as the given attempt. Synchronous vendor libraries run in threads."""
     environment = ActivityEnvironment()
-    environment.info = ActivityEnvironment.default_info().__class__(
-        **{**vars(environment.info), "attempt": attempt}
-    )
+    environment.info = replace(environment.info, attempt=attempt)
     return await environment.run(activity, argument)

@@ -45,9 +45,7 @@ async def test_two_incidents_have_two_tickets(tmp_path: Path, jira: Jira) -> Non
 async def test_a_comment_is_made_once(tmp_path: Path, jira: Jira) -> None:
     activities = deliverer(tmp_path, config(jira))
     first = await run(activities.ticket, a_delivery("ticket", "jira"))
-    note = a_delivery(
-        "ticket", "jira", "note", first, key="note-1", note="It cleared. {panel}h1. not markup{panel}"
-    )
+    note = a_delivery("ticket", "jira", "note", first, key="note-1", note="It cleared. {panel}h1. not markup{panel}")
     jira.script(Fault(reset=True, after=True))
     with pytest.raises(ApplicationError):
         await run(activities.ticket, note)
@@ -82,8 +80,6 @@ async def test_failures_are_sorted(
     with pytest.raises(ApplicationError) as caught:
         await run(deliverer(tmp_path, config(jira)).ticket, a_delivery("ticket", "jira"))
     assert caught.value.non_retryable is permanent
-    assert (
-        caught.value.next_retry_delay.total_seconds() if caught.value.next_retry_delay else None
-    ) == retry_after
+    assert (caught.value.next_retry_delay.total_seconds() if caught.value.next_retry_delay else None) == retry_after
     assert len(jira.requests) == 1
     assert SECRETS["JIRA_TOKEN"] not in str(caught.value)

@@ -13,9 +13,7 @@ def config(vendor: PagerDuty) -> str:
     return f"{{type: pagerduty, base_url: '{vendor.base_url}', routing_key: {{env: KEY}}}}"
 
 
-async def test_a_page_says_what_burns_and_carries_the_incidents_key(
-    tmp_path: Path, pagerduty: PagerDuty
-) -> None:
+async def test_a_page_says_what_burns_and_carries_the_incidents_key(tmp_path: Path, pagerduty: PagerDuty) -> None:
     sent = a_delivery("page", "pagerduty")
     receipt = await run(deliverer(tmp_path, config(pagerduty)).page, sent)
     (event,) = pagerduty.events("trigger")
@@ -36,9 +34,7 @@ async def test_a_second_attempt_carries_the_same_key(tmp_path: Path, pagerduty: 
 
 
 @pytest.mark.parametrize("verb", ["acknowledge", "resolve"])
-async def test_acknowledge_and_resolve_use_the_key_of_the_page(
-    tmp_path: Path, pagerduty: PagerDuty, verb: str
-) -> None:
+async def test_acknowledge_and_resolve_use_the_key_of_the_page(tmp_path: Path, pagerduty: PagerDuty, verb: str) -> None:
     await run(deliverer(tmp_path, config(pagerduty)).page, a_delivery("page", "pagerduty", verb))  # type: ignore[arg-type]
     (event,) = pagerduty.events(verb)
     assert event["dedup_key"] == a_delivery("page", "pagerduty").thread
@@ -73,25 +69,19 @@ async def test_failures_are_sorted(
     with pytest.raises(ApplicationError) as caught:
         await run(deliverer(tmp_path, config(pagerduty)).page, a_delivery("page", "pagerduty"))
     assert caught.value.non_retryable is permanent
-    assert (
-        caught.value.next_retry_delay.total_seconds() if caught.value.next_retry_delay else None
-    ) == retry_after
+    assert (caught.value.next_retry_delay.total_seconds() if caught.value.next_retry_delay else None) == retry_after
     assert len(pagerduty.requests) == 1, "the client must leave retries to Temporal"
     assert SECRETS["KEY"] not in str(caught.value)
 
 
 async def test_a_vendor_that_is_not_there_is_a_passing_failure(tmp_path: Path) -> None:
-    activities = deliverer(
-        tmp_path, "{type: pagerduty, base_url: 'http://127.0.0.1:9', routing_key: {env: KEY}}"
-    )
+    activities = deliverer(tmp_path, "{type: pagerduty, base_url: 'http://127.0.0.1:9', routing_key: {env: KEY}}")
     with pytest.raises(ApplicationError, match="could not be reached") as caught:
         await run(activities.page, a_delivery("page", "pagerduty"))
     assert not caught.value.non_retryable
 
 
-async def test_a_destination_that_the_policy_lost_is_a_lasting_failure(
-    tmp_path: Path, pagerduty: PagerDuty
-) -> None:
+async def test_a_destination_that_the_policy_lost_is_a_lasting_failure(tmp_path: Path, pagerduty: PagerDuty) -> None:
     from policy import Target
 
     lost = a_delivery("page", "pagerduty", target=Target(name="gone", type="pagerduty", kind="page"))

@@ -46,9 +46,7 @@ async def test_only_those_whom_the_policy_names_are_called(tmp_path: Path, slack
 
 
 @pytest.mark.parametrize("verb", ["acknowledge", "resolve"])
-async def test_a_change_of_state_updates_the_message_in_place(
-    tmp_path: Path, slack: Slack, verb: Any
-) -> None:
+async def test_a_change_of_state_updates_the_message_in_place(tmp_path: Path, slack: Slack, verb: Any) -> None:
     activities = deliverer(tmp_path, config(slack))
     first = await run(activities.post, a_delivery("post", "slack"))
     brief = a_brief(state="Acknowledged")
@@ -66,9 +64,7 @@ async def test_a_note_goes_into_the_thread(tmp_path: Path, slack: Slack) -> None
 
 
 @pytest.mark.parametrize("channel", ["#ai-ops-alerts", "C00000001"])
-async def test_a_retry_after_a_lost_answer_posts_nothing_twice(
-    tmp_path: Path, slack: Slack, channel: str
-) -> None:
+async def test_a_retry_after_a_lost_answer_posts_nothing_twice(tmp_path: Path, slack: Slack, channel: str) -> None:
     activities = deliverer(tmp_path, config(slack, channel))
     slack.script(Fault(reset=True, after=True))
     with pytest.raises(ApplicationError) as caught:
@@ -140,9 +136,7 @@ async def test_failures_are_sorted(
     with pytest.raises(ApplicationError) as caught:
         await run(deliverer(tmp_path, config(slack)).post, a_delivery("post", "slack"))
     assert caught.value.non_retryable is permanent
-    assert (
-        caught.value.next_retry_delay.total_seconds() if caught.value.next_retry_delay else None
-    ) == retry_after
+    assert (caught.value.next_retry_delay.total_seconds() if caught.value.next_retry_delay else None) == retry_after
     assert len(slack.requests) == 1
     assert SECRETS["SLACK"] not in str(caught.value)
 

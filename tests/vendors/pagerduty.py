@@ -41,9 +41,7 @@ class PagerDuty(Vendor):
         ]
 
     @staticmethod
-    def callback(
-        event_type: str, incident_key: str, by: str = "Alice Example", person: bool = True
-    ) -> dict[str, Any]:
+    def callback(event_type: str, incident_key: str, by: str = "Alice Example", person: bool = True) -> dict[str, Any]:
         """A V3 webhook's body, shaped as on developer.pagerduty.com, "Webhooks overview"."""
         return {
             "event": {

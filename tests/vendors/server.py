@@ -92,7 +92,8 @@ class Vendor:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        assert self._runner is not None and self._thread is not None
+        assert self._runner is not None
+        assert self._thread is not None
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)

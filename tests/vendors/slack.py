@@ -25,8 +25,7 @@ class Slack(Vendor):
         sent = {**request.query, **(request.body if isinstance(request.body, dict) else {})}
         path = request.path.removeprefix("/api")
         self.violations += [
-            f"{path}: {fault}"
-            for fault in form_faults("slack-web-api-v2", path, sent, _NEWER.get(path, set()))
+            f"{path}: {fault}" for fault in form_faults("slack-web-api-v2", path, sent, _NEWER.get(path, set()))
         ]
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return 200, {"ok": False, "error": "invalid_auth"}
@@ -39,9 +38,7 @@ class Slack(Vendor):
                 found = [{"id": key, "name": name} for name, key in self.channels.items()]
                 return 200, {"ok": True, "channels": found, "response_metadata": {"next_cursor": ""}}
             case "/conversations.history":
-                found = [
-                    one for one in self.messages if one["channel"] == sent["channel"] and not one["thread_ts"]
-                ]
+                found = [one for one in self.messages if one["channel"] == sent["channel"] and not one["thread_ts"]]
                 return 200, {"ok": True, "messages": found}
             case "/conversations.replies":
                 return 200, {
