@@ -1,7 +1,7 @@
 """What workflows and activities say to each other: the activities' signatures, with no side effect behind them.
 
 Activity types, by name: ``classify`` (Classification → Decision), ``page``, ``post``, ``ticket`` and ``console``
-(Delivery → Receipt), ``digest`` (DigestEntry → Receipt), ``send_digest`` (DigestIssue → Receipt), ``record``
+(Delivery → Delivered), ``digest`` (DigestDelivery → Delivered), ``send_digest`` (DigestIssue → Receipt), ``record``
 (Entries → None).
 """
 
@@ -71,6 +71,25 @@ class Receipt(_Frozen):
     place: str = Field(default="", description="Where it stands there: a Slack channel's id, for one.")
 
 
+class Entry(_Frozen):
+    """What happened, for the audit log. ``key`` is its idempotency key within the opening of its incident."""
+
+    key: str
+    at: datetime
+    what: str
+    by: str = "tocsin"
+    text: str = ""
+    data: dict[str, Any] = {}
+
+
+class Entries(_Frozen):
+    """Entries of one incident, in order. ``opening`` is the first run's id: what tells two incidents apart."""
+
+    incident: str
+    opening: str
+    entries: tuple[Entry, ...] = ()
+
+
 class Delivery(_Frozen):
     """One message to one destination. ``key`` is its idempotency key: the same on every attempt."""
 
@@ -81,6 +100,18 @@ class Delivery(_Frozen):
     brief: Brief
     note: str = Field(default="", description="One sentence: why this message, now.")
     first: Receipt | None = Field(default=None, description="The receipt of what this message adds to or changes.")
+    record: Entries = Field(description="What is to be recorded by the way, once the message is out.")
+
+    def told(self, receipt: Receipt) -> Entry:
+        """The record of this delivery."""
+        return told(self.key, self.verb, self.target, receipt)
+
+
+class Delivered(_Frozen):
+    """``recorded``: the audit log has what came with the delivery, and the delivery itself."""
+
+    receipt: Receipt
+    recorded: bool
 
 
 class Classification(_Frozen):
@@ -98,6 +129,17 @@ class DigestEntry(_Frozen):
     brief: Brief
 
 
+class DigestDelivery(_Frozen):
+    """An entry on its way into a digest, and what is to be recorded by the way."""
+
+    entry: DigestEntry
+    record: Entries
+
+    def told(self, receipt: Receipt) -> Entry:
+        """The record of this delivery."""
+        return told(self.entry.key, "notify", self.entry.target, receipt)
+
+
 class DigestIssue(_Frozen):
     """One issue of a digest: everything gathered since the one before."""
 
@@ -107,20 +149,12 @@ class DigestIssue(_Frozen):
     since: datetime
 
 
-class Entry(_Frozen):
-    """What happened, for the audit log. ``number`` counts from 1 within the incident, without a gap."""
-
-    number: int
-    at: datetime
-    what: str
-    by: str = "tocsin"
-    text: str = ""
-    data: dict[str, Any] = {}
-
-
-class Entries(_Frozen):
-    """Entries of one incident, in order. ``opening`` is the first run's id: what tells two incidents apart."""
-
-    incident: str
-    opening: str
-    entries: tuple[Entry, ...]
+def told(key: str, verb: Verb, target: Target, receipt: Receipt) -> Entry:
+    """How a delivery is recorded, wherever that is done."""
+    return Entry(
+        key=key,
+        at=receipt.at,
+        what="notified" if verb == "notify" else f"told_{verb}",
+        text=f"{target.name} ({target.type}): {receipt.id}",
+        data={"destination": target.name, "receipt": receipt.id},
+    )

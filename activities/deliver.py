@@ -6,9 +6,10 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import Delivery, DigestIssue, Receipt
+from activities.contracts import Delivered, Delivery, DigestIssue, Receipt
 from activities.destinations import Destination
 from activities.failures import permanent, temporary
+from activities.record import Recorder
 
 _log = structlog.get_logger()
 
@@ -19,23 +20,24 @@ class Deliverer:
     The types are apart so that an incident reads like a story in the Temporal UI.
     """
 
-    def __init__(self, destinations: Mapping[str, Destination]) -> None:
+    def __init__(self, destinations: Mapping[str, Destination], recorder: Recorder) -> None:
         self._destinations = destinations
+        self._recorder = recorder
 
     @activity.defn(name="page")
-    async def page(self, delivery: Delivery) -> Receipt:
+    async def page(self, delivery: Delivery) -> Delivered:
         return await self._deliver(delivery)
 
     @activity.defn(name="post")
-    async def post(self, delivery: Delivery) -> Receipt:
+    async def post(self, delivery: Delivery) -> Delivered:
         return await self._deliver(delivery)
 
     @activity.defn(name="ticket")
-    async def ticket(self, delivery: Delivery) -> Receipt:
+    async def ticket(self, delivery: Delivery) -> Delivered:
         return await self._deliver(delivery)
 
     @activity.defn(name="console")
-    async def console(self, delivery: Delivery) -> Receipt:
+    async def console(self, delivery: Delivery) -> Delivered:
         return await self._deliver(delivery)
 
     @activity.defn(name="send_digest")
@@ -43,25 +45,34 @@ class Deliverer:
         destination = self._find(issue.destination)
         return await destination.send_digest(issue, activity.info().attempt)
 
-    async def _deliver(self, delivery: Delivery) -> Receipt:
-        destination = self._find(delivery.target.name)
+    async def _deliver(self, delivery: Delivery) -> Delivered:
+        """The message first, then the record: nobody is told later because the log is slow."""
+        try:
+            receipt = await self._send(delivery)
+        except ApplicationError:
+            await self._recorder.by_the_way(delivery.record)
+            raise
+        recorded = await self._recorder.by_the_way(delivery.record, delivery.told(receipt))
+        return Delivered(receipt=receipt, recorded=recorded)
+
+    async def _send(self, delivery: Delivery) -> Receipt:
         attempt = activity.info().attempt
         log = _log.bind(
             incident=delivery.brief.incident,
-            destination=destination.name,
+            destination=delivery.target.name,
             verb=delivery.verb,
             key=delivery.key,
             attempt=attempt,
         )
         try:
-            receipt = await destination.deliver(delivery, attempt)
+            receipt = await self._find(delivery.target.name).deliver(delivery, attempt)
         except ApplicationError as error:
             log.warning("not delivered", error=error.message, permanent=error.non_retryable)
             raise
         except Exception as error:
             # A fault of ours or of a vendor's library: said without its text, which may hold a secret.
             log.exception("not delivered")
-            raise temporary(f"{destination.name}: unexpected {type(error).__name__}") from None
+            raise temporary(f"{delivery.target.name}: unexpected {type(error).__name__}") from None
         log.info("delivered", receipt=receipt.id)
         return receipt
 

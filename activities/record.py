@@ -1,11 +1,20 @@
-"""The activity ``record``: appends to the audit log."""
+"""The activity ``record``: appends to the audit log.
+
+Recording is never a local activity: those run before Temporal has committed the step that asked for them, so a
+worker that dies there would leave a record of what then happens differently.
+"""
 
 import asyncio
 
+import structlog
 from temporalio import activity
 
-from activities.contracts import Entries
+from activities.contracts import Entries, Entry
 from audit import AuditLog, NewRecord
+
+BY_THE_WAY = 3.0  # seconds that a delivery waits for the log, after its message is out
+
+_log = structlog.get_logger()
 
 
 class Recorder:
@@ -23,7 +32,7 @@ class Recorder:
             NewRecord(
                 incident=batch.incident,
                 opening=batch.opening,
-                number=entry.number,
+                key=entry.key,
                 at=entry.at,
                 what=entry.what,
                 by=entry.by,
@@ -37,6 +46,18 @@ class Recorder:
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
         await done
+
+    async def by_the_way(self, batch: Entries, *more: Entry) -> bool:
+        """Record along with a delivery. False where the log is away: then the incident has it recorded later."""
+        whole = batch.model_copy(update={"entries": (*batch.entries, *more)})
+        if not whole.entries:
+            return True
+        try:
+            await asyncio.wait_for(self.record(whole), BY_THE_WAY)
+        except Exception as error:  # noqa: BLE001  # a message that is out must not be sent again for the log's sake
+            _log.warning("not recorded yet", incident=batch.incident, error=type(error).__name__)
+            return False
+        return True
 
     async def _write(self) -> None:
         while self._waiting:

@@ -18,13 +18,18 @@ GENESIS = "0" * 64
 
 
 class Record(BaseModel):
-    """One entry of the log. ``opening`` tells apart the incidents that one workflow id had one after another."""
+    """One entry of the log.
+
+    ``opening`` tells apart the incidents that one workflow id had one after another; ``number`` counts from 1
+    within it, without a gap; ``key`` is what the writer knows the entry by.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     incident: str
     opening: str
     number: int
+    key: str
     at: datetime
     what: str
     by: str

@@ -21,11 +21,11 @@ _READING = "tocsin_reading"
 
 @dataclass(frozen=True)
 class NewRecord:
-    """A record before the log has bound it into the chain."""
+    """A record before the log has numbered it and bound it into the chain; ``key`` is its idempotency key."""
 
     incident: str
     opening: str
-    number: int
+    key: str
     at: datetime
     what: str
     by: str
@@ -34,7 +34,7 @@ class NewRecord:
 
 
 class ConflictError(Exception):
-    """Another record has that place in the chain, or the one before it is not there."""
+    """Another record has that key already."""
 
 
 class AuditLog:
@@ -59,8 +59,8 @@ class AuditLog:
     def append(self, batches: Sequence[Sequence[NewRecord]]) -> list[Exception | None]:
         """Append several incidents' records in one transaction; durable when this returns.
 
-        The answer holds, for each batch, None or what is wrong with it. A record that the log holds already,
-        with the same content, is left alone. Raises SQLAlchemyError where the database fails: then nothing
+        The answer holds, for each batch, None or what is wrong with it. A record whose key the log holds already
+        is left as it is: the first word stands. Raises SQLAlchemyError where the database fails: then nothing
         was written.
         """
         faults: list[Exception | None] = []
@@ -105,18 +105,17 @@ class AuditLog:
     @staticmethod
     def _append_one(connection: Connection, new: NewRecord, anchor: str) -> str:
         chain = select(records).where(records.c.incident == new.incident, records.c.opening == new.opening)
-        last = connection.execute(chain.order_by(records.c.number.desc()).limit(1)).one_or_none()
-        if last is not None and new.number <= last.number:
-            there = connection.execute(chain.where(records.c.number == new.number)).one()
-            if _content(_record(there)) != _content(new):
-                raise ConflictError(f"{new.incident}: another record has number {new.number} already")
+        there = connection.execute(chain.where(records.c.key == new.key)).one_or_none()
+        if there is not None:
+            if there.what != new.what:
+                raise ConflictError(f"{new.incident}: {new.key} is recorded as {there.what}, and now as {new.what}")
             return anchor
-        if new.number != (last.number if last is not None else 0) + 1:
-            raise ConflictError(f"{new.incident}: record {new.number} came before the one it follows")
+        last = connection.execute(chain.order_by(records.c.number.desc()).limit(1)).one_or_none()
         record = Record(
             incident=new.incident,
             opening=new.opening,
-            number=new.number,
+            number=last.number + 1 if last is not None else 1,
+            key=new.key,
             at=new.at.astimezone(UTC),
             what=new.what,
             by=new.by,
@@ -130,11 +129,6 @@ class AuditLog:
         row = {**record.model_dump(), "data": json.dumps(record.data, sort_keys=True), "hash": hashed}
         connection.execute(records.insert().values(row))
         return hashed
-
-
-def _content(record: Record | NewRecord) -> tuple[object, ...]:
-    data = json.dumps(record.data, sort_keys=True)
-    return (record.at.astimezone(UTC), record.what, record.by, record.text, data)
 
 
 def _record(row: Row[Any]) -> Record:

@@ -24,6 +24,7 @@ records = Table(
     Column("incident", String(200), nullable=False),
     Column("opening", String(64), nullable=False),
     Column("number", Integer, nullable=False),
+    Column("key", String(400), nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("what", String(60), nullable=False),
     Column("by", String(200), nullable=False),
@@ -33,6 +34,7 @@ records = Table(
     Column("anchor", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
     UniqueConstraint("incident", "opening", "number", name="audit_one_number_once"),
+    UniqueConstraint("incident", "opening", "key", name="audit_one_key_once"),
     Index("audit_by_time", "at"),
 )
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from temporalio.client import (
     Client,
     WorkflowExecution,
+    WorkflowExecutionStatus,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -102,8 +103,17 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
         cursor: Annotated[str, Query(max_length=4000)] = "",
     ) -> IncidentList:
         caller(request, "viewer")
-        wanted = {search.STATE: state, search.TIER: tier, search.TEAM: team, search.MODEL: model}
+        wanted = {
+            search.STATE: None if state == "closed" else state,
+            search.TIER: tier,
+            search.TEAM: team,
+            search.MODEL: model,
+        }
         query = f"WorkflowType = '{INCIDENT_WORKFLOW}' AND ExecutionStatus != 'ContinuedAsNew'"
+        if state == "closed":
+            query += " AND ExecutionStatus = 'Completed'"
+        elif state:
+            query += " AND ExecutionStatus = 'Running'"
         query += "".join(f" AND {key.name} = {_quoted(value)}" for key, value in wanted.items() if value)
         async with _temporal():
             pages = client.list_workflows(query, page_size=limit, next_page_token=_token(cursor))
@@ -181,7 +191,8 @@ async def _temporal(incident: str = "") -> AsyncGenerator[None]:
 
 def _partial(execution: WorkflowExecution) -> IncidentOut:
     attributes = execution.typed_search_attributes
-    state = attributes.get(search.STATE) or "received"
+    over = execution.status == WorkflowExecutionStatus.COMPLETED
+    state = "closed" if over else attributes.get(search.STATE) or "received"
     return IncidentOut.model_validate(
         {
             "id": execution.id,

@@ -81,7 +81,11 @@ class Decision(_Frozen):
 
 
 class IncidentFacts(_Frozen):
-    """What a condition may ask of an open incident (``incident.*``), on repeats. ``age`` is in seconds."""
+    """What a condition may ask of the incident (``incident.*``).
+
+    ``alerts`` counts those that joined, the one in question included; ``age`` is in seconds; ``tier`` is empty
+    until the first decision.
+    """
 
     alerts: int = 0
     age: float = 0.0

@@ -16,6 +16,11 @@ from workflows import search
 
 _log = structlog.get_logger()
 
+SEARCH_ATTRIBUTES = {
+    **{key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in search.KEYWORDS},
+    search.REGULATED.name: IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
+}
+
 
 def _runtime(metrics: str) -> Runtime | None:
     """A runtime that serves the SDK's figures for Prometheus at ``metrics``, an address such as 0.0.0.0:9464."""
@@ -48,13 +53,11 @@ async def connect_patiently(settings: Settings, *, metrics: str = "") -> Client:
 
 async def register_search_attributes(client: Client) -> None:
     """Add what is missing. Without the right to do so, says which command an administrator runs."""
-    wanted = {key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in search.KEYWORDS}
-    wanted[search.REGULATED.name] = IndexedValueType.INDEXED_VALUE_TYPE_BOOL
     try:
         there = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace=client.namespace)
         )
-        missing = {name: kind for name, kind in wanted.items() if name not in there.custom_attributes}
+        missing = {name: kind for name, kind in SEARCH_ATTRIBUTES.items() if name not in there.custom_attributes}
         if missing:
             request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
             await client.operator_service.add_search_attributes(request)
@@ -62,10 +65,8 @@ async def register_search_attributes(client: Client) -> None:
         if error.status == RPCStatusCode.ALREADY_EXISTS:
             return
         commands = "; ".join(
-            f"temporal operator search-attribute create --name {name} --type {kind}"
-            for name, kind in {
-                **{key.name: "Keyword" for key in search.KEYWORDS},
-                search.REGULATED.name: "Bool",
-            }.items()
+            f"temporal operator search-attribute create --name {name} --type "
+            f"{IndexedValueType.Name(kind).removeprefix('INDEXED_VALUE_TYPE_').capitalize()}"
+            for name, kind in SEARCH_ATTRIBUTES.items()
         )
         _log.warning("search attributes could not be registered", error=error.message, remedy=commands)

@@ -71,15 +71,16 @@ def create_worker(
     speed: float = 1.0,
 ) -> Worker:
     """One worker for everything: workflows, local activities, and what reaches people."""
-    deliverer = Deliverer(destinations)
+    recorder = Recorder(log)
+    deliverer = Deliverer(destinations, recorder)
     return Worker(
         client,
         task_queue=task_queue,
         workflows=[Incident, Digest],
         activities=[
             Classifier(policy).classify,
-            Recorder(log).record,
-            Digester(client, task_queue, policy, speed).digest,
+            recorder.record,
+            Digester(client, task_queue, policy, speed, recorder).digest,
             deliverer.page,
             deliverer.post,
             deliverer.ticket,

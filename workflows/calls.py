@@ -9,7 +9,9 @@ from temporalio.common import RetryPolicy
 from activities.contracts import (
     PERMANENT,
     Classification,
+    Delivered,
     Delivery,
+    DigestDelivery,
     DigestEntry,
     DigestIssue,
     Entries,
@@ -65,14 +67,19 @@ async def classify(asked: Classification) -> Decision:
     )
 
 
-async def deliver(state: IncidentState, owed: Owed) -> Receipt:
-    """Deliver one message. Raises ActivityError when it could not be, for good or within the patience."""
+async def deliver(state: IncidentState, owed: Owed, entries: Sequence[Entry]) -> Delivered:
+    """Deliver one message, and record the entries by the way.
+
+    Raises ActivityError when the message could not be delivered, for good or within the patience.
+    """
     kind = owed.target.kind
+    record = _entries(state, entries)
     if owed.digest:
+        entry = DigestEntry(key=owed.key, target=owed.target, brief=brief(state))
         return await workflow.execute_activity(
             "digest",
-            DigestEntry(key=owed.key, target=owed.target, brief=brief(state)),
-            result_type=Receipt,
+            DigestDelivery(entry=entry, record=record),
+            result_type=Delivered,
             start_to_close_timeout=timedelta(seconds=15),
             schedule_to_close_timeout=_PATIENCE_AFTERWARDS,
             retry_policy=_RETRY,
@@ -88,8 +95,9 @@ async def deliver(state: IncidentState, owed: Owed) -> Receipt:
             brief=brief(state),
             note=owed.note,
             first=owed.first,
+            record=record,
         ),
-        result_type=Receipt,
+        result_type=Delivered,
         start_to_close_timeout=_ATTEMPT.get(kind, _ATTEMPT_SLOW),
         schedule_to_close_timeout=_PATIENCE[kind] if owed.verb == "notify" else _PATIENCE_AFTERWARDS,
         retry_policy=_RETRY,
@@ -103,26 +111,19 @@ def _summary(owed: Owed) -> str:
     return f"{doing} {owed.target.name} ({owed.target.type}){instead}"
 
 
-async def record(state: IncidentState, entries: Sequence[Entry], *, patiently: bool) -> None:
-    """Append to the audit log. Impatiently as a local activity; patiently until the log takes it."""
-    batch = Entries(incident=state.incident, opening=state.opening, entries=tuple(entries))
-    summary = "Record " + ", ".join(dict.fromkeys(entry.what.replace("_", " ") for entry in entries))
-    if patiently:
-        await workflow.execute_activity(
-            "record",
-            batch,
-            start_to_close_timeout=timedelta(seconds=30),
-            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
-            summary=summary,
-        )
-        return
-    await workflow.execute_local_activity(
+async def record(state: IncidentState, entries: Sequence[Entry]) -> None:
+    """Append to the audit log, however long that takes."""
+    await workflow.execute_activity(
         "record",
-        batch,
-        start_to_close_timeout=timedelta(seconds=4),
-        retry_policy=RetryPolicy(maximum_attempts=1),
-        summary=summary,
+        _entries(state, entries),
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+        summary="Record " + ", ".join(dict.fromkeys(entry.what.replace("_", " ") for entry in entries)),
     )
+
+
+def _entries(state: IncidentState, entries: Sequence[Entry]) -> Entries:
+    return Entries(incident=state.incident, opening=state.opening, entries=tuple(entries))
 
 
 async def send_digest(issue: DigestIssue) -> Receipt:

@@ -37,6 +37,8 @@ with workflow.unsafe.imports_passed_through():
 
 MAX_EVENTS = 4_000
 """Continue as new from here on: far below the server's limit of 51,200, and quick to replay."""
+MOST_EVENTS = 16_000
+"""Not even for a delivery that is under way does a run grow longer than this."""
 RECORDS_AT_ONCE = 100
 
 
@@ -55,6 +57,7 @@ class Incident:
         self._answers: list[Answer] = []
         self._paying: dict[str, asyncio.Task[None]] = {}
         self._lanes: dict[str, asyncio.Lock] = {}
+        self._underway: set[str] = set()
         self._recording: asyncio.Task[None] | None = None
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: Appointment | None = None
@@ -69,15 +72,15 @@ class Incident:
             self._awake = False
             await self._hear()
             life.due(workflow.now())
-            paged = self._pay()
-            if state.state == "resolved" and not state.owed:
+            self._pay()
+            self._keep_record()
+            if state.state == "resolved" and self._is_complete():
                 life.closed(workflow.now())
             self._show()
-            # The very step that sends a page must not wait for the audit log: records follow at the next.
-            if not paged:
-                await self._record()
-            if state.state == "closed" and await self._is_complete():
-                return Closing(by=state.resolved_by, alerts=state.alerts)
+            if state.state == "closed":
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                if not self._awake:
+                    return Closing(by=state.resolved_by, alerts=state.alerts)
             if self._has_grown_old():
                 workflow.continue_as_new(Opening(state=state))
             self._set_alarm(life.next())
@@ -160,10 +163,11 @@ class Incident:
         if not burning:
             return
         state = self._state
-        facts = IncidentFacts()
-        if state.decision:
-            age = (workflow.now() - state.opened_at).total_seconds()
-            facts = IncidentFacts(alerts=state.alerts, age=age, tier=state.tier or "")
+        facts = IncidentFacts(
+            alerts=state.alerts + sum(arrival.count for arrival in burning),
+            age=(workflow.now() - state.opened_at).total_seconds() if state.decision else 0.0,
+            tier=state.tier or "",
+        )
         alerts = tuple(arrival.alert.model_copy(update={"raw": {}}) for arrival in burning)
         decision = await calls.classify(Classification(alerts=alerts, incident=facts))
         without_raw = [
@@ -173,69 +177,66 @@ class Incident:
 
     # ── What goes out ───────────────────────────────────────────────────────────────────────────────────
 
-    def _pay(self) -> bool:
-        """Start every delivery that is owed and not on its way. True where a first message is among them."""
-        urgent = False
+    def _pay(self) -> None:
+        """Start every delivery that is owed and not on its way; pages first."""
         for owed in sorted(self._state.owed, key=lambda one: one.target.kind != "page"):
             if owed.key not in self._paying:
-                urgent = urgent or owed.verb == "notify"
                 self._paying[owed.key] = asyncio.create_task(self._deliver(owed))
-        return urgent
 
     async def _deliver(self, owed: Owed) -> None:
         # One lane a destination: an acknowledgement or a resolution never overtakes the message it is about.
         lane = self._lanes.setdefault(owed.target.name, asyncio.Lock())
         async with lane:
+            entries, recorded = self._take_unrecorded(), False
             try:
-                receipt = await calls.deliver(self._state, owed)
+                outcome = await calls.deliver(self._state, owed, entries)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
                 reason, permanent = _reason(error)
                 self._outbox.failed(owed, reason, workflow.now(), permanent=permanent)
             else:
-                self._outbox.delivered(owed, receipt, workflow.now())
+                recorded = outcome.recorded
+                self._outbox.delivered(owed, outcome)
+            self._settle(entries, recorded=recorded)
         del self._paying[owed.key]
         self._awake = True
 
+    def _keep_record(self) -> None:
+        """Have recorded what goes along with no delivery. Only what Temporal has committed is ever recorded."""
+        if self._state.unrecorded and self._recording is None:
+            # Begins after the deliveries that were started just now, which have taken what they can carry.
+            self._recording = asyncio.create_task(self._record())
+
     async def _record(self) -> None:
-        """Bring the audit log up to date; where it cannot take it now, go on, and let it follow."""
-        state = self._state
-        if self._recording is not None or not state.unrecorded:
-            return
-        entries = state.unrecorded[:RECORDS_AT_ONCE]
-        try:
-            await calls.record(state, entries, patiently=False)
-        except ActivityError:
-            self._recording = asyncio.create_task(self._record_patiently(entries))
-            return
-        self._recorded(entries)
-
-    async def _record_patiently(self, entries: list[Entry]) -> None:
-        await calls.record(self._state, entries, patiently=True)
-        self._recorded(entries)
+        while entries := self._take_unrecorded():
+            await calls.record(self._state, entries)
+            self._settle(entries, recorded=True)
+            self._awake = True
         self._recording = None
-        self._awake = True
 
-    def _recorded(self, entries: list[Entry]) -> None:
-        last = entries[-1].number
-        self._state.unrecorded = [entry for entry in self._state.unrecorded if entry.number > last]
+    def _take_unrecorded(self) -> list[Entry]:
+        """Entries that nobody is recording yet."""
+        entries = [one for one in self._state.unrecorded if one.key not in self._underway][:RECORDS_AT_ONCE]
+        self._underway.update(one.key for one in entries)
+        return entries
 
-    async def _is_complete(self) -> bool:
-        """Bring the log to its end. False where something came in meanwhile that has to be heard first."""
-        self._set_alarm(None)
-        while self._state.unrecorded:
-            await workflow.wait_condition(lambda: self._recording is None)
-            await self._record()
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        return not self._awake
+    def _settle(self, entries: list[Entry], *, recorded: bool) -> None:
+        keys = {one.key for one in entries}
+        self._underway -= keys
+        if recorded:
+            self._state.unrecorded = [one for one in self._state.unrecorded if one.key not in keys]
+
+    def _is_complete(self) -> bool:
+        state = self._state
+        return not (state.owed or state.unrecorded or self._paying or self._recording)
 
     # ── Time, and what people see ───────────────────────────────────────────────────────────────────────
 
     def _set_alarm(self, appointment: Appointment | None) -> None:
         """One timer, for what is due next; left running where that has not changed."""
-        if appointment == self._alarm_at:
-            return
+        if appointment == self._alarm_at or (appointment is None and self._state.over):
+            return  # a timer that the end will take along needs no cancelling
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -256,7 +257,8 @@ class Incident:
         if decision is None or alert is None:
             return
         shown = (state.state, state.tier, decision.rule, decision.regulated)
-        if shown != self._shown:
+        # When it closes, the execution's own status says so.
+        if shown != self._shown and state.state != "closed":
             changes: list[SearchAttributeUpdate[Any]] = [search.STATE.value_set(state.state)]
             if shown[1:] != self._shown[1:]:
                 changes += [
@@ -273,7 +275,10 @@ class Incident:
         info = workflow.info()
         if self._arrivals or self._answers or not workflow.all_handlers_finished():
             return False
-        return info.is_continue_as_new_suggested() or info.get_current_history_length() > MAX_EVENTS
+        length = info.get_current_history_length()
+        if self._paying and length < MOST_EVENTS:
+            return False  # the next run would begin these deliveries anew, as first attempts
+        return info.is_continue_as_new_suggested() or length > MAX_EVENTS
 
 
 def _reason(error: ActivityError) -> tuple[str, bool]:

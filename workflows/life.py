@@ -349,9 +349,8 @@ class Life:
         self._outbox.tell("note", text, kinds=frozenset({"ticket"}))
 
     def closed(self, now: datetime) -> None:
-        """Everything is delivered that had to be."""
+        """Everything is delivered that had to be, and recorded: nothing is left to happen."""
         self.state.state, self.state.closed_at = "closed", now
-        self.state.note(now, "closed", f"by {self.state.resolved_by}", by=self.state.resolved_by)
 
     # ── Time ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from activities.contracts import Receipt, Verb
+from activities.contracts import Delivered, Receipt, Verb, told
 from policy import Target
 from workflows.state import Appointment, IncidentState, Owed
 
@@ -67,17 +67,10 @@ class Outbox:
         number = self.state.numbered if verb == "note" else self.state.round
         self.owe(verb, target, f"{verb}-{number}-{base}", note, thread=receipt.id, first=receipt)
 
-    def delivered(self, owed: Owed, receipt: Receipt, now: datetime) -> None:
-        state = self.state
+    def delivered(self, owed: Owed, outcome: Delivered) -> None:
+        state, receipt = self.state, outcome.receipt
         self._settle(owed)
-        state.note(
-            now,
-            {"notify": "notified"}.get(owed.verb, f"told_{owed.verb}"),
-            f"{owed.target.name} ({owed.target.type}): {receipt.id}",
-            destination=owed.target.name,
-            receipt=receipt.id,
-            key=owed.key,
-        )
+        state.write(told(owed.key, owed.verb, owed.target, receipt), recorded=outcome.recorded)
         if owed.verb not in {"notify", "remind"}:
             return
         state.receipts.append(receipt)

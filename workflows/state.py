@@ -91,11 +91,15 @@ class IncidentState(BaseModel):
     def note(self, now: datetime, what: str, text: str, by: str = "tocsin", **data: object) -> None:
         """Into the timeline that people read, and to the audit log."""
         self.numbered += 1
-        entry = TimelineEntry(at=now, what=what, by=by or "unknown", text=text[:500])
-        self.timeline = [*self.timeline, entry][-TIMELINE:]
-        self.unrecorded.append(
-            Entry(number=self.numbered, at=now, what=what, by=entry.by, text=text[:2000], data=dict(data))
-        )
+        key, by = str(self.numbered), by or "unknown"
+        self.write(Entry(key=key, at=now, what=what, by=by, text=text[:2000], data=dict(data)), recorded=False)
+
+    def write(self, entry: Entry, *, recorded: bool) -> None:
+        """The same for an entry that exists; ``recorded`` where the audit log has it already."""
+        shown = TimelineEntry(at=entry.at, what=entry.what, by=entry.by, text=entry.text[:500])
+        self.timeline = [*self.timeline, shown][-TIMELINE:]
+        if not recorded:
+            self.unrecorded.append(entry)
 
     def appoint(self, now: datetime, seconds: float, business: Business, step: int = 0) -> None:
         """Do something that many seconds from now, unless what it waits for comes first."""

@@ -104,6 +104,7 @@ class SlackDestination(Destination):
     async def close(self) -> None:
         if self._session:
             await self._session.close()
+            self._session = self._client = None
 
     def _api(self) -> Any:  # the client's own annotations are partial
         if self._client is None:

@@ -7,9 +7,11 @@ from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.contracts import Brief, Delivery, Fact, Link, Receipt, Verb
+from activities.contracts import Brief, Delivered, Delivery, Entries, Fact, Link, Receipt, Verb
 from activities.deliver import Deliverer
 from activities.destinations import destination_types, open_destinations
+from activities.record import Recorder
+from audit import AuditLog
 from policy import Target, load_policy
 
 SECRETS = {
@@ -35,7 +37,8 @@ def deliverer(tmp_path: Path, destination: str) -> Deliverer:
     file = tmp_path / "policy.yaml"
     file.write_text(f"{TIERS}  here: {destination}\n")
     policy = load_policy(file, destination_types())
-    return Deliverer(open_destinations(policy, SECRETS, "http://127.0.0.1"))
+    log = AuditLog(f"sqlite:///{tmp_path}/audit.db")
+    return Deliverer(open_destinations(policy, SECRETS, "http://127.0.0.1"), Recorder(log))
 
 
 def a_brief(**changes: Any) -> Brief:
@@ -65,6 +68,7 @@ def a_delivery(kind: Any, type_: str, verb: Verb = "notify", first: Receipt | No
         "target": Target(name="here", type=type_, kind=kind),
         "brief": a_brief(),
         "first": first,
+        "record": Entries(incident="incident-support-chatbot-4b629acc8409", opening="01a20bc7"),
     }
     return Delivery(**{**values, **changes})
 
@@ -73,4 +77,9 @@ async def run(activity: Any, argument: Any, attempt: int = 1) -> Receipt:
     """Run it as Temporal would, as the given attempt. Synchronous vendor libraries run in threads."""
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, attempt=attempt)
-    return await environment.run(activity, argument)
+    try:
+        outcome = await environment.run(activity, argument)
+    finally:
+        for destination in activity.__self__._destinations.values():
+            await destination.close()
+    return outcome.receipt if isinstance(outcome, Delivered) else outcome

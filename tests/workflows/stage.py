@@ -1,0 +1,191 @@
+"""Where an incident is played: the time-skipping server, a real worker, stand-in vendors, a real audit log."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from activities.destinations import destination_types, open_destinations
+from alerts import Alert, incident_id, normalise
+from audit import AuditLog, Record, check
+from gateway.deliveries import Deliveries
+from gateway.intake import Intake, Taken
+from policy import load_policy
+from tests import DEV_SERVER, TEST_SERVER
+from tests.vendors import Jira, PagerDuty, Slack
+from worker.temporal import SEARCH_ATTRIBUTES
+from worker.worker_role import create_worker
+from workflows.messages import ANSWER_SIGNAL, INCIDENT_QUERY, Act, Answer, IncidentView, Role
+
+T = TypeVar("T")
+QUEUE = "stage"
+SECRETS = {
+    "PRIMARY": "key-primary",
+    "SECONDARY": "key-secondary",
+    "MANAGERS": "key-managers",
+    "SLACK": "xoxb-test",
+    "JIRA_USER": "bot@example.com",
+    "JIRA_TOKEN": "jira-token",
+}
+POLICY = """
+version: 1
+destinations:
+  primary:    {{type: pagerduty, base_url: "{pagerduty}", routing_key: {{env: PRIMARY}}}}
+  secondary:  {{type: pagerduty, base_url: "{pagerduty}", routing_key: {{env: SECONDARY}}}}
+  managers:   {{type: pagerduty, base_url: "{pagerduty}", routing_key: {{env: MANAGERS}}}}
+  ops:        {{type: slack, base_url: "{slack}/api", token: {{env: SLACK}}, channel: "#ai-ops-alerts"}}
+  compliance: {{type: jira, base_url: "{jira}", user: {{env: JIRA_USER}}, token: {{env: JIRA_TOKEN}}, project: AIGOV}}
+  daily:      {{type: slack, base_url: "{slack}/api", token: {{env: SLACK}}, channel: "#ai-ops-alerts"}}
+tiers:
+  critical:
+    steps:
+      - notify: [primary]
+      - {{after: 15m, notify: [secondary, managers]}}
+      - {{after: 30m, notify: [secondary], repeat: 1}}
+    fallback: [ops]
+    remind: 4h
+  high:
+    steps: [{{notify: [ops]}}]
+    respond_within: 1h
+    fallback: [primary]
+  low: {{digest: [daily]}}
+models:
+  defaults: {{slo: {{error_rate: 0.05}}}}
+  underwriting: {{regulated: true, team: credit}}
+  chatbot: {{team: support}}
+rules:
+  - {{name: latency, when: 'alert.metric == "p95_latency_ms"', tier: critical, hold: 5m}}
+  - {{name: errors, when: 'alert.metric == "error_rate" && alert.value > model.slo.error_rate', tier: critical}}
+  - {{name: many, when: 'incident.alerts >= 3 && alert.metric == "answer_relevance"', tier: critical}}
+  - {{name: quality, when: 'alert.metric == "answer_relevance"', tier: high}}
+  - {{name: bias, when: 'alert.metric == "bias"', tier: high}}
+otherwise: {{tier: low}}
+governance: {{regulated: model.regulated, ticket: compliance, closed_by: compliance}}
+"""
+
+
+def an_alert(metric: str = "error_rate", value: float = 0.31, **changes: Any) -> Alert:
+    """An alert as Arize tells it, through the real reader."""
+    body = {
+        "monitor_name": f"{metric} monitor",
+        "monitor_id": f"m-{metric}",
+        "status": "TRIGGERED",
+        "metric": metric,
+        "metric_value": value,
+        "threshold": 0.05,
+        "model": "chatbot",
+        "environment": "production",
+    }
+    return normalise({**body, **changes})
+
+
+@dataclass
+class Stage:
+    env: WorkflowEnvironment
+    client: Client
+    intake: Intake
+    log: AuditLog
+    pagerduty: PagerDuty
+    slack: Slack
+    jira: Jira
+    alert: Alert = field(default_factory=an_alert)
+
+    @property
+    def handle(self) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(incident_id(self.alert))
+
+    async def fire(self, alert: Alert | None = None, event_id: str = "") -> Taken:
+        """An alert comes in, by the way that the gateway takes."""
+        self.alert = alert or self.alert
+        return await self.intake.take(self.alert, event_id)
+
+    async def clear(self, value: float = 0.01) -> None:
+        await self.intake.take(self.alert.model_copy(update={"status": "cleared", "value": value}))
+
+    async def view(self) -> IncidentView:
+        return await self.handle.query(INCIDENT_QUERY, result_type=IncidentView)
+
+    async def act(
+        self, act: Act, by: str = "alice", role: Role = "responder", via: str = "api", **more: Any
+    ) -> IncidentView:
+        answer = Answer(act=act, by=by, role=role, via=via, **more)
+        return await self.handle.execute_update(act, answer, result_type=IncidentView)
+
+    async def callback(self, act: Act, by: str = "alice", **more: Any) -> None:
+        """What a responder did in PagerDuty."""
+        await self.handle.signal(ANSWER_SIGNAL, Answer(act=act, by=by, via="pagerduty", **more))
+
+    async def after(self, **duration: float) -> None:
+        """Let that much time pass."""
+        await self.env.sleep(timedelta(**duration))
+
+    async def until(self, wanted: Callable[[IncidentView], T | None], seconds: float = 15) -> T:
+        """What ``wanted`` gives of the incident, as soon as it is true. Needs no more than the real moment."""
+        end = asyncio.get_running_loop().time() + seconds
+        while True:
+            view = await self.view()
+            if found := wanted(view):
+                return found
+            if asyncio.get_running_loop().time() > end:
+                raise AssertionError(f"not so within {seconds} s: {view.model_dump_json(indent=1)}")
+            await asyncio.sleep(0.02)
+
+    async def settled(self, state: str) -> IncidentView:
+        """The incident in that state."""
+        return await self.until(lambda view: view if view.state == state else None)
+
+    async def closed(self) -> list[Record]:
+        """Wait for the end, and give the record, which must be whole."""
+        await self.handle.result()
+        records = list(self.log.read(incident_id(self.alert)))
+        assert check(records, whole=False) == []
+        return records
+
+    async def is_open(self) -> bool:
+        return (await self.handle.describe()).status == WorkflowExecutionStatus.RUNNING
+
+    def paged(self, who: str = "") -> list[str]:
+        """The keys of all triggers, in their order; of one service."""
+        key = SECRETS[who.upper()] if who else ""
+        return [event["dedup_key"] for event in self.pagerduty.events("trigger", key)]
+
+
+async def _server(real: bool) -> WorkflowEnvironment:
+    if real:
+        return await WorkflowEnvironment.start_local(
+            dev_server_existing_path=DEV_SERVER, data_converter=pydantic_data_converter, dev_server_log_level="error"
+        )
+    return await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=TEST_SERVER, data_converter=pydantic_data_converter
+    )
+
+
+@asynccontextmanager
+async def staged(
+    tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira, *, real: bool = False
+) -> AsyncGenerator[Stage]:
+    """A stage of its own for each test; on the ``real`` server time does not skip."""
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY.format(pagerduty=pagerduty.base_url, slack=slack.base_url, jira=jira.base_url))
+    policy = load_policy(file, destination_types())
+    destinations = open_destinations(policy, SECRETS, "http://127.0.0.1")
+    log = AuditLog(f"sqlite:///{tmp_path}/audit.db")
+    deliveries = Deliveries(f"sqlite:///{tmp_path}/gateway.db")
+    async with await _server(real) as env:
+        await env.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=env.client.namespace, search_attributes=SEARCH_ATTRIBUTES)
+        )
+        async with create_worker(env.client, QUEUE, policy, destinations, log):
+            yield Stage(env, env.client, Intake(env.client, QUEUE, deliveries), log, pagerduty, slack, jira)
+    for destination in destinations.values():
+        await destination.close()
+    deliveries.close()
+    log.close()

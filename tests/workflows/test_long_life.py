@@ -1,0 +1,72 @@
+"""An incident that lives for long continues as new, and neither it nor the person at the UI notices."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from tests.vendors import Jira, PagerDuty, Slack
+from tests.workflows.stage import Stage, an_alert, staged
+from workflows.incident import MAX_EVENTS
+from workflows.messages import ANSWER_SIGNAL, ARRIVE_SIGNAL, Answer, Arrival, Arrivals
+
+
+@pytest.fixture
+async def real(tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira) -> AsyncGenerator[Stage]:
+    """On the real server, which alone keeps search attributes and summaries as production does."""
+    async with staged(tmp_path, pagerduty, slack, jira, real=True) as stage:
+        yield stage
+
+
+async def test_a_storm_makes_it_continue_as_new_and_nothing_is_lost(real: Stage) -> None:
+    stage = real
+    await stage.fire()
+    await stage.settled("notified")
+    await stage.act("acknowledge", "bob")
+    before = await stage.handle.describe()
+    total = 1
+
+    async def shower(start: int) -> None:
+        for number in range(start, start + 60):
+            alert = an_alert(value=1 + number / 1000)
+            arrivals = Arrivals(arrivals=(Arrival(alert=alert, event_ids=(f"evt-{number}",)),))
+            await stage.handle.signal(ARRIVE_SIGNAL, arrivals)
+
+    notes = 0
+    while (await stage.handle.describe()).run_id == before.run_id:
+        await asyncio.gather(*(shower(total + 60 * lane) for lane in range(5)))
+        total += 300
+        notes += 1
+        await stage.handle.signal(ANSWER_SIGNAL, Answer(act="annotate", by="bob", note=f"n{notes}", via="console"))
+        assert total < 3 * MAX_EVENTS, "it never continued as new"
+    view = await stage.until(lambda view: view if view.alerts == total else None)
+    assert (view.state, view.acknowledged_by, view.opening) == ("acknowledged", "bob", before.run_id)
+    assert len(stage.paged()) == 1
+    after = await stage.handle.describe()
+    assert {key: value for key, value in after.search_attributes.items() if key.startswith("Tocsin")} == {
+        "TocsinState": ["acknowledged"],
+        "TocsinTier": ["critical"],
+        "TocsinModel": ["chatbot"],
+        "TocsinTeam": ["support"],
+        "TocsinEnvironment": ["production"],
+        "TocsinRule": ["errors"],
+        "TocsinRegulated": [False],
+    }
+    await stage.clear()
+    records = await stage.closed()
+    joined = sum(int(record.text.split()[0]) for record in records if record.what == "joined")
+    assert joined + 1 == total
+    assert sum(record.what == "annotated" for record in records) == notes
+
+
+async def test_an_appointment_survives_the_change_of_runs(real: Stage) -> None:
+    """The state is carried whole: what an incident is waiting for, it still waits for."""
+    from workflows.state import IncidentState, Opening
+
+    await real.fire()
+    view = await real.settled("notified")
+    state = IncidentState(incident=view.id, opening=view.opening, opened_at=view.opened_at)
+    state.appoint(view.opened_at, 900, "step", 1)
+    opening = Opening(state=state)
+    assert Opening.model_validate_json(opening.model_dump_json()) == opening
