@@ -1,10 +1,18 @@
 """What most tests need: samples, destinations on stand-in vendors, and a real Temporal server."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.vendors import Jira, PagerDuty, Slack
+
+# The same examples in every run, so that a red build is the change's own doing. To look for new ones:
+# HYPOTHESIS_PROFILE=search make test ARGS=tests/alerts
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture
