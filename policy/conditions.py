@@ -127,7 +127,7 @@ class Condition:
         try:
             result = self._program.execute(facts.context)
         except KeyError as error:
-            return Outcome(False, f"skipped: {_missing(error)} is not in this alert")
+            return Outcome(False, f"skipped: {_missing(error, self.fields)} is not in this alert")
         except (TypeError, ValueError, RuntimeError, OverflowError, ArithmeticError) as error:
             return Outcome(False, f"skipped: {_first_line(error)}")
         return Outcome(result is True, facts.told(self.fields))
@@ -198,8 +198,10 @@ def _show(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')[:80]
 
 
-def _missing(error: KeyError) -> str:
-    return str(error.args[0]) if error.args else "a field"
+def _missing(error: KeyError, fields: tuple[str, ...]) -> str:
+    """CEL names the last part only; the condition knows the whole."""
+    name = str(error.args[0]) if error.args else "a field"
+    return next((field for field in fields if field.endswith(f".{name}")), name)
 
 
 def _first_line(error: Exception) -> str:
