@@ -74,12 +74,16 @@ def a_delivery(kind: Any, type_: str, verb: Verb = "notify", first: Receipt | No
 
 
 async def run(activity: Any, argument: Any, attempt: int = 1) -> Receipt:
-    """Run it as Temporal would, as the given attempt. Synchronous vendor libraries run in threads."""
+    """Run it as Temporal would, as the given attempt, and give the receipt."""
+    outcome = await run_whole(activity, argument, attempt)
+    return outcome.receipt if isinstance(outcome, Delivered) else outcome
+
+
+async def run_whole(activity: Any, argument: Any, attempt: int = 1) -> Delivered | Receipt:
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, attempt=attempt)
     try:
-        outcome = await environment.run(activity, argument)
+        return await environment.run(activity, argument)
     finally:
         for destination in activity.__self__._destinations.values():
             await destination.close()
-    return outcome.receipt if isinstance(outcome, Delivered) else outcome

@@ -1,0 +1,36 @@
+"""Destinations are found by their type, without a list of them."""
+
+from pathlib import Path
+
+import pytest
+
+from activities.destinations import destination_types, open_destinations
+from activities.digest import next_issue
+from tests.policy.policies import BASE, load
+
+
+def test_each_module_is_a_type() -> None:
+    assert set(destination_types()) == {"console", "jira", "pagerduty", "slack"}
+
+
+def test_a_missing_secret_is_named(tmp_path: Path) -> None:
+    policy = load(tmp_path, BASE)
+    with pytest.raises(LookupError, match="destination pager: routing_key is to come from KEY, which is not set"):
+        open_destinations(policy, {}, "")
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("from-a-file\n")
+    text = BASE.replace("{env: KEY}", f"{{file: {secret}}}")
+    opened = open_destinations(load(tmp_path, text), {"SLACK": "s", "U": "u", "T": "t"}, "")
+    assert opened["pager"].secrets == {"routing_key": "from-a-file"}
+
+
+def test_a_digests_schedule_is_in_its_own_time_zone() -> None:
+    from datetime import UTC, datetime
+
+    summer, winter = datetime(2026, 7, 1, 12, tzinfo=UTC), datetime(2026, 12, 1, 12, tzinfo=UTC)
+    assert next_issue("0 8 * * *", "Europe/Berlin", summer) == datetime(2026, 7, 2, 6, tzinfo=UTC)
+    assert next_issue("0 8 * * *", "Europe/Berlin", winter) == datetime(2026, 12, 2, 7, tzinfo=UTC)
+    assert (next_issue("0 8 * * *", "UTC", winter, 60) - winter).total_seconds() == 20 * 60
