@@ -52,7 +52,7 @@ class Deliveries:
         if self._sqlite:
             event.listen(self._engine, "connect", _fast_sqlite)
         _metadata.create_all(self._engine)
-        self._thread = ThreadPoolExecutor(1, "deliveries")
+        self._thread: ThreadPoolExecutor | None = None
         self._written = 0
 
     async def recall(self, ids: Iterable[str], proofs: Iterable[str]) -> list[Delivered]:
@@ -69,10 +69,15 @@ class Deliveries:
         await self._run(self._recall, ["ping"], [])
 
     def close(self) -> None:
-        self._thread.shutdown()
+        """Let go of thread and connections; the next use takes new ones."""
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
         self._engine.dispose()
 
     async def _run(self, work: Any, *args: Any) -> Any:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "deliveries")
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
 
     def _recall(self, ids: list[str], proofs: list[str]) -> list[Delivered]:

@@ -41,7 +41,7 @@ class UnavailableError(Exception):
 
 
 class ReplayedError(Exception):
-    """The same signed bytes came before under another id."""
+    """The same signed bytes came before under another id, and nothing is open that they could join."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class _Submission:
     delivery: str
     proof: str
     done: asyncio.Future[Taken]
+    replayed: bool = False
+    """Its signed bytes came before, under another id: it may join what is open, and opens nothing."""
 
     @property
     def remembered_as(self) -> str:
@@ -121,9 +123,8 @@ class Intake:
         for one in batch:
             if one.delivery and one.delivery in known:
                 one.done.set_result(_again(known[one.delivery]))
-            elif one.proof and ids_by_proof.setdefault(one.proof, one.remembered_as) != one.remembered_as:
-                one.done.set_exception(ReplayedError())
             else:
+                one.replayed = ids_by_proof.get(one.proof, one.remembered_as) != one.remembered_as
                 fresh.setdefault(one.delivery or id(one), one)
         await self._send_fresh(incident, list(fresh.values()), known)
         for one in batch:  # a redelivery within this very batch: answered once the first is durable
@@ -138,6 +139,9 @@ class Intake:
                 [Delivered(one.remembered_as, one.proof, incident, outcome) for one in part]
             )
             for index, one in enumerate(part):
+                if outcome == "recorded" and one.replayed:
+                    one.done.set_exception(ReplayedError())
+                    continue
                 state: Outcome = "joined" if outcome == "started" and index > 0 else outcome
                 one.done.set_result(Taken(incident, state))
             fresh = rest
@@ -145,7 +149,10 @@ class Intake:
     async def _hand_over(self, incident: str, part: Sequence[_Submission], known: dict[str, Delivered]) -> Outcome:
         arrivals = Arrivals(arrivals=tuple(gather([one.alert for one in part], [one.delivery for one in part])))
         # What was evaluated and told before may join, but an incident that it opened and that is over stays over.
-        opens = any(one.alert.status != "cleared" and (one.delivery or one.remembered_as not in known) for one in part)
+        opens = any(
+            one.alert.status != "cleared" and not one.replayed and (one.delivery or one.remembered_as not in known)
+            for one in part
+        )
         signal_first = incident in self._open or not opens
         for attempt in range(ATTEMPTS):
             if signal_first or attempt > 0:

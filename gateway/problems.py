@@ -40,15 +40,9 @@ class Problem(Exception):  # noqa: N818  # RFC 9457 calls it a problem
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for its OpenAPI description."""
-    schema = {"$ref": "#/components/schemas/ProblemDetails"}
-    return {
-        status: {
-            "description": _TITLES[status],
-            "model": ProblemDetails,
-            "content": {MEDIA_TYPE: {"schema": schema}},
-        }
-        for status in statuses
-    }
+    # Not as FastAPI's model: that would promise application/json beside it.
+    content = {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}}
+    return {status: {"description": _TITLES[status], "content": content} for status in statuses}
 
 
 def install(app: FastAPI) -> None:

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from alerts import AlertError, BodyError, read_alert, read_body
 from gateway import metrics
@@ -19,6 +18,7 @@ from gateway.intake import RPC_TIMEOUT, Intake, ReplayedError, UnavailableError
 from gateway.problems import Problem, responses
 from gateway.settings import GatewaySettings
 from gateway.signatures import check_arize, check_pagerduty
+from gateway.temporal import asking_temporal
 from workflows.messages import ANSWER_SIGNAL, Act, Answer
 
 _log = structlog.get_logger()
@@ -83,7 +83,10 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
             taken = await intake.take(alert, alert.event_id, proof)
         except ReplayedError:
             metrics.ALERTS.labels("refused").inc()
-            raise Problem(401, "these signed bytes were delivered before, under another X-Arize-Webhook-Id") from None
+            raise Problem(
+                401,
+                "these signed bytes came before, under another X-Arize-Webhook-Id; what they opened is closed",
+            ) from None
         except UnavailableError as error:
             metrics.ALERTS.labels("unavailable").inc()
             raise Problem(503, f"Temporal did not take the alert: {error}", headers={"Retry-After": "5"}) from None
@@ -119,14 +122,16 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
             metrics.CALLBACKS.labels("pagerduty", "ignored").inc()
             return _ignored(answer)
         incident, heard = answer
+        over = Problem(200, "the incident is not open any more")
         try:
-            await client.get_workflow_handle(incident).signal(ANSWER_SIGNAL, heard, rpc_timeout=RPC_TIMEOUT)
-        except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
-                metrics.CALLBACKS.labels("pagerduty", "ignored").inc()
-                _log.info("answer for an incident that is not open", incident=incident, act=heard.act, by=heard.by)
-                return _ignored("the incident is not open any more", incident)
-            raise Problem(503, f"Temporal did not take it: {error.message}", headers={"Retry-After": "5"}) from None
+            async with asking_temporal(over):
+                await client.get_workflow_handle(incident).signal(ANSWER_SIGNAL, heard, rpc_timeout=RPC_TIMEOUT)
+        except Problem as problem:
+            if problem is not over:
+                raise
+            metrics.CALLBACKS.labels("pagerduty", "ignored").inc()
+            _log.info("answer for an incident that is not open", incident=incident, act=heard.act, by=heard.by)
+            return _ignored(over.detail, incident)
         metrics.CALLBACKS.labels("pagerduty", "accepted").inc()
         _log.info("answer taken", incident=incident, act=heard.act, by=heard.by, via="pagerduty")
         return Heard(state="accepted", incident=incident)

@@ -1,0 +1,133 @@
+"""A gateway on a real Temporal server, with a worker that prints; one of each for all tests here."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from activities.destinations import destination_types, open_destinations
+from audit import AuditLog
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
+from gateway.tokens import Tokens
+from policy import load_policy
+from tests import DEV_SERVER
+from worker.cli_send import signed
+from worker.temporal import register_search_attributes
+from worker.worker_role import create_worker
+
+SECRET, OLD_SECRET, TOKEN = "whsec_new", "whsec_old", "a-long-bearer-token"
+PAGERDUTY_SECRET = "pd-secret"
+QUEUE = "gateway-tests"
+POLICY = """
+version: 1
+destinations: {term: {type: console}}
+tiers:
+  critical: {steps: [{notify: [term]}, {after: 15m, notify: [term]}]}
+  high: {steps: [{notify: [term]}]}
+  low: {digest: [term]}
+models:
+  regulated-model: {regulated: true, team: risk}
+  plain-model: {team: ops}
+rules:
+  - {name: all, when: 'alert.metric == "error_rate"', tier: critical}
+governance: {ticket: term}
+"""
+TOKENS = "viewer vera v-token\nresponder rosa r-token\ncompliance carl c-token\nadmin ada a-token\n"
+
+
+@dataclass
+class House:
+    client: Client
+    app: FastAPI
+    settings: Callable[..., GatewaySettings]
+    http: httpx.AsyncClient
+    _numbers: Iterator[int]
+
+    def alert(self, **changes: Any) -> dict[str, Any]:
+        """An alert of a monitor of its own."""
+        return {
+            "monitor_name": f"monitor {next(self._numbers)}",
+            "status": "TRIGGERED",
+            "metric": "error_rate",
+            "metric_value": 0.3,
+            "model": "plain-model",
+            "environment": "production",
+            **changes,
+        }
+
+    async def send(self, alert: dict[str, Any] | bytes, **changes: Any) -> httpx.Response:
+        """Post it signed; ``changes`` to the headers, None taking one away."""
+        body = alert if isinstance(alert, bytes) else json.dumps(alert).encode()
+        event_id = changes.pop("event_id", "")
+        headers = {**signed(body, changes.pop("secret", SECRET), event_id), **changes}
+        kept = {key: value for key, value in headers.items() if value is not None}
+        return await self.http.post("/webhooks/arize", content=body, headers=kept)
+
+    async def open(self, **changes: Any) -> str:
+        """The id of a new incident that has been told."""
+        answer = await self.send(self.alert(**changes))
+        assert answer.status_code == 202, answer.text
+        await self.until(answer.json()["incident"], lambda one: one["state"] == "notified")
+        return answer.json()["incident"]
+
+    async def call(self, method: str, path: str, token: str = "v-token", **more: Any) -> httpx.Response:
+        return await self.http.request(method, path, headers={"Authorization": f"Bearer {token}"}, **more)
+
+    async def until(
+        self, incident: str, wanted: Callable[[dict[str, Any]], Any], seconds: float = 15
+    ) -> dict[str, Any]:
+        end = asyncio.get_running_loop().time() + seconds
+        while True:
+            one = (await self.call("GET", f"/api/incidents/{incident}")).json()
+            if wanted(one):
+                return one
+            assert asyncio.get_running_loop().time() < end, one
+            await asyncio.sleep(0.03)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
+    folder: Path = tmp_path_factory.mktemp("gateway")
+    (folder / "policy.yaml").write_text(POLICY)
+    (folder / "tokens").write_text(TOKENS)
+    policy = load_policy(folder / "policy.yaml", destination_types())
+    log = AuditLog(f"sqlite:///{folder}/audit.db")
+
+    def settings(**changes: Any) -> GatewaySettings:
+        values: dict[str, Any] = {
+            "task_queue": QUEUE,
+            "namespace": "default",
+            "policy_digest": policy.digest,
+            "deliveries_url": f"sqlite:///{folder}/gateway.db",
+            "arize_secrets": (SECRET, OLD_SECRET),
+            "arize_tokens": (TOKEN,),
+            "pagerduty_secrets": (PAGERDUTY_SECRET, "pd-older"),
+            "tokens": Tokens.read(folder / "tokens"),
+            "temporal_ui_url": "http://127.0.0.1:8233",
+        }
+        return GatewaySettings(**{**values, **changes})
+
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=DEV_SERVER, data_converter=pydantic_data_converter, dev_server_log_level="error"
+    ) as env:
+        await register_search_attributes(env.client)
+        app = create_app(settings(), env.client)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with (
+            create_worker(env.client, QUEUE, policy, open_destinations(policy, {}, ""), log),
+            httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+        ):
+            yield House(env.client, app, settings, http, itertools.count(1))
+    log.close()
