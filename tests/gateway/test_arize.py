@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -185,7 +186,7 @@ async def test_what_cannot_be_taken_says_why(house: House, body: bytes, status: 
 async def test_a_body_without_an_end_is_cut_off(house: House) -> None:
     sent = 0
 
-    async def endless() -> Any:
+    async def endless() -> AsyncGenerator[bytes]:
         nonlocal sent
         while True:
             sent += 65_536
