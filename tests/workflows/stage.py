@@ -21,55 +21,13 @@ from gateway.intake import Intake, Taken
 from policy import load_policy
 from tests import DEV_SERVER, TEST_SERVER
 from tests.vendors import Jira, PagerDuty, Slack
+from tests.vendors.policy import SECRETS, write_policy
 from worker.temporal import SEARCH_ATTRIBUTES
 from worker.worker_role import create_worker
 from workflows.messages import ANSWER_SIGNAL, INCIDENT_QUERY, Act, Answer, IncidentView, Role
 
 T = TypeVar("T")
 QUEUE = "stage"
-SECRETS = {
-    "PRIMARY": "key-primary",
-    "SECONDARY": "key-secondary",
-    "MANAGERS": "key-managers",
-    "SLACK": "xoxb-test",
-    "JIRA_USER": "bot@example.com",
-    "JIRA_TOKEN": "jira-token",
-}
-POLICY = """
-version: 1
-destinations:
-  primary:    {{type: pagerduty, base_url: "{pagerduty}", routing_key: {{env: PRIMARY}}}}
-  secondary:  {{type: pagerduty, base_url: "{pagerduty}", routing_key: {{env: SECONDARY}}}}
-  managers:   {{type: pagerduty, base_url: "{pagerduty}", routing_key: {{env: MANAGERS}}}}
-  ops:        {{type: slack, base_url: "{slack}/api", token: {{env: SLACK}}, channel: "#ai-ops-alerts"}}
-  compliance: {{type: jira, base_url: "{jira}", user: {{env: JIRA_USER}}, token: {{env: JIRA_TOKEN}}, project: AIGOV}}
-  daily:      {{type: slack, base_url: "{slack}/api", token: {{env: SLACK}}, channel: "#ai-ops-alerts"}}
-tiers:
-  critical:
-    steps:
-      - notify: [primary]
-      - {{after: 15m, notify: [secondary, managers]}}
-      - {{after: 30m, notify: [secondary], repeat: 1}}
-    fallback: [ops]
-    remind: 4h
-  high:
-    steps: [{{notify: [ops]}}]
-    respond_within: 1h
-    fallback: [primary]
-  low: {{digest: [daily]}}
-models:
-  defaults: {{slo: {{error_rate: 0.05}}}}
-  underwriting: {{regulated: true, team: credit}}
-  chatbot: {{team: support}}
-rules:
-  - {{name: latency, when: 'alert.metric == "p95_latency_ms"', tier: critical, hold: 5m}}
-  - {{name: errors, when: 'alert.metric == "error_rate" && alert.value > model.slo.error_rate', tier: critical}}
-  - {{name: many, when: 'incident.alerts >= 3 && alert.metric == "answer_relevance"', tier: critical}}
-  - {{name: quality, when: 'alert.metric == "answer_relevance"', tier: high}}
-  - {{name: bias, when: 'alert.metric == "bias"', tier: high}}
-otherwise: {{tier: low}}
-governance: {{regulated: model.regulated, ticket: compliance, closed_by: compliance}}
-"""
 
 
 def an_alert(metric: str = "error_rate", value: float = 0.31, **changes: Any) -> Alert:
@@ -174,7 +132,7 @@ async def staged(
 ) -> AsyncGenerator[Stage]:
     """A stage of its own for each test; on the ``real`` server time does not skip."""
     file = tmp_path / "policy.yaml"
-    file.write_text(POLICY.format(pagerduty=pagerduty.base_url, slack=slack.base_url, jira=jira.base_url))
+    write_policy(file, pagerduty, slack, jira)
     policy = load_policy(file, destination_types())
     destinations = open_destinations(policy, SECRETS, "http://127.0.0.1")
     log = AuditLog(f"sqlite:///{tmp_path}/audit.db")

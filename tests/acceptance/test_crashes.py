@@ -1,0 +1,85 @@
+"""Whatever is killed, the page is one and the timer fires."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.acceptance.conftest import STEP, World
+from tests.processes import wait_for
+from tests.vendors import Fault, Jira, PagerDuty, Slack
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("acceptance-crashes")]
+
+
+@pytest.fixture
+def fragile(tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira) -> Generator[World]:
+    """A world of its own, to break things in."""
+    world = World(tmp_path / "world", pagerduty, slack, jira)
+    world.tocsin.start()
+    yield world
+    if world.tocsin.process and world.tocsin.process.poll() is None:
+        world.tocsin.stop()
+
+
+def test_the_worker_killed_between_page_and_acknowledgement(fragile: World) -> None:
+    tocsin = fragile.tocsin
+    incident = tocsin.open(fragile.alert())
+    first = fragile.paged(incident)
+    tocsin.until(incident, lambda one: one["state"] == "notified")
+    worker = tocsin.child("worker")
+    worker.kill()
+    worker.wait(10)
+    second = fragile.paged(incident, "secondary")
+    assert second.at - first.at < STEP + 15
+    assert second.at - first.at > STEP * 0.9
+    assert len(fragile.pages(incident, "primary")) == 1
+    assert tocsin.callback("incident.acknowledged", first.body["dedup_key"]).status_code == 202
+    tocsin.until(incident, lambda one: one["state"] == "acknowledged")
+    assert "worker ended by itself (signal SIGKILL); starting it again" in tocsin.printed()
+
+
+def test_the_worker_killed_while_it_pages(fragile: World) -> None:
+    """The vendor took the page, and the worker died before it could say so: the second attempt has the same key."""
+    tocsin = fragile.tocsin
+    fragile.pagerduty.script(Fault(delay=30, after=True))
+    incident = tocsin.open(fragile.alert())
+    fragile.paged(incident)
+    tocsin.child("worker").kill()
+    tocsin.until(incident, lambda one: any(r["destination"] == "primary" for r in one["receipts"]), 60)
+    pages = fragile.pages(incident, "primary")
+    assert len(pages) == 2
+    assert len({page.body["dedup_key"] for page in pages}) == 1, "PagerDuty folds the two into one"
+
+
+def test_everything_killed_and_started_again(fragile: World) -> None:
+    tocsin = fragile.tocsin
+    incident = tocsin.open(fragile.alert())
+    fragile.paged(incident)
+    tocsin.until(incident, lambda one: one["state"] == "notified")
+    tocsin.kill()
+    tocsin.start()
+    fragile.paged(incident, "secondary")
+    assert len(fragile.pages(incident, "primary")) == 1
+    assert tocsin.incident(incident)["escalation"] >= 2
+
+
+def test_the_gateway_killed_right_after_its_answer(fragile: World) -> None:
+    tocsin = fragile.tocsin
+    incident = tocsin.open(fragile.alert())
+    tocsin.child("gateway").kill()
+    fragile.paged(incident)
+    wait_for(lambda: "gateway ended by itself" in tocsin.printed())
+    tocsin.wait_until_ready()
+
+
+def test_ctrl_c_stops_everything(fragile: World) -> None:
+    tocsin = fragile.tocsin
+    assert tocsin.process is not None
+    children = psutil.Process(tocsin.process.pid).children(recursive=True)
+    assert len(children) >= 3
+    assert tocsin.stop() == 0
+    gone, alive = psutil.wait_procs(children, timeout=5)
+    assert (len(gone), alive) == (len(children), [])
+    assert "Traceback" not in tocsin.printed()

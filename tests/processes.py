@@ -1,0 +1,166 @@
+"""Tocsin as its users run it: real processes, spoken to over HTTP only."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+from tests.vendors import PagerDuty
+from worker.cli_send import signed
+from worker.embedded import free_port
+
+T = TypeVar("T")
+ARIZE_SECRET = "whsec_acceptance"
+PAGERDUTY_SECRET = "pagerduty-acceptance"
+TOKENS = "viewer vera v-token\nresponder rosa r-token\ncompliance carl c-token\nadmin ada a-token\n"
+
+
+def tocsin(*arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    command = [sys.executable, "-m", "worker.cli", *arguments]
+    return subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=60)
+
+
+def wait_for(wanted: Callable[[], T], seconds: float = 30.0, every: float = 0.05) -> T:
+    """What ``wanted`` gives, as soon as it is true."""
+    end = time.monotonic() + seconds
+    while True:
+        found = wanted()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"not so within {seconds} s")
+        time.sleep(every)
+
+
+class Tocsin:
+    """One ``tocsin up`` (or another role), its state folder, and what one says to it."""
+
+    def __init__(self, folder: Path, policy: Path | None, speed: float = 1.0, **settings: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tokens").write_text(TOKENS)
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("TOCSIN_", "TEMPORAL_"))}
+        self.environment = {
+            **kept,
+            "TOCSIN_STATE_DIR": str(folder / "state"),
+            "TOCSIN_PORT": str(self.port),
+            "TOCSIN_SPEED": f"{speed:g}",
+            "TOCSIN_API_TOKENS": str(folder / "tokens"),
+            "TOCSIN_TOKEN": "a-token",
+            "ARIZE_WEBHOOK_SECRET": ARIZE_SECRET,
+            "PAGERDUTY_WEBHOOK_SECRET": PAGERDUTY_SECRET,
+            "COLUMNS": "120",
+            **({"TOCSIN_POLICY": str(policy)} if policy else {}),
+            **settings,
+        }
+        self.log = folder / "output.txt"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.http = httpx.Client(timeout=30, limits=httpx.Limits(max_connections=250))
+
+    # ── The processes ───────────────────────────────────────────────────────────────────────────────────
+
+    def start(self, *role: str) -> None:
+        """Start, and wait until it is ready."""
+        command = role or ("up", "--temporal-port", str(free_port()), "--ui-port", str(free_port()))
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "worker.cli", *command],
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        if command[0] != "worker":
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        def ready() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.printed()
+            if "--temporal-port" in psutil.Process(self.process.pid).cmdline():
+                return "Tocsin is up" in self.printed()
+            try:
+                return self.http.get(f"{self.url}/readyz").status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        wait_for(ready, 60)
+
+    def printed(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Ask it to stop, and give its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(40)
+
+    def kill(self) -> None:
+        """SIGKILL for the parent; its children must not outlive it."""
+        assert self.process is not None
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        self.process.wait(10)
+        gone, alive = psutil.wait_procs(children, timeout=30)
+        assert not alive, f"{alive} outlived their parent; {len(gone)} did not"
+
+    def child(self, role: str) -> psutil.Process:
+        """The running process of a role."""
+        assert self.process is not None
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return next(one for one in children if role in one.cmdline()[-2:] or role in one.cmdline()[1:2])
+
+    # ── What one says to it ─────────────────────────────────────────────────────────────────────────────
+
+    def send(self, alert: Mapping[str, Any], event_id: str = "") -> httpx.Response:
+        body = json.dumps(alert).encode()
+        return self.http.post(f"{self.url}/webhooks/arize", content=body, headers=signed(body, ARIZE_SECRET, event_id))
+
+    def open(self, alert: Mapping[str, Any]) -> str:
+        answer = self.send(alert)
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["state"] == "started", answer.text
+        return answer.json()["incident"]
+
+    def callback(self, event_type: str, dedup_key: str, by: str = "Alice Example") -> httpx.Response:
+        content, headers = PagerDuty.sign(PagerDuty.callback(event_type, dedup_key, by), PAGERDUTY_SECRET)
+        return self.http.post(f"{self.url}/webhooks/pagerduty", content=content, headers=headers)
+
+    def call(self, method: str, path: str, token: str = "r-token", **more: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        return self.http.request(method, f"{self.url}/api/incidents{path}", headers=headers, **more)
+
+    def incident(self, incident: str) -> dict[str, Any]:
+        answer = self.call("GET", f"/{incident}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def until(self, incident: str, wanted: Callable[[dict[str, Any]], Any], seconds: float = 30) -> dict[str, Any]:
+        """The incident, as soon as it is as wanted."""
+        last: dict[str, Any] = {}
+
+        def look() -> bool:
+            nonlocal last
+            answer = self.call("GET", f"/{incident}")
+            if answer.status_code != 200 or answer.json()["partial"]:
+                return False
+            last = answer.json()
+            return bool(wanted(last))
+
+        try:
+            wait_for(look, seconds)
+        except AssertionError:
+            raise AssertionError(f"not so within {seconds} s: {json.dumps(last, indent=1)}") from None
+        return last
