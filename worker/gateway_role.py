@@ -1,5 +1,10 @@
 """``tocsin gateway``: serves HTTP until it is told to stop."""
 
+import asyncio
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import uvicorn
 
 from gateway.app import create_app
@@ -9,6 +14,17 @@ from worker.errors import StartError
 from worker.policy_in_force import policy_in_force
 from worker.settings import Settings
 from worker.temporal import connect
+
+
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 when it is asked to stop: uvicorn alone raises the signal once more at its end."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 async def run_gateway(settings: Settings, *, insecure: bool) -> None:
@@ -39,7 +55,7 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
         ),
         client,
     )
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             app,
             host=settings.host,

@@ -94,5 +94,7 @@ def create_worker(
         max_concurrent_local_activities=400,
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
+        # A worker that died held its incidents in its own queue: after this, any other worker takes them up.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=4),
         graceful_shutdown_timeout=timedelta(seconds=10),
     )

@@ -1,0 +1,137 @@
+"""How it starts: with nothing configured, on a cluster that is there, and not at all where it must not."""
+
+import subprocess
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests import DEV_SERVER
+from tests.processes import Tocsin, tocsin, wait_for
+from tests.vendors import Jira, PagerDuty, Slack
+from tests.vendors.policy import SECRETS, write_policy
+from worker.embedded import free_port
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("acceptance-start")]
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Generator[Tocsin]:
+    """Nothing is configured: the shipped policy, no secret of any vendor, no tokens."""
+    bare = Tocsin(tmp_path, None, 60)
+    for name in ("ARIZE_WEBHOOK_SECRET", "PAGERDUTY_WEBHOOK_SECRET", "TOCSIN_API_TOKENS", "TOCSIN_TOKEN"):
+        del bare.environment[name]
+    yield bare
+    if bare.process and bare.process.poll() is None:
+        bare.stop()
+
+
+def test_a_new_user_sees_the_real_messages_on_the_terminal(bare: Tocsin) -> None:
+    bare.start()
+    printed = bare.printed()
+    for said in (
+        f"Gateway         {bare.url}",
+        "Temporal UI     http://127.0.0.1:",
+        "policies/tocsin.yaml (",
+        "The console stands in for what lacks its secret:",
+        "ai-primary: PAGERDUTY_PRIMARY_KEY",
+        "compliance: JIRA_USER, JIRA_TOKEN",
+        "ARIZE_WEBHOOK_SECRET is not set: using",
+    ):
+        assert said in printed, printed
+    sent = tocsin("send", "critical", environment=bare.environment)
+    assert (sent.returncode, sent.stdout[:4]) == (0, "202 "), sent.stderr
+    wait_for(lambda: "CRITICAL support-chatbot error_rate 31 % (limit 5 %)" in bare.printed())
+    listed = tocsin("incidents", "list", environment=bare.environment)
+    assert "critical" in listed.stdout, listed.stderr
+    anyone = bare.http.post(f"{bare.url}/webhooks/arize", json={"monitor_name": "m"})
+    assert anyone.status_code == 401, "not even a first start is open to anyone"
+    for secret in (Path(bare.environment["TOCSIN_STATE_DIR"])).glob("*secret"):
+        assert secret.stat().st_mode & 0o077 == 0
+
+
+def test_worker_and_gateway_apart_on_a_cluster_that_is_there(
+    tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    write_policy(policy, pagerduty, slack, jira)
+    port = free_port()
+    command = [DEV_SERVER, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
+    cluster = subprocess.Popen([*command, "--log-level", "never"], stdout=subprocess.DEVNULL)
+    settings = {**SECRETS, "TEMPORAL_ADDRESS": f"127.0.0.1:{port}"}
+    worker = Tocsin(tmp_path / "worker", policy, 1.0, **settings)
+    gateway = Tocsin(tmp_path / "gateway", policy, 1.0, **settings)
+    try:
+        worker.start("worker")
+        gateway.start("gateway")
+        alert = {"monitor_name": "apart", "metric": "error_rate", "metric_value": 0.3, "model": "chatbot"}
+        incident = wait_for(lambda: gateway.send(alert).json().get("incident"))
+        gateway.until(incident, lambda one: one["state"] == "notified")
+        assert len(pagerduty.events("trigger")) == 1
+        assert worker.stop() == 0
+        assert gateway.stop() == 0
+    finally:
+        for role in (worker, gateway):
+            if role.process and role.process.poll() is None:
+                role.process.kill()
+        cluster.kill()
+        cluster.wait()
+
+
+def test_a_gateway_that_anyone_could_use_does_not_start(bare: Tocsin) -> None:
+    refused = tocsin("gateway", environment=bare.environment)
+    assert refused.returncode == 1
+    assert "set ARIZE_WEBHOOK_SECRET or ARIZE_WEBHOOK_TOKEN" in refused.stderr
+    assert "--insecure" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_bad_policy_starts_nothing_and_says_where(bare: Tocsin, tmp_path: Path) -> None:
+    policy = tmp_path / "bad.yaml"
+    policy.write_text("version: 1\ntiers: {}\nrulez: []\n")
+    for command in ("up", "worker", "check"):
+        refused = tocsin(command, environment={**bare.environment, "TOCSIN_POLICY": str(policy)})
+        assert refused.returncode == 1
+        assert "bad.yaml:3:1: rulez: unknown key: did you mean rules?" in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("TOCSIN_PORT", "many", "TOCSIN_PORT is 'many', which is no number"),
+        ("TOCSIN_PORT", "70000", "TOCSIN_PORT is 70000; it may be 0 to 65535"),
+        ("TOCSIN_SPEED", "0", "TOCSIN_SPEED is 0; it may be 0.001 to 100000"),
+        ("TOCSIN_API_TOKENS", "/nowhere", "/nowhere cannot be read"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_named(bare: Tocsin, setting: str, value: str, said: str) -> None:
+    environment = {**bare.environment, "ARIZE_WEBHOOK_TOKEN": "t", setting: value}
+    refused = tocsin("gateway", environment=environment)
+    assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_shipped_policy_is_good(bare: Tocsin) -> None:
+    checked = tocsin("check", environment=bare.environment)
+    assert checked.returncode == 0
+    assert "good; 18 rules, 10 destinations" in checked.stdout
+
+
+def test_an_edited_export_is_found_out(tmp_path: Path, bare: Tocsin) -> None:
+    from datetime import UTC, datetime
+
+    from audit import AuditLog, NewRecord
+
+    log = AuditLog(f"sqlite:///{bare.environment['TOCSIN_STATE_DIR']}/audit.db")
+    now = datetime.now(UTC)
+    log.append([[NewRecord("incident-a", "run", str(n), now, "received", "tocsin", f"text {n}", {}) for n in range(3)]])
+    log.close()
+    export = tmp_path / "export.jsonl"
+    assert tocsin("audit", "export", str(export), environment=bare.environment).returncode == 0
+    assert tocsin("audit", "verify", str(export), environment=bare.environment).returncode == 0
+    export.write_text(export.read_text().replace("text 1", "text I"))
+    found = tocsin("audit", "verify", str(export), environment=bare.environment)
+    assert (found.returncode, "incident-a record 2: the record does not match its hash" in found.stderr) == (1, True)
+    export.write_text(export.read_text() + "{}\n")
+    assert "export.jsonl:4: not a record" in tocsin("audit", "verify", str(export), environment=bare.environment).stderr

@@ -1,0 +1,86 @@
+"""Settings, the files of a first start, and the tokens' file."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.tokens import TokenFileError, Tokens
+from worker.first_start import complete, local_token
+from worker.settings import SHIPPED_POLICY, SettingError, read_settings
+
+
+def test_what_nothing_sets() -> None:
+    settings = read_settings({})
+    assert (settings.policy, settings.host, settings.port) == (SHIPPED_POLICY, "127.0.0.1", 8080)
+    assert settings.public_url == "http://127.0.0.1:8080"
+    assert settings.database_url.endswith("/.tocsin/audit.db")
+    assert settings.embedded
+
+
+def test_several_secrets_are_all_good() -> None:
+    settings = read_settings({"ARIZE_WEBHOOK_SECRET": "new, old,,"})
+    assert settings.secrets("ARIZE_WEBHOOK_SECRET") == ("new", "old")
+
+
+def test_secrets_do_not_show_when_settings_are_printed() -> None:
+    shown = repr(read_settings({"ARIZE_WEBHOOK_SECRET": "hidden", "TOCSIN_DATABASE_URL": "postgresql://u:pw@h/d"}))
+    assert "hidden" not in shown
+    assert "pw" not in shown
+
+
+def test_a_bad_number_is_named() -> None:
+    with pytest.raises(SettingError, match="TOCSIN_SPEED is 'fast', which is no number"):
+        read_settings({"TOCSIN_SPEED": "fast"})
+
+
+def test_a_first_start_makes_what_is_missing_and_a_second_keeps_it(tmp_path: Path) -> None:
+    first: dict[str, str] = {}
+    told = complete(first, tmp_path)
+    assert len(told) == 3
+    second: dict[str, str] = {}
+    complete(second, tmp_path)
+    assert first == second
+    assert first["ARIZE_WEBHOOK_SECRET"].startswith("whsec_")
+    caller = Tokens.read(tmp_path / "api-tokens").caller(f"Bearer {local_token(tmp_path / 'api-tokens', 'compliance')}")
+    assert caller
+    assert caller.role == "compliance"
+    assert all(file.stat().st_mode & 0o077 == 0 for file in tmp_path.iterdir())
+
+
+def test_what_is_set_is_left_alone(tmp_path: Path) -> None:
+    environment = {
+        "ARIZE_WEBHOOK_TOKEN": "bearer",
+        "PAGERDUTY_WEBHOOK_SECRET": "p",
+        "TOCSIN_API_TOKENS": "/etc/tocsin/tokens",
+    }
+    before = dict(environment)
+    assert complete(environment, tmp_path) == []
+    assert environment == before
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("viewer vera", "1: expected <role> <name> <token"),
+        ("boss vera token", "with a role of viewer, responder, compliance, admin"),
+        ("viewer vera sha256:xyz", "sha256: is followed by 64 hexadecimal digits"),
+    ],
+)
+def test_a_bad_line_of_the_tokens_file_is_named(tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "tokens").write_text(line)
+    with pytest.raises(TokenFileError, match=said):
+        Tokens.read(tmp_path / "tokens")
+
+
+def test_a_token_may_stand_there_as_its_hash(tmp_path: Path) -> None:
+    import hashlib
+
+    digest = hashlib.sha256(b"secret").hexdigest()
+    (tmp_path / "tokens").write_text(f"# the responders\n\nresponder rosa sha256:{digest.upper()}\n")
+    tokens = Tokens.read(tmp_path / "tokens")
+    caller = tokens.caller("bearer secret")
+    assert caller
+    assert (caller.name, caller.may("viewer"), caller.may("compliance")) == ("rosa", True, False)
+    for wrong in ("secret", "Bearer Secret", "Bearer", f"Bearer sha256:{digest}", f"Bearer {digest}"):
+        assert tokens.caller(wrong) is None
+    assert "secret" not in repr(vars(tokens))
