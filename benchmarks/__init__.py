@@ -1,0 +1,1 @@
+"""Figures as ratios: Tocsin and a bare workflow, on one embedded server, in one run."""

@@ -28,7 +28,7 @@ def send(
     settings = read_settings(os.environ)
     body = sample(alert)
     if cleared:
-        body |= {"status": "CLEARED", "event": "monitor.cleared", "triggered_at": None}
+        body |= {"status": "CLEARED", "event": "monitor.cleared", "triggered_at": None, "metric_value": None}
     secrets = settings.secrets("ARIZE_WEBHOOK_SECRET")
     file = settings.state_dir / ARIZE_SECRET
     if not secrets and file.exists():

@@ -40,6 +40,7 @@ MAX_EVENTS = 4_000
 MOST_EVENTS = 16_000
 """Not even for a delivery that is under way does a run grow longer than this."""
 RECORDS_AT_ONCE = 100
+GATHER_REPEATS = timedelta(seconds=1)
 
 
 @workflow.defn(name=INCIDENT_WORKFLOW)
@@ -204,7 +205,7 @@ class Incident:
 
     def _keep_record(self) -> None:
         """Have recorded what goes along with no delivery. Only what Temporal has committed is ever recorded."""
-        if self._state.unrecorded and self._recording is None:
+        if self._recording is None and any(one.key not in self._underway for one in self._state.unrecorded):
             # Begins after the deliveries that were started just now, which have taken what they can carry.
             self._recording = asyncio.create_task(self._record())
 
@@ -212,8 +213,11 @@ class Incident:
         while entries := self._take_unrecorded():
             await calls.record(self._state, entries)
             self._settle(entries, recorded=True)
-            self._awake = True
+            if all(one.what == "joined" for one in self._state.unrecorded) and self._state.unrecorded:
+                # A storm of repeats: they go into the record together, and cost the history little.
+                await workflow.sleep(GATHER_REPEATS, summary="Gather repeats for the record")
         self._recording = None
+        self._awake = True
 
     def _take_unrecorded(self) -> list[Entry]:
         """Entries that nobody is recording yet."""

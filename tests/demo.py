@@ -1,0 +1,270 @@
+"""``make demo``: four incidents, live. Real processes, signed alerts, stand-in vendors; ends with what was checked."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from ruamel.yaml import YAML
+
+from tests.processes import Tocsin, tocsin
+from tests.vendors import Jira, PagerDuty, Slack
+from worker.settings import SHIPPED_POLICY
+
+SPEED = 60.0
+"""The policy's fifteen minutes are fifteen seconds."""
+STEP = 15 * 60 / SPEED
+PATIENCE = 45.0
+KEYS = {
+    "PAGERDUTY_PRIMARY_KEY": "primary",
+    "PAGERDUTY_SECONDARY_KEY": "secondary",
+    "PAGERDUTY_MANAGERS_KEY": "managers",
+    "SLACK_BOT_TOKEN": "xoxb-test",
+    "JIRA_USER": "bot@example.com",
+    "JIRA_TOKEN": "jira-token",
+}
+TIER = {"critical": "bold red", "high": "yellow", "low": "cyan"}
+
+
+class NotSoError(Exception):
+    """Something that the demo is to show did not happen."""
+
+
+@dataclass
+class Demo:
+    tocsin: Tocsin
+    pagerduty: PagerDuty
+    slack: Slack
+    jira: Jira
+    console: Console
+    began: float = field(default_factory=time.time)
+    bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    incidents: dict[str, str] = field(default_factory=dict)
+    views: dict[str, dict[str, Any]] = field(default_factory=dict)
+    proven: list[str] = field(default_factory=list)
+    live: Live | None = None
+
+    # ── What is done ────────────────────────────────────────────────────────────────────────────────────
+
+    def send(self, name: str) -> None:
+        body = json.loads((SHIPPED_POLICY.parent / "samples" / f"{name}.json").read_text(encoding="utf-8"))
+        self.bodies[name] = body
+        answer = self.tocsin.send(body)
+        self.check(answer.status_code == 202, f"{name}: the signed alert was taken with 202")
+        self.incidents[name] = answer.json()["incident"]
+
+    def clear(self, name: str) -> None:
+        well = self.bodies[name]["threshold"] / 2
+        body = {**self.bodies[name], "status": "CLEARED", "event": "monitor.cleared", "metric_value": well}
+        self.check(self.tocsin.send(body).status_code == 202, f"{name}: the clear was taken")
+
+    def act(self, name: str, verb: str, by: str, token: str = "r-token", note: str = "") -> httpx.Response:
+        return self.tocsin.call("POST", f"/{self.incidents[name]}/{verb}", token, json={"by": by, "note": note})
+
+    def pages(self, name: str, who: str = "", action: str = "trigger") -> list[Any]:
+        return [
+            request
+            for request in list(self.pagerduty.requests)
+            if request.body["event_action"] == action
+            and request.body["dedup_key"].startswith(f"{self.incidents[name]}.")
+            and (not who or request.body["routing_key"] == who)
+        ]
+
+    # ── What is seen ────────────────────────────────────────────────────────────────────────────────────
+
+    def look(self) -> None:
+        for name, incident in self.incidents.items():
+            answer = self.tocsin.call("GET", f"/{incident}")
+            if answer.status_code == 200:
+                self.views[name] = answer.json()
+        if self.live:
+            self.live.update(self.picture())
+
+    def until(self, claim: str, wanted: Callable[[], Any]) -> None:
+        """Look until it is so; that is a claim proven."""
+        end = time.monotonic() + PATIENCE
+        while not wanted():
+            if time.monotonic() > end:
+                raise NotSoError(claim)
+            time.sleep(0.2)
+            self.look()
+        self.proven.append(claim)
+
+    def rest(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.2)
+            self.look()
+
+    def check(self, so: bool, claim: str) -> None:
+        if not so:
+            raise NotSoError(claim)
+        self.proven.append(claim)
+
+    def state(self, name: str, state: str) -> Callable[[], bool]:
+        return lambda: self.views.get(name, {}).get("state") == state
+
+    # ── How it looks ────────────────────────────────────────────────────────────────────────────────────
+
+    def picture(self) -> Group:
+        table = Table(expand=True, title=f"Tocsin · {time.time() - self.began:.0f} s · durations ÷ {SPEED:g}")
+        for column in ("tier", "incident", "state", "acknowledged", "next"):
+            table.add_column(column, overflow="fold")
+        for view in self.views.values():
+            table.add_row(
+                Text(view["tier"] or "", style=TIER.get(view["tier"] or "", "")),
+                Text(view["headline"]),
+                Text(view["state"].replace("_", " ")),
+                Text(view["acknowledged_by"]),
+                Text(view["awaiting"], style="dim"),
+            )
+        rows = self.happened()[-14:]
+        return Group(table, Panel(self.as_table(rows), title="what happens"))
+
+    def happened(self) -> list[tuple[float, str, str, str, str]]:
+        """Seconds since the start, incident, what, by whom, and in words; in order."""
+        rows = [
+            (
+                datetime.fromisoformat(entry["at"]).timestamp() - self.began,
+                name,
+                entry["what"].replace("_", " "),
+                entry["by"],
+                entry["text"],
+            )
+            for name, view in self.views.items()
+            for entry in view["timeline"]
+        ]
+        return sorted(rows, key=lambda row: row[0])
+
+    def as_table(self, rows: list[tuple[float, str, str, str, str]]) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for at, name, what, by, text in rows:
+            shown = text if len(text) < 90 else text[:89] + "…"
+            table.add_row(f"{max(at, 0):5.1f} s", Text(name, style="bold"), what, Text(by, style="dim"), Text(shown))
+        return table
+
+
+def play(demo: Demo) -> None:
+    """The four lives, side by side."""
+    for name in ("critical", "high", "low", "regulated"):
+        demo.send(name)
+
+    demo.until("critical: paged once, at the primary", lambda: len(demo.pages("critical", "primary")) == 1)
+    demo.until("high: posted to Slack", lambda: any("HIGH" in str(one) for one in demo.slack.messages))
+    demo.until("low: taken into the digest, and nobody was disturbed", demo.state("low", "notified"))
+    demo.check(demo.views["low"]["receipts"][0]["id"].startswith("digest-"), "low: the receipt is the digest's")
+    demo.until("regulated: a ticket was opened in Jira", lambda: len(demo.jira.issues) == 1)
+    demo.until("high: waits for an answer", demo.state("high", "notified"))
+    demo.check(demo.act("high", "acknowledge", "Ben").status_code == 200, "high: acknowledged through the API")
+    demo.check(
+        demo.act("regulated", "acknowledge", "Rosa").status_code == 200, "regulated: acknowledged through the API"
+    )
+    demo.clear("regulated")
+    demo.until("regulated: cleared, noted, and still open", demo.state("regulated", "awaiting_human"))
+    refused = demo.act("regulated", "resolve", "Rosa")
+    demo.check(refused.status_code == 403, "regulated: a responder may not close it (403)")
+
+    demo.until(
+        f"critical: unacknowledged, so secondary and managers were paged after {STEP:g} s",
+        lambda: demo.pages("critical", "secondary") and demo.pages("critical", "managers"),
+    )
+    waited = demo.pages("critical", "secondary")[0].at - demo.pages("critical", "primary")[0].at
+    demo.check(STEP * 0.95 < waited < STEP + 5, f"critical: the step came {waited:.1f} s after the page")
+    key = demo.pages("critical", "secondary")[0].body["dedup_key"]
+    answer = demo.tocsin.callback("incident.acknowledged", key, "Alice Example")
+    demo.check(answer.status_code == 202, "critical: PagerDuty's signed callback was taken")
+    demo.until("critical: acknowledged by Alice Example", demo.state("critical", "acknowledged"))
+
+    closed = demo.act("regulated", "resolve", "Carl Compliance", "c-token", "reviewed, no harm done")
+    demo.check(closed.status_code == 200, "regulated: closed by a person with the role compliance")
+    demo.until("regulated: closed", demo.state("regulated", "closed"))
+    demo.rest(STEP + 1)
+    demo.check(len(demo.pages("critical")) == 3, "critical: no further page after the acknowledgement")
+    demo.clear("critical")
+    demo.until("critical: cleared, resolved in PagerDuty, closed", demo.state("critical", "closed"))
+    demo.check(len(demo.pages("critical", action="resolve")) == 3, "critical: every page was resolved in PagerDuty")
+    verified = tocsin("audit", "verify", environment=demo.tocsin.environment)
+    demo.check(verified.returncode == 0, f"the audit log is {verified.stdout.strip()}")
+    faults = [*demo.pagerduty.violations, *demo.slack.violations, *demo.jira.violations]
+    demo.check(not faults, "every request fits its vendor's description")
+
+
+@contextmanager
+def on_stage(console: Console) -> Generator[Demo]:
+    with (
+        tempfile.TemporaryDirectory(prefix="tocsin-demo-") as folder,
+        PagerDuty() as pagerduty,
+        Slack(("ai-ops-alerts", "prompt-engineering", "legal-ai-alerts", "ml-daily")) as slack,
+        Jira() as jira,
+    ):
+        policy = Path(folder) / "tocsin.yaml"
+        _shipped_policy_at(policy, pagerduty, slack, jira)
+        running = Tocsin(Path(folder), policy, SPEED, **KEYS)
+        demo = Demo(running, pagerduty, slack, jira, console)
+        with console.status("Starting Temporal, worker and gateway …"):
+            running.start()
+        demo.began = time.time()
+        try:
+            yield demo
+        finally:
+            with console.status("Stopping …"):
+                running.stop()
+
+
+def _shipped_policy_at(path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira) -> None:
+    """The shipped policy as it is, but for where its vendors are."""
+    yaml = YAML()
+    policy = yaml.load(SHIPPED_POLICY)
+    roots = {"pagerduty": pagerduty.base_url, "slack": f"{slack.base_url}/api", "jira": jira.base_url}
+    for destination in policy["destinations"].values():
+        if destination["type"] in roots:
+            destination["base_url"] = roots[destination["type"]]
+    yaml.dump(policy, path)
+
+
+def main() -> int:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    console.print("Stand-in PagerDuty, Slack and Jira take what Tocsin sends, and check it.", style="dim")
+    with on_stage(console) as demo:
+        failed = ""
+        try:
+            if console.is_terminal:
+                with Live(console=console, refresh_per_second=5) as demo.live:
+                    play(demo)
+                demo.live = None
+            else:
+                play(demo)
+        except NotSoError as error:
+            failed = str(error)
+        demo.look()
+        console.rule("What happened when")
+        console.print(demo.as_table(demo.happened()))
+        console.rule("What was checked")
+        for claim in demo.proven:
+            console.print(Text(f"✓ {claim}", style="green"))
+        if failed:
+            console.print(Text(f"✗ {failed}", style="bold red"))
+            console.print(Text(demo.tocsin.printed()[-3000:], style="dim"))
+        url = next((view["temporal_url"] for view in demo.views.values()), "")
+        console.print(f"Took {time.time() - demo.began:.0f} s. The Temporal UI: {url}")
+        if console.is_terminal and sys.stdin.isatty():
+            console.input("It stays up until you press Enter. ")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
