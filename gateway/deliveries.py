@@ -91,9 +91,9 @@ class Deliveries:
     def _remember(self, delivered: Sequence[Delivered]) -> None:
         now = datetime.now(UTC)
         rows = [{**vars(one), "at": now} for one in {one.id: one for one in delivered}.values()]
-        insert = (sqlite_insert if self._sqlite else postgres_insert)(_table).values(rows).on_conflict_do_nothing()
+        insert = (sqlite_insert if self._sqlite else postgres_insert)(_table).on_conflict_do_nothing()
         with self._engine.begin() as connection:
-            connection.execute(insert)
+            connection.execute(insert, rows)
             self._written += len(rows)
             if self._written > 10_000:
                 self._written = 0

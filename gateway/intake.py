@@ -124,7 +124,8 @@ class Intake:
             if one.delivery and one.delivery in known:
                 one.done.set_result(_again(known[one.delivery]))
             else:
-                one.replayed = ids_by_proof.get(one.proof, one.remembered_as) != one.remembered_as
+                first = ids_by_proof.setdefault(one.proof, one.remembered_as) if one.proof else one.remembered_as
+                one.replayed = first != one.remembered_as
                 fresh.setdefault(one.delivery or id(one), one)
         await self._send_fresh(incident, list(fresh.values()), known)
         for one in batch:  # a redelivery within this very batch: answered once the first is durable
@@ -136,7 +137,11 @@ class Intake:
             part, rest = _cut(fresh)
             outcome = await self._hand_over(incident, part, known)
             await self._deliveries.remember(
-                [Delivered(one.remembered_as, one.proof, incident, outcome) for one in part]
+                [
+                    # A proof is kept once, with the id that it first came under.
+                    Delivered(one.remembered_as, "" if one.replayed else one.proof, incident, outcome)
+                    for one in part
+                ]
             )
             for index, one in enumerate(part):
                 if outcome == "recorded" and one.replayed:
