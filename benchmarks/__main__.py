@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,11 +135,11 @@ async def throughput(bench: Bench) -> None:
                 arrivals.setdefault(each.body["dedup_key"].split(".")[0], asyncio.Event()).set()
             await asyncio.sleep(0.005)
 
-    connections: list[Connection] = []
+    connections: deque[Connection] = deque()  # in turns: an idle one is cut off after 30 s
     ready: list[bytes] = []
 
     async def incident(number: int) -> None:
-        connection = connections.pop()
+        connection = connections.popleft()
         answer = await connection.send(ready[number])
         connections.append(connection)
         await arrivals.setdefault(answer["incident"], asyncio.Event()).wait()

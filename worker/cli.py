@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from worker.cli_audit import audit
+from worker.cli_health import health
 from worker.cli_incidents import incidents
 from worker.cli_send import send
 from worker.errors import StartError
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.add_typer(incidents, name="incidents")
 app.add_typer(audit, name="audit")
 app.command()(send)
+app.command()(health)
 
 
 @app.command()

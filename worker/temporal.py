@@ -3,8 +3,10 @@
 import asyncio
 
 import structlog
-from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
@@ -49,6 +51,16 @@ async def connect_patiently(settings: Settings, *, metrics: str = "") -> Client:
                 _log.warning("temporal does not answer yet", error=str(error)[:300])
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10.0)
+
+
+async def pollers(client: Client, task_queue: str) -> list[str]:
+    """The identities of the workers that have polled for workflow tasks lately. Raises RPCError."""
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=task_queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    return [one.identity for one in (await client.workflow_service.describe_task_queue(request)).pollers]
 
 
 async def register_search_attributes(client: Client) -> None:

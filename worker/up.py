@@ -13,9 +13,6 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -25,7 +22,7 @@ from worker.errors import StartError
 from worker.first_start import ADDRESS, complete
 from worker.policy_in_force import policy_in_force
 from worker.settings import Settings, read_settings
-from worker.temporal import connect_patiently, register_search_attributes
+from worker.temporal import connect_patiently, pollers, register_search_attributes
 
 READY_WITHIN = 90.0  # seconds
 T = TypeVar("T")
@@ -136,14 +133,9 @@ async def _gateway_answers(settings: Settings) -> None:
 
 
 async def _worker_polls(client: Client, settings: Settings) -> None:
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=settings.task_queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-    )
     while True:
         try:
-            if (await client.workflow_service.describe_task_queue(request)).pollers:
+            if await pollers(client, settings.task_queue):
                 return
         except RPCError:
             pass

@@ -1,0 +1,23 @@
+# The worker and the gateway: one image, one process a container. No secret is in it; see docs/operations.md.
+FROM python:3.11-slim-bookworm AS build
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /uv && /uv/bin/pip install --quiet --no-cache-dir uv
+WORKDIR /build
+COPY pyproject.toml uv.lock README.md LICENSE ./
+RUN UV_PROJECT_ENVIRONMENT=/app /uv/bin/uv sync --frozen --no-dev --no-install-project --python "$(command -v python)"
+COPY . .
+RUN UV_PROJECT_ENVIRONMENT=/app /uv/bin/uv sync --frozen --no-dev --no-editable --python "$(command -v python)"
+
+FROM python:3.11-slim-bookworm
+RUN groupadd --gid 10001 tocsin \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/tocsin --shell /usr/sbin/nologin tocsin \
+    && install --directory --owner tocsin --group tocsin --mode 0700 /var/lib/tocsin
+COPY --from=build /app /app
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 TOCSIN_STATE_DIR=/var/lib/tocsin TOCSIN_HOST=0.0.0.0
+USER 10001:10001
+WORKDIR /var/lib/tocsin
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["tocsin", "health", "gateway"]
+ENTRYPOINT ["tocsin"]
+CMD ["gateway"]
