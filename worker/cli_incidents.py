@@ -45,16 +45,19 @@ def list_(
         typer.echo(json.dumps(found, indent=2))
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("opened", "tier", "state", "what", "acknowledged by", "incident"):
-        table.add_column(column, overflow="fold")
+    for column in ("opened (UTC)", "tier", "state"):
+        table.add_column(column, no_wrap=True)
+    longest = max((len(one["id"]) for one in found["incidents"]), default=0)
+    table.add_column("incident", overflow="fold", min_width=longest)  # an id is to be copied whole
     for one in found["incidents"]:
         table.add_row(
             _time(one["opened_at"]),
             Text(one["tier"] or "?", style=_TIER.get(one["tier"] or "", "")),
-            Text(one["state"], style=_STATE.get(one["state"], "")),
-            Text(one["headline"] or one["model"]),
-            Text(one["acknowledged_by"]),
-            Text(one["id"], style="dim"),
+            Text.assemble(
+                (one["state"].replace("_", " "), _STATE.get(one["state"], "")),
+                f"\nby {one['acknowledged_by']}" if one["acknowledged_by"] else "",
+            ),
+            Text.assemble(one["headline"] or one["model"], "\n", (one["id"], "dim")),
         )
     Console().print(table if found["incidents"] else "No incidents.")
 

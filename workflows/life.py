@@ -275,6 +275,8 @@ class Life:
 
     def _acknowledge(self, answer: Answer, now: datetime) -> None:
         state = self.state
+        if state.acknowledged_at and not answer.by:
+            return  # a vendor's echo of what we told it, with no person behind it
         self.state.note(
             now,
             "acknowledged",

@@ -56,11 +56,16 @@ class Outbox:
         ``via`` is the type of destination that it came from. Where several of that type were told, all of them
         are told: which of them it was, an answer does not say, and saying it twice changes nothing.
         """
-        source = [receipt for receipt in self.state.receipts if receipt.type == via]
         for receipt in self.state.receipts:
             target = self.state.told.get(receipt.destination)
-            if target and target.kind in kinds and not (len(source) == 1 and receipt is source[0]):
+            if target and target.kind in kinds and not self._is_source(target, via):
                 self._tell_one(verb, target, receipt, note)
+
+    def _is_source(self, target: Target, via: str) -> bool:
+        """Whether an answer came from this destination: certain where no other of its type was or is being told."""
+        told = {receipt.destination for receipt in self.state.receipts if receipt.type == via}
+        being_told = {one.target.name for one in self.state.owed if one.target.type == via and one.verb == "notify"}
+        return told | being_told == {target.name}
 
     def _tell_one(self, verb: Verb, target: Target, receipt: Receipt, note: str) -> None:
         base = receipt.key.removeprefix(f"{self.state.thread}:")
@@ -82,7 +87,7 @@ class Outbox:
             return
         if state.over:
             self._tell_one("resolve", owed.target, receipt, f"Resolved by {state.resolved_by}.")
-        elif state.acknowledged_at and owed.target.type != state.acknowledged_via:
+        elif state.acknowledged_at and not self._is_source(owed.target, state.acknowledged_via):
             # The acknowledgement overtook the page: whoever was paged must not wait for one.
             self._tell_one("acknowledge", owed.target, receipt, f"Acknowledged by {state.acknowledged_by}")
 

@@ -17,7 +17,8 @@ def story(state: IncidentState, next_one: Appointment | None) -> str:
         return "**Received**, being classified"
     decision = state.decision
     alerts = f"{state.alerts} alert{'s' if state.alerts != 1 else ''}"
-    who = f" by {_plain(state.acknowledged_by)}" if state.acknowledged_by else ""
+    actor = state.resolved_by if state.over else state.acknowledged_by
+    who = f" by {_plain(actor)}" if actor else ""
     lines = [
         f"### {_plain(headline(state))}",
         f"**{state.state.replace('_', ' ').capitalize()}**{who} · {state.tier} · {alerts}",

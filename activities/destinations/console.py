@@ -1,5 +1,6 @@
 """The terminal: what a new user sees before any secret is configured."""
 
+import hashlib
 import sys
 from typing import ClassVar
 
@@ -42,7 +43,7 @@ class ConsoleDestination(Destination):
         if delivery.key not in self._printed:
             self._printed.add(delivery.key)
             _print(_panel(self.name, delivery))
-        return self.receipt(delivery.key, delivery.key)
+        return self._printed_as(delivery.key)
 
     async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
         table = Table(title=f"Digest for {self.name}: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC")
@@ -53,7 +54,11 @@ class ConsoleDestination(Destination):
         if issue.key not in self._printed:
             self._printed.add(issue.key)
             _print(table)
-        return self.receipt(issue.key, issue.key)
+        return self._printed_as(issue.key)
+
+    def _printed_as(self, key: str) -> Receipt:
+        """A terminal gives no id; the key's own digest tells its messages apart."""
+        return self.receipt(key, f"printed-{hashlib.sha256(key.encode()).hexdigest()[:8]}")
 
 
 def _panel(name: str, delivery: Delivery) -> Panel:

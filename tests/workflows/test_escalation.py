@@ -74,6 +74,32 @@ async def test_an_acknowledgement_from_elsewhere_before_the_receipt_reaches_the_
     assert [event["event_action"] for event in stage.pagerduty.events()] == ["trigger", "acknowledge"]
 
 
+async def test_an_acknowledgement_in_one_service_reaches_the_others_of_the_same_vendor(stage: Stage) -> None:
+    """Each service has an incident of its own at PagerDuty; a callback does not say which one it came from."""
+    await stage.fire()
+    await stage.settled("notified")
+    stage.pagerduty.script(Fault(delay=1.0, after=True), Fault(delay=1.0, after=True))
+    await stage.after(minutes=15, seconds=1)
+    await stage.until(lambda view: view.escalation == 2)
+    await stage.callback("acknowledge", "alice")
+    await stage.until(lambda view: sum(one.what == "told_acknowledge" for one in view.timeline) == 3)
+    assert {event["routing_key"] for event in stage.pagerduty.events("acknowledge")} == {
+        "key-primary",
+        "key-secondary",
+        "key-managers",
+    }
+
+
+async def test_a_vendors_echo_of_an_acknowledgement_is_no_answer(stage: Stage) -> None:
+    await stage.fire()
+    await stage.settled("notified")
+    await stage.act("acknowledge", "bob")
+    await stage.callback("acknowledge", "", id="pagerduty-echo")
+    await stage.act("annotate", "bob", note="x")
+    view = await stage.view()
+    assert [one.by for one in view.timeline if one.what == "acknowledged"] == ["bob"]
+
+
 async def test_acknowledged_and_still_open_reminds(stage: Stage) -> None:
     await stage.fire()
     await stage.settled("notified")
