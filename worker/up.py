@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Mapping
@@ -147,7 +148,7 @@ def _announce(console: Console, settings: Settings, digest: str, made: list[str]
     where.add_row("Gateway", settings.public_url)
     where.add_row("Arize sends to", f"{settings.public_url}/webhooks/arize")
     where.add_row("Temporal UI", settings.temporal_ui_url or f"that of {settings.environment['TEMPORAL_ADDRESS']}")
-    where.add_row("Policy", f"{os.path.relpath(settings.policy)} ({digest})")
+    where.add_row("Policy", f"{_near(settings.policy)} ({digest})")
     where.add_row("State", str(settings.state_dir))
     console.rule("Tocsin is up")
     console.print(where)
@@ -157,6 +158,14 @@ def _announce(console: Console, settings: Settings, digest: str, made: list[str]
         console.print(Text("The console stands in for what lacks its secret:", style="yellow"))
         for name, missing in lacking.items():
             console.print(Text(f"  {name}: {missing}", style="yellow"))
+    command = "tocsin" if shutil.which("tocsin") else _near(Path(sys.executable).parent / "tocsin")
     console.print(
-        "Try: [bold]tocsin send critical[/bold], then [bold]tocsin incidents list[/bold]. Ctrl-C stops everything."
+        f"Try: [bold]{command} send critical[/bold], then [bold]{command} incidents list[/bold]. "
+        "Ctrl-C stops everything."
     )
+
+
+def _near(path: Path) -> str:
+    """From here where it is below here, else whole."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
