@@ -260,7 +260,7 @@ def main() -> int:
             console.print(Text(f"✗ {failed}", style="bold red"))
             console.print(Text(demo.tocsin.printed()[-3000:], style="dim"))
         url = next((view["temporal_url"] for view in demo.views.values()), "")
-        console.print(f"Took {time.time() - demo.began:.0f} s. The Temporal UI: {url}")
+        console.print(f"Took {time.time() - demo.began:.0f} s. The Temporal UI: {url}", soft_wrap=True)
         if console.is_terminal and sys.stdin.isatty():
             console.input("It stays up until you press Enter. ")
     return 1 if failed else 0
