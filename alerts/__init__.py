@@ -9,7 +9,7 @@ from alerts.body import read_body
 from alerts.errors import AlertError, BodyError
 from alerts.fingerprint import fingerprint, incident_id
 from alerts.model import Alert, Status
-from alerts.normalise import normalise, read_alert
+from alerts.normalise import is_change, normalise, read_alert
 
 __all__ = [
     "Alert",
@@ -18,6 +18,7 @@ __all__ = [
     "Status",
     "fingerprint",
     "incident_id",
+    "is_change",
     "normalise",
     "read_alert",
     "read_body",

@@ -49,7 +49,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "filters": ("filters",),
     "model_versions": ("model_versions",),
 }
-_NESTS = ("monitor", "alert", "data", "payload")
+_NESTS = ("monitor", "alert", "data", "payload", "online_task", "task")
 _STATUS: dict[str, Status] = {
     **dict.fromkeys(("triggered", "firing", "alerting", "trigger", "fired", "open"), "triggered"),
     **dict.fromkeys(("cleared", "healthy", "resolved", "ok", "clear", "recovered", "closed"), "cleared"),
@@ -73,12 +73,18 @@ def read_alert(body: bytes, event_id: str = "", event: str = "") -> Alert:
     return normalise(read_body(body), event_id, event)
 
 
+def is_change(event: str) -> bool:
+    """Whether an event, by its dotted name, tells of a change or a test of the webhook, and of no alert."""
+    return event.startswith(("prompt.", "evaluator.", "webhook."))
+
+
 def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> Alert:
     """Make an Alert of a parsed body. ``normalise(alert.raw)`` is the same alert again.
 
     Raises AlertError when the body names neither a monitor nor a model.
     """
     look = _Lookup(body)
+    event = event or values.text(body.get("event"))
     filters = _segment_of_filters(look("filters"))
     stated_segment = values.labels(look("segment"))
     segment = stated_segment or filters
@@ -104,7 +110,7 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
         event_id=values.clean(event_id, 200) or values.text(look("event_id"), 200),
         monitor=monitor or model,
         monitor_id=monitor_id,
-        kind=_kind(look("kind"), context.get("kind", ""), metric),
+        kind=_kind(look("kind"), context.get("kind", ""), metric, event),
         metric=metric,
         value=value,
         threshold=threshold,
@@ -121,7 +127,7 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
         region=values.text(look("region")) or context.get("region", ""),
         segment=segment,
         tags=tags,
-        status=_status(look("status"), event or values.text(body.get("event"))),
+        status=_status(look("status"), event),
         url=values.web_address(look("url")),
         notes=values.text(look("notes"), values.TEXT_CHARS),
         occurred_at=values.moment(look("occurred_at")),
@@ -214,8 +220,10 @@ def _change(stated: float | None, value: float | None, reference: float | None) 
     return round(change, 6) if abs(change) < float("inf") else None
 
 
-def _kind(stated: Any, tag: str, metric: str) -> str:
+def _kind(stated: Any, tag: str, metric: str, event: str) -> str:
     """A tag ``kind`` wins: Arize knows no cost, business or evaluation monitors, so teams tag them."""
+    if event.startswith("online_task."):
+        return "evaluation"  # the judge itself stopped
     kind = values.snake(tag) or values.snake(stated)
     kind = _KINDS.get(kind, kind)
     return kind or ("drift" if metric in _DRIFT_METRICS else "")

@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Security
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from temporalio.client import (
     Client,
@@ -65,7 +66,9 @@ class ActIn(BaseModel):
 
 
 def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
-    router = APIRouter(prefix="/api/incidents", tags=["incidents"])
+    # For the document alone: what is shown is checked in ``caller``, which knows the roles.
+    bearer = Security(HTTPBearer(auto_error=False, description="A token of TOCSIN_API_TOKENS."))
+    router = APIRouter(prefix="/api/incidents", tags=["incidents"], dependencies=[bearer])
 
     def caller(request: Request, needed: Role) -> Caller:
         found = settings.tokens.caller(request.headers.get("authorization", ""))
@@ -157,7 +160,7 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
             ) from None
         return out(view, view.opening)
 
-    errors = responses(401, 403, 404, 409, 422, 503)
+    errors = responses(400, 401, 403, 404, 409, 422, 503)
 
     @router.post("/{id}/acknowledge", summary="Stop the escalation: somebody is on it", responses=errors)
     async def acknowledge(request: Request, id: IncidentId, body: ActIn) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from temporalio.client import Client
 
-from alerts import AlertError, BodyError, read_alert, read_body
+from alerts import AlertError, BodyError, is_change, normalise, read_body
 from gateway import metrics
 from gateway.bodies import bounded_body
 from gateway.intake import RPC_TIMEOUT, Intake, ReplayedError, UnavailableError
@@ -65,8 +65,15 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
                 raise Problem(401, why_not, headers={"WWW-Authenticate": "Bearer"})
         headers = request.headers
         delivery = headers.get("x-arize-webhook-id", "")
+        event = headers.get("x-arize-webhook-event", "")
         try:
-            alert = read_alert(body, delivery, headers.get("x-arize-webhook-event", ""))
+            content = read_body(body)
+            event = event or str(content.get("event", ""))
+            if is_change(event):
+                metrics.ALERTS.labels("recorded").inc()
+                _log.info("change told", change=event, event_id=delivery)
+                return Accepted(incident="", state="recorded")
+            alert = normalise(content, delivery, event)
         except BodyError as error:
             metrics.ALERTS.labels("refused").inc()
             raise Problem(400, str(error)) from None

@@ -1,12 +1,18 @@
 """One issue of a digest: gathers until its time, sends once, and ends. The next entry starts the next issue."""
 
-from datetime import datetime
+import contextlib
+from datetime import datetime, timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.contracts import DIGEST_SIGNAL, DIGEST_WORKFLOW, Brief, DigestEntry, DigestIssue
     from workflows import calls
+
+FULL = 2_000
+"""So many entries are sent before their time: a workflow's history has an end."""
+TRY_AGAIN = timedelta(hours=1)
 
 
 @workflow.defn(name=DIGEST_WORKFLOW)
@@ -22,7 +28,12 @@ class Digest:
         since = workflow.info().workflow_start_time
         wait = (due - workflow.now()).total_seconds()
         if wait > 0:
-            await workflow.sleep(wait, summary=f"Send at {due:%Y-%m-%d %H:%M:%S} UTC")
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: len(self._entries) >= FULL,
+                    timeout=wait,
+                    timeout_summary=f"Send at {due:%Y-%m-%d %H:%M:%S} UTC",
+                )
         sent = 0
         # What arrives while an issue is being sent goes into one more, and never gets lost: the server
         # does not let a workflow end with a signal that it has not seen.
@@ -30,7 +41,14 @@ class Digest:
             fresh = tuple(self._entries.values())[sent:]
             key = f"digest:{destination}:{workflow.info().run_id}:{sent}"
             self._tell(f"Sending {len(fresh)} to {destination}")
-            await calls.send_digest(DigestIssue(key=key, destination=destination, briefs=fresh, since=since))
+            try:
+                await calls.send_digest(DigestIssue(key=key, destination=destination, briefs=fresh, since=since))
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                self._tell(f"Could not be sent to {destination}, and is tried again: {error.cause}")
+                await workflow.sleep(TRY_AGAIN, summary="Try to send it again")
+                continue
             sent += len(fresh)
         self._tell(f"Sent {sent} to {destination}")
         return sent

@@ -5,6 +5,7 @@ receipts, the time) and pays what it owes (messages, records, one timer for what
 """
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -62,6 +63,7 @@ class Incident:
         self._recording: asyncio.Task[None] | None = None
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: Appointment | None = None
+        self._fault: BaseException | None = None
         self._shown: tuple[object, ...] = ()
         self._awake = True
 
@@ -71,6 +73,8 @@ class Incident:
         while True:
             await workflow.wait_condition(lambda: self._awake)
             self._awake = False
+            if self._fault is not None:
+                raise self._fault  # a bug of ours: the workflow task fails, loudly, and is tried again
             await self._hear()
             life.due(workflow.now())
             self._pay()
@@ -182,7 +186,7 @@ class Incident:
         """Start every delivery that is owed and not on its way; pages first."""
         for owed in sorted(self._state.owed, key=lambda one: one.target.kind != "page"):
             if owed.key not in self._paying:
-                self._paying[owed.key] = asyncio.create_task(self._deliver(owed))
+                self._paying[owed.key] = self._aside(self._deliver(owed))
 
     async def _deliver(self, owed: Owed) -> None:
         # One lane a destination: an acknowledgement or a resolution never overtakes the message it is about.
@@ -207,7 +211,7 @@ class Incident:
         """Have recorded what goes along with no delivery. Only what Temporal has committed is ever recorded."""
         if self._recording is None and any(one.key not in self._underway for one in self._state.unrecorded):
             # Begins after the deliveries that were started just now, which have taken what they can carry.
-            self._recording = asyncio.create_task(self._record())
+            self._recording = self._aside(self._record())
 
     async def _record(self) -> None:
         while entries := self._take_unrecorded():
@@ -235,6 +239,16 @@ class Incident:
         state = self._state
         return not (state.owed or state.unrecorded or self._paying or self._recording)
 
+    def _aside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do it beside the main loop; what goes wrong there must not pass in silence."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._look_after)
+        return task
+
+    def _look_after(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._fault, self._awake = task.exception(), True
+
     # ── Time, and what people see ───────────────────────────────────────────────────────────────────────
 
     def _set_alarm(self, appointment: Appointment | None) -> None:
@@ -246,7 +260,7 @@ class Incident:
             self._alarm = None
         self._alarm_at = appointment
         if appointment is not None:
-            self._alarm = asyncio.create_task(self._ring(appointment))
+            self._alarm = self._aside(self._ring(appointment))
 
     async def _ring(self, appointment: Appointment) -> None:
         wait = appointment.at - workflow.now()

@@ -183,6 +183,30 @@ async def test_what_cannot_be_taken_says_why(house: House, body: bytes, status: 
         assert any("monitor_name" in reason for reason in answer.json()["reasons"])
 
 
+@pytest.mark.parametrize("event", ["prompt.version.created", "evaluator.version.created", "webhook.test"])
+async def test_a_change_is_no_alert(house: House, event: str) -> None:
+    body = {"event": event, "prompt": {"name": "support"}, "name": "support", "model": "plain-model"}
+    for headers in ({"X-Arize-Webhook-Event": event}, {}):
+        answer = await house.send(body, **headers)
+        assert (answer.status_code, answer.json()) == (202, {"incident": "", "state": "recorded"})
+
+
+async def test_a_judge_that_stopped_is_an_alert(house: House) -> None:
+    body = {
+        "task": {"id": "T1", "name": "toxicity judge"},
+        "project": {"name": "plain-model"},
+        "error_type": "rate_limit",
+    }
+    answer = await house.send(body, **{"X-Arize-Webhook-Event": "online_task.run.failed"})
+    assert answer.json()["state"] == "started"
+    one = await house.until(answer.json()["incident"], lambda one: one["state"] == "notified")
+    assert (one["alert"]["monitor"], one["alert"]["kind"], one["model"]) == (
+        "toxicity judge",
+        "evaluation",
+        "plain-model",
+    )
+
+
 async def test_a_body_without_an_end_is_cut_off(house: House) -> None:
     sent = 0
 

@@ -83,7 +83,25 @@ async def low(stage: Stage) -> None:
     await stage.closed()
 
 
-LIVES: list[Callable[[Stage], Awaitable[None]]] = [paged, escalated, held, risen, regulated, undeliverable, low]
+async def digest(stage: Stage) -> str:
+    for number in range(3):
+        await stage.fire(an_alert("percent_empty", 12, model=f"model-{number}"))
+        await stage.settled("notified")
+    await stage.after(hours=25)
+    await stage.client.get_workflow_handle("digest-daily").result()
+    return "digest-daily"
+
+
+LIVES: list[Callable[[Stage], Awaitable[str | None]]] = [
+    paged,
+    escalated,
+    held,
+    risen,
+    regulated,
+    undeliverable,
+    low,
+    digest,
+]
 
 
 async def record(version: str) -> None:
@@ -96,8 +114,8 @@ async def record(version: str) -> None:
             continue
         with tempfile.TemporaryDirectory() as state, PagerDuty() as pagerduty, Slack() as slack, Jira() as jira:
             async with staged(Path(state), pagerduty, slack, jira) as stage:
-                await life(stage)
-                handle = stage.client.get_workflow_handle(incident_id(stage.alert))
+                other = await life(stage)
+                handle = stage.client.get_workflow_handle(other or incident_id(stage.alert))
                 file.write_text((await handle.fetch_history()).to_json() + "\n")
                 print(f"{file.name}: {len((await handle.fetch_history()).events)} events")
 

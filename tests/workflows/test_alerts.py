@@ -160,3 +160,16 @@ async def test_a_digest_gathers_many_incidents_into_one_issue(stage: Stage) -> N
     await stage.after(hours=25)
     assert await stage.client.get_workflow_handle("digest-daily").result() == 3
     assert len(stage.slack.messages) == 1
+
+
+async def test_a_digest_that_cannot_be_sent_is_kept_and_tried_again(stage: Stage) -> None:
+    stage.slack.channels.clear()
+    await stage.fire(an_alert("percent_empty", 12))
+    await stage.settled("notified")
+    await stage.after(hours=25)
+    digest = stage.client.get_workflow_handle("digest-daily")
+    assert stage.slack.messages == []
+    stage.slack.channels["ai-ops-alerts"] = "C00000001"
+    await stage.after(hours=2)
+    assert await digest.result() == 1
+    assert len(stage.slack.messages) == 1

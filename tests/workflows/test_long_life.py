@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from temporalio.client import WorkflowFailureError
 
+from policy import Decision, Target
 from tests.vendors import Jira, PagerDuty, Slack
-from tests.workflows.stage import Stage, an_alert, staged
+from tests.workflows.stage import QUEUE, Stage, an_alert, staged
 from workflows.incident import MAX_EVENTS
-from workflows.messages import ANSWER_SIGNAL, ARRIVE_SIGNAL, Answer, Arrival, Arrivals
+from workflows.messages import ANSWER_SIGNAL, ARRIVE_SIGNAL, INCIDENT_WORKFLOW, Answer, Arrival, Arrivals
+from workflows.state import IncidentState, Opening, Owed
 
 
 @pytest.fixture
@@ -60,13 +64,20 @@ async def test_a_storm_makes_it_continue_as_new_and_nothing_is_lost(real: Stage)
     assert sum(record.what == "annotated" for record in records) == notes
 
 
-async def test_an_appointment_survives_the_change_of_runs(real: Stage) -> None:
-    """The state is carried whole: what an incident is waiting for, it still waits for."""
-    from workflows.state import IncidentState, Opening
-
-    await real.fire()
-    view = await real.settled("notified")
-    state = IncidentState(incident=view.id, opening=view.opening, opened_at=view.opened_at)
-    state.appoint(view.opened_at, 900, "step", 1)
-    opening = Opening(state=state)
-    assert Opening.model_validate_json(opening.model_dump_json()) == opening
+async def test_a_bug_in_workflow_code_is_loud(real: Stage) -> None:
+    """A delivery about no alert cannot be written: it must not pass in silence."""
+    target = Target(name="primary", type="pagerduty", kind="page")
+    state = IncidentState(
+        incident="incident-x-0",
+        opening="run",
+        opened_at=datetime.now(UTC),
+        decision=Decision(rule="r", why="w", tier="critical"),
+        owed=[Owed(key="k", thread="t", verb="notify", target=target)],
+    )
+    handle = await real.client.start_workflow(
+        INCIDENT_WORKFLOW, Opening(state=state), id="incident-x-0", task_queue=QUEUE
+    )
+    # The test environment's client turns an AssertionError into the workflow's own failure; in production the
+    # workflow task fails and is tried again, until the code is mended.
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
