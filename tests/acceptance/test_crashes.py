@@ -65,6 +65,21 @@ def test_everything_killed_and_started_again(fragile: World) -> None:
     assert tocsin.incident(incident)["escalation"] >= 2
 
 
+def test_the_temporal_server_killed(fragile: World) -> None:
+    tocsin = fragile.tocsin
+    incident = tocsin.open(fragile.alert())
+    first = fragile.paged(incident)
+    tocsin.until(incident, lambda one: one["state"] == "notified")
+    server = tocsin.child("server")
+    server.kill()
+    server.wait(10)
+    fragile.pagerduty.wait_for(lambda: fragile.pages(incident, "secondary"), 60)
+    assert len(fragile.pages(incident, "primary")) == 1
+    key = first.body["dedup_key"]
+    wait_for(lambda: tocsin.callback("incident.acknowledged", key).status_code == 202)
+    tocsin.until(incident, lambda one: one["state"] == "acknowledged")
+
+
 def test_the_gateway_killed_right_after_its_answer(fragile: World) -> None:
     tocsin = fragile.tocsin
     incident = tocsin.open(fragile.alert())
