@@ -11,6 +11,7 @@ import typer
 from worker.cli_audit import audit
 from worker.cli_health import health
 from worker.cli_incidents import incidents
+from worker.cli_policy import policy
 from worker.cli_send import send
 from worker.errors import StartError
 from worker.settings import Settings, read_settings
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(incidents, name="incidents")
 app.add_typer(audit, name="audit")
+app.add_typer(policy, name="policy")
 app.command()(send)
 app.command()(health)
 
@@ -71,23 +73,6 @@ def gateway(insecure: Annotated[bool, typer.Option(help="Take unauthenticated al
 
     settings = _settings("gateway")
     _run(run_gateway(settings, insecure=insecure))
-
-
-@app.command()
-def check() -> None:
-    """Check the policy (TOCSIN_POLICY, or the shipped one): every problem with its file, line and column."""
-    from activities.destinations import destination_types
-    from policy import PolicyError, load_policy
-
-    settings = _settings("check")
-    try:
-        policy = load_policy(settings.policy, destination_types())
-    except PolicyError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    typer.echo(
-        f"{settings.policy}: good; {len(policy.rules)} rules, {len(policy.destinations)} destinations, {policy.digest}"
-    )
 
 
 def _settings(role: str) -> Settings:

@@ -89,8 +89,8 @@ def test_a_gateway_that_anyone_could_use_does_not_start(bare: Tocsin) -> None:
 def test_a_bad_policy_starts_nothing_and_says_where(bare: Tocsin, tmp_path: Path) -> None:
     policy = tmp_path / "bad.yaml"
     policy.write_text("version: 1\ntiers: {}\nrulez: []\n")
-    for command in ("up", "worker", "check"):
-        refused = tocsin(command, environment={**bare.environment, "TOCSIN_POLICY": str(policy)})
+    for command in (["up"], ["worker"], ["policy", "check"]):
+        refused = tocsin(*command, environment={**bare.environment, "TOCSIN_POLICY": str(policy)})
         assert refused.returncode == 1
         assert "bad.yaml:3:1: rulez: unknown key: did you mean rules?" in refused.stderr
         assert "Traceback" not in refused.stderr
@@ -113,7 +113,7 @@ def test_a_setting_that_cannot_be_meant_is_named(bare: Tocsin, setting: str, val
 
 
 def test_the_shipped_policy_is_good(bare: Tocsin) -> None:
-    checked = tocsin("check", environment=bare.environment)
+    checked = tocsin("policy", "check", environment=bare.environment)
     assert checked.returncode == 0
     assert "good; 18 rules, 10 destinations" in checked.stdout
 
