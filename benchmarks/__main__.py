@@ -22,9 +22,10 @@ from temporalio.client import Client
 
 from benchmarks.bare import QUEUE, Bare, connect
 from benchmarks.load import Connection, pour, request
-from tests.processes import Tocsin, wait_for
+from tests.processes import Tocsin
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, write_policy
+from tests.waiting import wait_for
 
 CONCURRENCY = 64
 

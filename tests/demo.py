@@ -74,13 +74,7 @@ class Demo:
         return self.tocsin.call("POST", f"/{self.incidents[name]}/{verb}", token, json={"by": by, "note": note})
 
     def pages(self, name: str, who: str = "", action: str = "trigger") -> list[Any]:
-        return [
-            request
-            for request in list(self.pagerduty.requests)
-            if request.body["event_action"] == action
-            and request.body["dedup_key"].startswith(f"{self.incidents[name]}.")
-            and (not who or request.body["routing_key"] == who)
-        ]
+        return self.pagerduty.about(self.incidents[name], action, who)
 
     # ── What is seen ────────────────────────────────────────────────────────────────────────────────────
 

@@ -5,19 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import psutil
 
 from tests.vendors import PagerDuty
+from tests.waiting import wait_for
 from worker.cli_send import signed
 from worker.embedded import free_port
 
-T = TypeVar("T")
 ARIZE_SECRET = "whsec_acceptance"
 PAGERDUTY_SECRET = "pagerduty-acceptance"
 TOKENS = "viewer vera v-token\nresponder rosa r-token\ncompliance carl c-token\nadmin ada a-token\n"
@@ -27,18 +26,6 @@ def tocsin(*arguments: str, environment: Mapping[str, str]) -> subprocess.Comple
     """Run one command to its end."""
     command = [sys.executable, "-m", "worker.cli", *arguments]
     return subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=60)
-
-
-def wait_for(wanted: Callable[[], T], seconds: float = 30.0, every: float = 0.05) -> T:
-    """What ``wanted`` gives, as soon as it is true."""
-    end = time.monotonic() + seconds
-    while True:
-        found = wanted()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise AssertionError(f"not so within {seconds} s")
-        time.sleep(every)
 
 
 class Tocsin:

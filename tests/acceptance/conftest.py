@@ -7,7 +7,7 @@ import pytest
 
 from tests.processes import Tocsin
 from tests.vendors import Jira, PagerDuty, Slack
-from tests.vendors.policy import SECRETS, write_policy
+from tests.vendors.policy import SECRETS, alert_body, write_policy
 
 SPEED = 300.0
 """Fifteen minutes are three seconds."""
@@ -27,28 +27,11 @@ class World:
 
     def alert(self, metric: str = "error_rate", value: float = 0.31, **changes: Any) -> dict[str, Any]:
         """An alert of a monitor that no other test has."""
-        number = next(_numbers)
-        body = {
-            "monitor_name": f"{metric} {number}",
-            "monitor_id": f"m-{number}",
-            "status": "TRIGGERED",
-            "metric": metric,
-            "metric_value": value,
-            "threshold": 0.05,
-            "model": "chatbot",
-            "environment": "production",
-        }
-        return {**body, **changes}
+        return alert_body(metric, value, f"m-{next(_numbers)}", **changes)
 
     def pages(self, incident: str, who: str = "", action: str = "trigger") -> list[Any]:
         """The requests for one incident that PagerDuty got, of one service."""
-        return [
-            request
-            for request in list(self.pagerduty.requests)
-            if request.body["event_action"] == action
-            and request.body["dedup_key"].startswith(f"{incident}.")
-            and (not who or request.body["routing_key"] == SECRETS[who.upper()])
-        ]
+        return self.pagerduty.about(incident, action, SECRETS[who.upper()] if who else "")
 
     def paged(self, incident: str, who: str = "primary") -> Any:
         """The first page of the incident to a service, as soon as it is there."""

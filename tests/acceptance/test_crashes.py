@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from tests.acceptance.conftest import STEP, World
-from tests.processes import wait_for
 from tests.vendors import Fault, Jira, PagerDuty, Slack
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("acceptance-crashes")]
 

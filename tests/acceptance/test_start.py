@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests import DEV_SERVER
-from tests.processes import Tocsin, tocsin, wait_for
+from tests.processes import Tocsin, tocsin
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, write_policy
+from tests.waiting import wait_for
 from worker.embedded import free_port
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("acceptance-start")]

@@ -40,6 +40,16 @@ class PagerDuty(Vendor):
             and (not routing_key or one.body["routing_key"] == routing_key)
         ]
 
+    def about(self, incident: str, action: str = "trigger", routing_key: str = "") -> list[Request]:
+        """The requests about one incident, of one action and to one service."""
+        return [
+            one
+            for one in list(self.requests)
+            if one.body["event_action"] == action
+            and one.body["dedup_key"].startswith(f"{incident}.")
+            and (not routing_key or one.body["routing_key"] == routing_key)
+        ]
+
     @staticmethod
     def callback(event_type: str, incident_key: str, by: str = "Alice Example", person: bool = True) -> dict[str, Any]:
         """A V3 webhook's body, shaped as on developer.pagerduty.com, "Webhooks overview"."""

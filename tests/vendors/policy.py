@@ -1,6 +1,7 @@
 """A policy whose destinations are the stand-ins."""
 
 from pathlib import Path
+from typing import Any
 
 from tests.vendors.jira import Jira
 from tests.vendors.pagerduty import PagerDuty
@@ -53,3 +54,18 @@ governance: {{regulated: model.regulated, ticket: compliance, closed_by: complia
 
 def write_policy(file: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira) -> None:
     file.write_text(POLICY.format(pagerduty=pagerduty.base_url, slack=slack.base_url, jira=jira.base_url))
+
+
+def alert_body(metric: str, value: float, monitor: str, **changes: Any) -> dict[str, Any]:
+    """A triggered alert of a model that the policy knows, as a sender writes it."""
+    body = {
+        "monitor_name": f"{metric} monitor {monitor}",
+        "monitor_id": monitor,
+        "status": "TRIGGERED",
+        "metric": metric,
+        "metric_value": value,
+        "threshold": 0.05,
+        "model": "chatbot",
+        "environment": "production",
+    }
+    return {**body, **changes}

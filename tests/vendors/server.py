@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from tests.waiting import wait_for
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -65,16 +67,7 @@ class Vendor:
 
     def wait_for(self, wanted: Any, seconds: float = 20.0) -> Any:
         """What ``wanted()`` gives, as soon as it is true."""
-        end = time.monotonic() + seconds
-        while True:
-            found = wanted()
-            if found:
-                return found
-            if time.monotonic() > end:
-                raise AssertionError(
-                    f"not seen within {seconds} s; {len(self.requests)} requests: {self.requests[-5:]}"
-                )
-            time.sleep(0.02)
+        return wait_for(wanted, seconds, 0.02, lambda: f"{len(self.requests)} requests: {self.requests[-5:]}")
 
     def __enter__(self) -> Any:
         ready = threading.Event()

@@ -21,7 +21,7 @@ from gateway.intake import Intake, Taken
 from policy import load_policy
 from tests import DEV_SERVER, TEST_SERVER
 from tests.vendors import Jira, PagerDuty, Slack
-from tests.vendors.policy import SECRETS, write_policy
+from tests.vendors.policy import SECRETS, alert_body, write_policy
 from worker.temporal import SEARCH_ATTRIBUTES
 from worker.worker_role import create_worker
 from workflows.messages import ANSWER_SIGNAL, INCIDENT_QUERY, Act, Answer, IncidentView, Role
@@ -32,17 +32,7 @@ QUEUE = "stage"
 
 def an_alert(metric: str = "error_rate", value: float = 0.31, **changes: Any) -> Alert:
     """An alert as Arize tells it, through the real reader."""
-    body = {
-        "monitor_name": f"{metric} monitor",
-        "monitor_id": f"m-{metric}",
-        "status": "TRIGGERED",
-        "metric": metric,
-        "metric_value": value,
-        "threshold": 0.05,
-        "model": "chatbot",
-        "environment": "production",
-    }
-    return normalise({**body, **changes})
+    return normalise(alert_body(metric, value, f"m-{metric}", **changes))
 
 
 @dataclass
