@@ -18,5 +18,5 @@ class Classifier:
 
     def decide(self, asked: Classification) -> Decision:
         facts: IncidentFacts = asked.incident
-        decisions = [self._policy.decide(alert, facts) for alert in asked.alerts]
+        decisions = [self._policy.decide(alert, asked.now, facts) for alert in asked.alerts]
         return max(decisions, key=lambda decision: TIERS.index(decision.tier))

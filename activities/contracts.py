@@ -118,6 +118,7 @@ class Classification(_Frozen):
     """Alerts that arrived together; the loudest decision counts."""
 
     alerts: tuple[Alert, ...]
+    now: datetime
     incident: IncidentFacts = IncidentFacts()
 
 

@@ -5,7 +5,8 @@ from policy.decision import Decision, IncidentFacts, Raise, Step, Target, Tier, 
 from policy.destinations import DestinationConfig, SecretRef, SecretSetting
 from policy.durations import format_duration
 from policy.errors import PolicyError, Problem
-from policy.load import load_policy
+from policy.load import load_policy, parse_policy
+from policy.source import PolicySource, read_source
 
 __all__ = [
     "Decision",
@@ -13,6 +14,7 @@ __all__ = [
     "IncidentFacts",
     "Policy",
     "PolicyError",
+    "PolicySource",
     "Problem",
     "Raise",
     "SecretRef",
@@ -23,4 +25,6 @@ __all__ = [
     "Verdict",
     "format_duration",
     "load_policy",
+    "parse_policy",
+    "read_source",
 ]

@@ -1,32 +1,49 @@
 """From a well-formed file to a Policy: references resolved, conditions compiled, contradictions found."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 from policy.conditions import Condition, ConditionError
 from policy.decide import CompiledRule, Policy
 from policy.decision import TIERS, Decision, Raise, Step, Target, Tier
 from policy.destinations import DestinationConfig
+from policy.near import near
 from policy.schema import ModelConfig, OutcomeConfig, PolicyFile, TierConfig
+from policy.shadows import unreachable
+from policy.source import PolicySource
+from policy.vocabulary import Vocabulary
 
-Report = Callable[[tuple[str | int, ...], str], None]
 _LOUDER: dict[Tier, Tier] = dict(pairwise(TIERS))
+_Path = tuple[str | int, ...]
+
+
+class Report(Protocol):
+    def __call__(self, path: _Path, message: str, offset: int | None = None, *, warning: bool = False) -> None: ...
 
 
 def compile_policy(
-    file: PolicyFile, destinations: Mapping[str, DestinationConfig], digest: str, report: Report
+    file: PolicyFile, destinations: Mapping[str, DestinationConfig], source: PolicySource, report: Report
 ) -> Policy:
-    """Build the Policy. Every problem goes to ``report`` with its path; the caller stops if there was one."""
-    compiler = _Compiler(file, destinations, digest, report)
+    """Build the Policy. Every problem goes to ``report`` with its path; the caller stops if one is an error."""
     defaults = file.models.get("defaults", ModelConfig())
     models = {name: entry.over(defaults) for name, entry in file.models.items() if name != "defaults"}
-    slo = frozenset(key for model in (defaults, *models.values()) for key in model.slo)
-    compiler.model_fields = {name: slo if name == "slo" else frozenset[str]() for name in ModelConfig.model_fields}
+    compiler = _Compiler(file, destinations, source.digest, report, Vocabulary.of(models, defaults))
     compiler.check_tiers()
+    folded: dict[str, str] = {}
+    for name in models:
+        if name.casefold() in folded:
+            report(
+                ("models", name),
+                f"is {folded[name.casefold()]!r} in another case: a model's name is read whatever its case",
+            )
+        folded[name.casefold()] = name
 
     rules: list[CompiledRule] = []
-    names: set[str] = set()
+    conditions: list[tuple[str, Condition]] = []
+    places: list[int] = []
+    names: set[str] = {"otherwise"}
     for index, rule in enumerate(file.rules):
         path = ("rules", index)
         if rule.name in names:
@@ -35,25 +52,32 @@ def compile_policy(
         condition = compiler.condition(rule.when, (*path, "when"))
         decision = compiler.decision(rule.name, rule, path)
         if condition:
-            rules.append(CompiledRule(rule.name, condition, decision))
+            rules.append(CompiledRule(rule.name, condition, decision, rule.notify_owner))
+            conditions.append((rule.name, condition))
+            places.append(index)
+    for index, why in unreachable(conditions):
+        report(("rules", places[index], "when"), why)
     governance = file.governance
     return Policy(
-        digest=digest,
+        source=source,
+        digest=source.digest,
         destinations=dict(destinations),
         models=models,
         default_model=defaults,
         rules=tuple(rules),
-        otherwise=compiler.decision("otherwise", file.otherwise, ("otherwise",)),
+        otherwise=CompiledRule(
+            "otherwise",
+            None,
+            compiler.decision("otherwise", file.otherwise, ("otherwise",)),
+            file.otherwise.notify_owner,
+        ),
+        owners=compiler.owners({"defaults": defaults, **models}),
         regulated=compiler.condition(governance.regulated, ("governance", "regulated")) if governance else None,
         closed_by=governance.closed_by if governance else "",
-        governance_tickets=compiler.targets(_names(governance.ticket), ("governance", "ticket"), tickets=True)
+        governance_tickets=compiler.targets(governance.ticket, ("governance", "ticket"), tickets=True)
         if governance
         else (),
     )
-
-
-def _names(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -70,36 +94,62 @@ class _Compiler:
     destinations: Mapping[str, DestinationConfig]
     digest: str
     report: Report
+    vocabulary: Vocabulary
 
     def __post_init__(self) -> None:
-        self.model_fields: Mapping[str, frozenset[str]] = {}
         # Compiled once, so that a fault in a tier is told once and not by each rule that uses it.
         self._tiers = {tier: self._tier(tier) for tier in TIERS}
 
-    def condition(self, source: str, path: tuple[str | int, ...]) -> Condition | None:
+    def condition(self, source: str, path: _Path) -> Condition | None:
         try:
-            return Condition(source, self.model_fields)
+            condition = Condition(source, self.vocabulary)
         except ConditionError as error:
-            self.report(path, str(error))
+            for fault in error.faults:
+                self.report(path, fault.message, fault.offset, warning=not fault.certain)
             return None
+        for fault in condition.doubts:
+            self.report(path, fault.message, fault.offset, warning=True)
+        return condition
 
-    def targets(
-        self, names: tuple[str, ...], path: tuple[str | int, ...], *, tickets: bool = False
-    ) -> tuple[Target, ...]:
+    def targets(self, names: tuple[str, ...], path: _Path, *, tickets: bool = False) -> tuple[Target, ...]:
         found: list[Target] = []
         for name in names:
             config = self.destinations.get(name)
             if config is None:
                 if name not in self.file.destinations:  # else its own problem has been told
-                    known = ", ".join(sorted(self.file.destinations))
-                    self.report(path, f"{name!r} is no destination; there are {known}")
+                    self.report(path, f"{name!r} is no destination{near(name, self.file.destinations)}")
             elif tickets and config.kind not in {"ticket", "console"}:
                 self.report(path, f"{name!r} is of type {config.type}, which opens no tickets")
             elif not tickets and config.kind == "ticket":
                 self.report(path, f"{name!r} is of type {config.type}: name it as ticket, not here")
+            elif any(target.name == name for target in found):
+                self.report(path, f"{name!r} stands here twice", warning=True)
             else:
                 found.append(Target(name=name, type=config.type, kind=config.kind))
         return tuple(found)
+
+    def owners(self, models: Mapping[str, ModelConfig]) -> Mapping[str, Target]:
+        """The owners that are destinations, by name. Those that are none are warned of where a rule tells the owner."""
+        asking = [rule.name for rule in self.file.rules if rule.notify_owner]
+        if self.file.otherwise.notify_owner:
+            asking.append("otherwise")
+        found: dict[str, Target] = {}
+        for model, entry in models.items():
+            config = self.destinations.get(entry.owner)
+            if config is not None and config.kind != "ticket":
+                found[entry.owner] = Target(name=entry.owner, type=config.type, kind=config.kind)
+            elif asking and entry.owner and "owner" in self._stated(model):
+                self.report(
+                    ("models", model, "owner"),
+                    f"{entry.owner!r} is no destination: what {', '.join(asking)} sends the owner names them only, "
+                    "in what the tier sends",
+                    warning=True,
+                )
+        return found
+
+    def _stated(self, model: str) -> set[str]:
+        entry = self.file.models.get(model)
+        return entry.model_fields_set if entry else set()
 
     def _tier(self, tier: Tier) -> "_Tier":
         config = self.file.tiers[tier]
@@ -134,12 +184,14 @@ class _Compiler:
             if not tier.config.steps and not tier.config.digest:
                 self.report(("tiers", name), "this tier tells nobody: give it steps or a digest")
         critical = [target for step in self._tiers["critical"].steps for target in step.notify]
-        if not any(target.kind in {"page", "console"} for target in critical):
+        named = [name for step in self.file.tiers.critical.steps for name in step.notify]
+        broken = any(name not in self.destinations for name in named)  # told already, by its own problem
+        if not broken and not any(target.kind in {"page", "console"} for target in critical):
             self.report(("tiers", "critical", "steps"), "a critical incident would page nobody")
         if self.file.tiers.low.respond_within:
             self.report(("tiers", "low", "respond_within"), "a digest is not answered; use the tier high")
 
-    def decision(self, name: str, outcome: OutcomeConfig, path: tuple[str | int, ...]) -> Decision:
+    def decision(self, name: str, outcome: OutcomeConfig, path: _Path) -> Decision:
         """Everything a decision holds that does not depend on the alert."""
         tier = self._tiers[outcome.tier]
         steps = tier.steps
@@ -150,15 +202,16 @@ class _Compiler:
         if outcome.digest is not None:
             digest = self.targets(outcome.digest, (*path, "digest"))
         respond_within = outcome.respond_within or tier.config.respond_within
-        tickets = self.targets(_names(outcome.ticket), (*path, "ticket"), tickets=True)
+        tickets = self.targets(outcome.ticket, (*path, "ticket"), tickets=True)
         named = (outcome.notify, outcome.ticket, outcome.digest, tier.config.steps, tier.config.digest)
-        if (
-            not steps
-            and not digest
-            and not tickets
-            and not (any(named[:3]) or (outcome.notify is None and any(named[3:])))
-        ):
+        tells = any(named[:3]) or (outcome.notify is None and any(named[3:]))
+        if not steps and not digest and not tickets and not tells:
             self.report(path, "this tells nobody and opens nothing; nothing is ever dropped")
+        if outcome.tier == "critical" and not outcome.notify_owner and outcome.notify is not None:
+            told = [target for step in steps for target in step.notify]
+            broken = any(one not in self.destinations for one in outcome.notify)
+            if not broken and not any(target.kind in {"page", "console"} for target in told):
+                self.report((*path, "notify"), "a critical incident would page nobody")
         return Decision(
             rule=name,
             why="",

@@ -1,80 +1,48 @@
-"""Conditions in CEL: compiled once, checked for unknown names at load, evaluated without ever raising."""
+"""Conditions in CEL: compiled once, checked whole when they are loaded, evaluated without ever raising."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import datetime
 from typing import Any, cast
 
-import cel
+from cel_expr_python import cel
 
 from alerts import Alert
+from policy.checking import Fault, check
+from policy.clauses import Alternative, alternatives, guard
 from policy.decision import IncidentFacts
+from policy.syntax import Call, Field, Name, Node, children, path_of, read_syntax
+from policy.vocabulary import ALERT, Type, Vocabulary
+from policy.written import show
 
-_STRING = re.compile(r"""r?(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""")
-_FIELD = re.compile(r"\b(alert|model|incident)\s*\.\s*([A-Za-z_]\w*)(?:\s*\.\s*([A-Za-z_]\w*))?(?!\s*\()")
-_FUNCTIONS = frozenset(
-    [
-        "size",
-        "contains",
-        "startsWith",
-        "endsWith",
-        "matches",
-        "has",
-        "all",
-        "exists",
-        "exists_one",
-        "map",
-        "filter",
-        "min",
-        "max",
-        "int",
-        "uint",
-        "double",
-        "string",
-        "bool",
-        "bytes",
-        "duration",
-        "timestamp",
-        "type",
-        "dyn",
-        "getFullYear",
-        "getMonth",
-        "getDate",
-        "getDayOfMonth",
-        "getDayOfWeek",
-        "getDayOfYear",
-        "getHours",
-        "getMinutes",
-        "getSeconds",
-        "getMilliseconds",
-    ]
-)
-_ALERT_FIELDS = tuple(name for name in Alert.model_fields if name not in {"raw", "identity", "event_id"})
-_INCIDENT_FIELDS = tuple(IncidentFacts.model_fields)
-# One value of each field's type: a condition that fails on every one of these has a type error.
-_SPECIMEN = Alert(
-    monitor="m",
-    value=1.0,
-    threshold=1.0,
-    baseline=1.0,
-    change=1.0,
-    window_seconds=1,
-    segment={},
-    tags={},
-    url="https://example.com",
-    occurred_at=None,
+_BOOL = cel.Type.BOOL
+_ERROR = cel.Type.ERROR
+_MAP = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+_ENV = cel.NewEnv(variables={"alert": _MAP, "model": _MAP, "incident": _MAP, "now": cel.Type.TIMESTAMP})
+_PLACE = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]+)")
+_LONGEST = 300
+
+# An alert always has these, if only as "": asking them first is safe. Best those that tell most rules apart.
+GUARDS = (
+    "alert.metric",
+    "alert.kind",
+    "alert.model",
+    *(f"alert.{name}" for name, kind in ALERT.items() if kind == Type.TEXT),
 )
 
 
 class ConditionError(ValueError):
-    """The condition can never be evaluated; the text says why and what is near."""
+    """The condition cannot be used. Holds every fault, with its place in the text."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(fault.message for fault in faults))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """``why`` gives the values a match rests on, or what was missing."""
+    """``why`` gives the values that it rests on, or what was missing."""
 
     matched: bool
     why: str
@@ -83,130 +51,134 @@ class Outcome:
 class Facts:
     """Everything a condition may ask, converted once an alert and shared by all its conditions."""
 
-    def __init__(self, alert: Alert, model: Mapping[str, Any], incident: IncidentFacts) -> None:
-        fields = alert.model_dump(include=set(_ALERT_FIELDS), exclude_none=True)
+    __slots__ = ("_told", "_values", "activation")
+
+    def __init__(self, alert: Alert, model: Mapping[str, Any], incident: IncidentFacts, now: datetime) -> None:
+        """``model`` is the catalogue's entry as ``model_facts`` gives it."""
         # An empty text stays: `alert.region == ""` is a fair question. A missing number does not:
         # it has no value to compare, and the decision says so.
-        self._values: dict[str, Any] = {
-            "alert": fields,
-            "model": _floats(model),
-            "incident": incident.model_dump(),
-        }
+        fields = {name: _double(value) for name in ALERT if (value := getattr(alert, name)) is not None}
+        asked = {"alerts": float(incident.alerts), "age": incident.age, "tier": incident.tier}
+        self._values: dict[str, Any] = {"alert": fields, "model": model, "incident": asked, "now": now}
+        self._told: dict[str, str] = {}
+        self.activation = _ENV.Activation(self._values)
 
-    @cached_property
-    def context(self) -> cel.Context:
-        return cel.Context(self._values)
+    def value(self, path: str) -> Any:
+        """What stands at a path such as ``alert.segment["tier"]``; None where nothing does."""
+        value: Any = self._values
+        for name in _keys(path):
+            value = cast("Mapping[str, Any]", value).get(name) if isinstance(value, dict) else None
+        return value
 
-    def told(self, fields: tuple[str, ...]) -> str:
+    def told(self, paths: tuple[str, ...]) -> str:
         """``alert.value = 0.31, model.slo.error_rate = 0.05``"""
-        parts: list[str] = []
-        for field in fields:
-            value: Any = self._values
-            for name in field.split("."):
-                value = cast("Mapping[str, Any]", value).get(name) if isinstance(value, Mapping) else None
-            parts.append(f"{field} is not in this alert" if value is None else f"{field} = {_show(value)}")
-        return ", ".join(parts)
+        told = self._told
+        for path in paths:
+            if path not in told:
+                value = self.value(path)
+                told[path] = f"{path} is not in this alert" if value is None else f"{path} = {show(value)[:80]}"
+        return ", ".join([told[path] for path in paths])
+
+
+def model_facts(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A catalogue entry as conditions see it: whole numbers as doubles, since CEL keeps the two apart."""
+    return {name: _double(value) for name, value in model.items() if value is not None}
 
 
 class Condition:
     """One compiled CEL expression that answers true or false."""
 
-    def __init__(self, source: str, model_fields: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, source: str, vocabulary: Vocabulary) -> None:
         """Raises ConditionError on a syntax error, an unknown name or a type error."""
+        source = source.rstrip()
         self.source = " ".join(source.split())
+        faults: list[Fault] = []
         try:
-            self._program = cel.compile(source)
-        except ValueError as error:
-            raise ConditionError(_first_line(error)) from None
-        bare = _STRING.sub('""', source)
-        self.fields = _check_names(self._program, bare, model_fields)
-        self._try_out(model_fields)
+            self.tree: Node = read_syntax(_ENV.compile(source, disable_check=True).serialize())
+        except RuntimeError as error:
+            raise ConditionError(_faults(error, source)) from None
+        faults += check(self.tree, vocabulary)
+        try:
+            self._program = _ENV.compile(source)
+        except RuntimeError as error:
+            known = {fault.offset for fault in faults if fault.certain}
+            # What the check above has told in better words need not be told again.
+            faults += [fault for fault in _faults(error, source) if not known]
+        if any(fault.certain for fault in faults):
+            raise ConditionError(sorted(faults, key=lambda fault: fault.offset))
+        self.doubts = tuple(faults)
+        self.fields = tuple(dict.fromkeys(_paths(self.tree)))
+        self.alternatives: tuple[Alternative, ...] | None = alternatives(self.tree)
+        guarded = guard(self.alternatives, GUARDS)
+        self.guard_field = guarded[0].removeprefix("alert.") if guarded else ""
+        self.guard_told = (guarded[0],) if guarded else ()
+        self.guard_values: frozenset[object] = frozenset(guarded[1]) if guarded else frozenset()
 
     def matches(self, facts: Facts) -> Outcome:
         """Never raises: what cannot be evaluated does not match, and the outcome says why."""
-        try:
-            result = self._program.execute(facts.context)
-        except KeyError as error:
-            return Outcome(False, f"skipped: {_missing(error, self.fields)} is not in this alert")
-        except (TypeError, ValueError, RuntimeError, OverflowError, ArithmeticError) as error:
-            return Outcome(False, f"skipped: {_first_line(error)}")
-        return Outcome(result is True, facts.told(self.fields))
+        result = self._program.eval(facts.activation)
+        # Only a truth is taken out by value(): in release 0.1.3 taking out a null gives a reference of None away.
+        if result.type() == _BOOL:
+            return Outcome(bool(result.value()), facts.told(self.fields))
+        if result.type() == _ERROR:
+            return Outcome(False, f"skipped: {self._trouble(str(result.value()))}")
+        return Outcome(False, "skipped: the answer is neither true nor false")
 
-    def _try_out(self, model_fields: Mapping[str, frozenset[str]]) -> None:
-        """Evaluate on a specimen that has every field, so that a type error shows at load."""
-        model: dict[str, Any] = dict.fromkeys(model_fields, "")
-        model |= {name: False for name in ("customer_facing", "regulated", "retriever") if name in model}
-        model["slo"] = dict.fromkeys(model_fields.get("slo", ()), 1.0)
-        model |= {name: {} for name in ("links", "arize") if name in model}
-        facts = Facts(_SPECIMEN, model, IncidentFacts())
-        try:
-            result = self._program.execute(facts.context)
-        except KeyError:
-            return  # of a map such as alert.segment: an alert's own business
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ConditionError(_first_line(error)) from None
-        if not isinstance(result, bool):
-            raise ConditionError(f"a condition answers true or false, this one answers {_show(result)}")
+    def holds(self, facts: Facts) -> bool:
+        """Whether it matches, without the reasons."""
+        result = self._program.eval(facts.activation)
+        return result.type() == _BOOL and bool(result.value())
+
+    def _trouble(self, text: str) -> str:
+        missing = re.search(r'Key not found in map : "(.*)"', text, re.DOTALL)
+        if missing:
+            # CEL names the last part only; the condition knows the whole.
+            ends = (f".{missing[1]}", f"[{show(missing[1])}]")
+            path = next((field for field in self.fields if field.endswith(ends)), missing[1])
+            return f"{path} is not in this alert"
+        return text.partition(": ")[2][:_LONGEST] or text[:_LONGEST]
 
 
-def _check_names(program: cel.Program, bare: str, model_fields: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
-    bound = set(re.findall(r"\.(?:all|exists|exists_one|map|filter)\s*\(\s*(\w+)\s*,", bare))
-    for name in program.variables():
-        if name not in {"alert", "model", "incident"} | bound:
-            raise ConditionError(f"{name!r} is unknown{_near(name, ('alert', 'model', 'incident'))}")
-    for name in program.functions():
-        if re.match(r"[a-zA-Z]", name) and name not in _FUNCTIONS:
-            raise ConditionError(f"the function {name!r} is unknown{_near(name, tuple(_FUNCTIONS))}")
-    known: dict[str, tuple[str, ...]] = {
-        "alert": _ALERT_FIELDS,
-        "model": tuple(model_fields),
-        "incident": _INCIDENT_FIELDS,
-    }
-    fields: list[str] = []
-    for root, field, inner in _FIELD.findall(bare):
-        if field not in known[root]:
-            raise ConditionError(f"{root}.{field} is unknown{_near(field, known[root])}")
-        path = f"{root}.{field}"
-        if root == "model" and field == "slo" and inner:
-            if inner not in model_fields["slo"]:
-                raise ConditionError(f"model.slo.{inner} is set for no model{_near(inner, tuple(model_fields['slo']))}")
-            path += f".{inner}"
-        if path not in fields:
-            fields.append(path)
-    return tuple(fields)
-
-
-def _near(name: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, known, 1, 0.6)
-    return f": did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known)[:30])}"
-
-
-def _floats(value: Any) -> Any:
-    """Whole numbers as doubles, since CEL keeps the two apart."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
+def _double(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, Mapping):
-        return {key: _floats(item) for key, item in cast("Mapping[str, Any]", value).items() if item is not None}
+    if isinstance(value, dict):
+        return {key: _double(item) for key, item in cast("dict[str, Any]", value).items()}
     return value
 
 
-def _show(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')[:80]
+def _keys(path: str) -> list[str]:
+    return [
+        quoted.replace('\\"', '"') or plain
+        for plain, quoted in re.findall(r'([A-Za-z_]\w*)|\["((?:[^"\\]|\\.)*)"\]', path)
+    ]
 
 
-def _missing(error: KeyError, fields: tuple[str, ...]) -> str:
-    """CEL names the last part only; the condition knows the whole."""
-    name = str(error.args[0]) if error.args else "a field"
-    return next((field for field in fields if field.endswith(f".{name}")), name)
+def _paths(node: Node) -> list[str]:
+    """The whole paths that a condition asks, in the order of its text."""
+    plain = Field(node.offset, node.operand, node.name) if isinstance(node, Field) else node
+    path = path_of(plain)
+    if path and isinstance(plain, Field | Call | Name):
+        root = path.partition(".")[0]
+        return [path] if root in {"alert", "model", "incident", "now"} and (path != root or root == "now") else []
+    return [path for child in children(node) for path in _paths(child)]
 
 
-def _first_line(error: Exception) -> str:
+def _faults(error: RuntimeError, source: str) -> list[Fault]:
     text = str(error)
-    match = re.search(r"ERROR: <input>:(\d+):(\d+): (.+)", text)
-    if match:
-        return f"{match[3].strip()} (at column {match[2]} of line {match[1]} of the condition)"
-    return text.splitlines()[0].split(". CEL does not")[0][:200] if text else type(error).__name__
+    if "recursion" in text:
+        return [Fault(0, "is nested deeper than 32 levels")]
+    lines = source.split("\n")
+    found: list[Fault] = []
+    for line, column, message in _PLACE.findall(text):
+        before = sum(len(one) + 1 for one in lines[: max(int(line) - 1, 0)])
+        found.append(Fault(before + max(int(column) - 1, 0), _plainly(message.strip())))
+    return found or [Fault(0, text.splitlines()[0][:_LONGEST])]
+
+
+def _plainly(message: str) -> str:
+    message = re.sub(r" expecting \{.*", "", message)
+    message = message.replace("mismatched input '<EOF>'", "it ends where more is expected")
+    message = re.sub(r" \(in container ''\)", "", message)
+    unknown = re.match(r"undeclared reference to '(\w+)'", message)
+    return (f"the function {unknown[1]!r} is unknown" if unknown else message)[:_LONGEST]

@@ -12,7 +12,11 @@ def parse_duration(value: Any) -> float:
     """Seconds of ``15m``. Raises ValueError for anything else, numbers without a unit included."""
     if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,6})([smhd])", value.strip())):
         return float(int(match[1]) * _UNITS[match[2]])
-    raise ValueError("a duration is a whole number with its unit, such as 30s, 15m, 24h or 7d")
+    raise ValueError(f"found {_shown(value)}; a duration is a whole number with its unit, such as 30s, 15m, 24h or 7d")
+
+
+def _shown(value: Any) -> str:
+    return repr(value[:40]) if isinstance(value, str) else str(value)[:40]
 
 
 def format_duration(seconds: float) -> str:

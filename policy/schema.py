@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from policy.decision import Tier
 from policy.durations import Duration
@@ -16,13 +16,48 @@ NOT_BUILT = {
     "enrichment": "context from enrichers",
     "intake": "foreign shapes of alert",
     "rules[].inhibits": "inhibition",
-    "rules[].notify_owner": "notifying the catalogue's owner",
     "models.*.enrich": "enrichers",
     "governance.evidence": "evidence export",
 }
-"""Keys of the contract whose behaviour does not exist yet: using one is an error, never silently ignored."""
+"""Keys of the contract whose shape is checked and whose behaviour does not exist yet: using one is an error, never
+silently ignored."""
 
 TYPES_NOT_BUILT = frozenset({"opsgenie", "splunk_oncall", "teams", "email", "servicenow", "webhook"})
+
+MEANT = {
+    "escalation": "steps",
+    "escalations": "steps",
+    "escalate": "steps",
+    "levels": "steps",
+    "condition": "when",
+    "match": "when",
+    "expr": "when",
+    "if": "when",
+    "for": "hold",
+    "delay": "after",
+    "wait": "after",
+    "receiver": "notify",
+    "receivers": "notify",
+    "destination": "notify",
+    "channels": "destinations",
+    "integrations": "destinations",
+    "severity": "tier",
+    "level": "tier",
+    "severities": "tiers",
+    "reminder": "remind",
+    "timeout": "respond_within",
+    "due": "respond_within",
+    "labels": "tags",
+    "default": "otherwise",
+    "else": "otherwise",
+    "catalogue": "models",
+    "catalog": "models",
+    "compliance": "governance",
+    "closer": "closed_by",
+    "issue": "ticket",
+    "tickets": "ticket",
+}
+"""What other tools call it, and what it is called here."""
 
 
 class _Strict(BaseModel):
@@ -30,6 +65,13 @@ class _Strict(BaseModel):
 
 
 Names = tuple[str, ...]
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+OneOrMore = Annotated[Names, BeforeValidator(_listed, json_schema_input_type=str | Names)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
@@ -63,19 +105,29 @@ class TiersConfig(_Strict):
         return {"critical": self.critical, "high": self.high, "low": self.low}[tier]
 
 
+class EnrichConfig(_Strict):
+    """Where context about a model is found; each part has its type, and the keys of that type."""
+
+    vector_store: dict[str, Any] | None = None
+    llm_provider: dict[str, Any] | None = None
+    gateway: dict[str, Any] | None = None
+    deploys: dict[str, Any] | None = None
+
+
 class ModelConfig(_Strict):
     """One entry of the catalogue. A field that an entry leaves out has the value of ``models.defaults``."""
 
     team: str = ""
-    owner: str = ""
+    owner: str = Field(default="", description="Who is told by notify_owner: best the name of a destination.")
     customer_facing: bool = False
-    regulated: bool = False
+    regulated: bool = Field(default=False, description="Whether a person must close its incidents, by governance.")
     retriever: bool = False
     service: str = ""
     runbook: str = ""
     arize: dict[str, str] = {}
-    links: dict[str, str] = {}
-    slo: dict[str, float] = {}
+    links: dict[str, str] = Field(default={}, description="By name: what else a responder may want to open.")
+    slo: dict[str, float] = Field(default={}, description="By metric: the objective, as model.slo.* in conditions.")
+    enrich: EnrichConfig | None = None
 
     def over(self, defaults: "ModelConfig") -> "ModelConfig":
         stated = {name: getattr(self, name) for name in self.model_fields_set}
@@ -92,27 +144,92 @@ class OutcomeConfig(_Strict):
     priority: str = Field(default="", max_length=40)
     tags: Names = ()
     notify: Names | None = Field(default=None, description="Instead of the tier's first step; [] notifies nobody.")
-    ticket: str | Names = ()
-    digest: Names | None = None
-    respond_within: Duration | None = None
+    notify_owner: bool = Field(default=False, description="The first step also tells the model's owner.")
+    ticket: OneOrMore = Field(default=(), description="Where a ticket is opened.")
+    digest: Names | None = Field(default=None, description="Instead of the tier's digests.")
+    respond_within: Duration | None = Field(default=None, description="Instead of the tier's.")
 
 
 class RuleConfig(OutcomeConfig):
     name: Identifier
-    when: str = Field(min_length=1, max_length=4000)
+    when: str = Field(
+        min_length=1, max_length=4000, description="A condition in CEL; the first rule whose holds decides."
+    )
+    inhibits: Literal["same_model"] | None = Field(
+        default=None, description="While open, lesser alerts of the same model join it."
+    )
 
 
 class GovernanceConfig(_Strict):
     regulated: str = Field(default="model.regulated", description="A condition: whether a person must close it.")
-    ticket: str | Names = Field(default=(), description="Always opened for a regulated one, whatever the tier.")
-    closed_by: Literal["responder", "compliance", "admin"] = "compliance"
+    ticket: OneOrMore = Field(default=(), description="Always opened for a regulated one, whatever the tier.")
+    closed_by: Literal["responder", "compliance", "admin"] = Field(
+        default="compliance", description="The role that may close a regulated one; never the machine."
+    )
+    evidence: Names = ()
+
+
+Phase = Literal["observe", "warn", "page"]
+
+
+class RolloutException(_Strict):
+    when: str
+    phase: Phase
+
+
+class RolloutConfig(_Strict):
+    """How much is live. observe: decide and record only; warn: never louder than a post; page: everything."""
+
+    phase: Phase = "page"
+    exceptions: tuple[RolloutException, ...] = ()
+
+
+class FlappingConfig(_Strict):
+    changes: int = Field(ge=2, le=1000)
+    within: Duration
+    until_stable: Duration
+
+
+class PageBudgetConfig(_Strict):
+    per: str
+    pages: int = Field(ge=1, le=10_000)
+    within: Duration
+
+
+class MaintenanceConfig(_Strict):
+    when: str
+    cron: str
+    duration: Duration
+    timezone: str = "UTC"
+    reason: str = ""
+
+
+class NoiseConfig(_Strict):
+    fingerprint: Names = ()
+    flapping: FlappingConfig | None = None
+    page_budget: PageBudgetConfig | None = None
+    maintenance: tuple[MaintenanceConfig, ...] = ()
+
+
+class EnrichmentConfig(_Strict):
+    budget: Duration | None = None
+    recent_changes: Duration | None = None
+
+
+class IntakeConfig(_Strict):
+    when: str
+    alert: dict[str, str]
 
 
 class PolicyFile(_Strict):
     version: Literal[1]
-    destinations: dict[Identifier, dict[str, Any]]
-    tiers: TiersConfig
-    models: dict[str, ModelConfig] = {}
-    rules: tuple[RuleConfig, ...] = ()
-    otherwise: OutcomeConfig = OutcomeConfig(tier="low")
-    governance: GovernanceConfig | None = None
+    destinations: dict[Identifier, dict[str, Any]] = Field(description="Where a message can go, by name.")
+    tiers: TiersConfig = Field(description="How loudly, how soon.")
+    models: dict[str, ModelConfig] = Field(default={}, description="The catalogue; defaults is for what a model lacks.")
+    rules: tuple[RuleConfig, ...] = Field(default=(), description="The first rule whose condition holds decides.")
+    otherwise: OutcomeConfig = Field(default=OutcomeConfig(tier="low"), description="Where no rule's condition holds.")
+    governance: GovernanceConfig | None = Field(default=None, description="Who must close it.")
+    rollout: RolloutConfig | None = None
+    noise: NoiseConfig | None = None
+    enrichment: EnrichmentConfig | None = None
+    intake: tuple[IntakeConfig, ...] = ()

@@ -1,4 +1,4 @@
-"""YAML with the line and column of every key, read so that no file can harm the reader.
+"""YAML with the line and column of everything, read so that no file can harm the reader.
 
 Duplicate keys, bombs of anchors, anchors that contain themselves, and files over 1 MiB are refused.
 """
@@ -7,11 +7,12 @@ Duplicate keys, bombs of anchors, anchors that contain themselves, and files ove
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from policy.errors import PolicyError, Problem
 
@@ -23,8 +24,67 @@ Place = tuple[str, int, int]
 KeyPath = tuple[str | int, ...]
 
 
-def read_yaml(name: str, source: bytes) -> tuple[dict[str, Any], dict[KeyPath, Place]]:
-    """The sections of a file, and where each key stands. Raises PolicyError."""
+@dataclass
+class Places:
+    """Where each key of a file or several stands, and each character of its text."""
+
+    keys: dict[KeyPath, Place] = field(default_factory=dict[KeyPath, Place])
+    _texts: dict[KeyPath, tuple[Place, ScalarNode, list[str]]] = field(
+        default_factory=dict[KeyPath, tuple[Place, ScalarNode, list[str]]]
+    )
+
+    def of(self, path: KeyPath, otherwise: str) -> Place:
+        """The place of a key, or of the nearest above it that is written; ``otherwise`` is the file's name."""
+        while path and path not in self.keys:
+            path = path[:-1]
+        return self.keys.get(path, (otherwise, 1, 1))
+
+    def within(self, path: KeyPath, offset: int) -> Place | None:
+        """The place of a character of a text, counted from 0; None where the file writes it otherwise."""
+        if path not in self._texts:
+            return None
+        (file, line, column), node, lines = self._texts[path]
+        quoted = node.style in {"'", '"'}
+        if node.style in {"|", ">"}:
+            return _in_block(file, line, lines, node.value, offset)
+        single = lines[line - 1][column - 1 + quoted :]
+        if single.startswith(node.value):  # on one line, and without an escape
+            return file, line, column + quoted + offset
+        return None
+
+    def merge(self, other: "Places") -> None:
+        """Take in another file's; what is known already stays."""
+        self.keys = {**other.keys, **self.keys}
+        self._texts = {**other._texts, **self._texts}
+
+    def add(self, name: str, root: Node, text: str) -> None:
+        lines = text.split("\n")
+        for path, place, node in _marks(name, root, ()):
+            if isinstance(node, ScalarNode):
+                self._texts.setdefault(path, (place, node, lines))
+            else:
+                self.keys.setdefault(path, place)
+
+
+def _in_block(file: str, line: int, lines: list[str], value: str, offset: int) -> Place | None:
+    """In a block scalar each line break is one character, whether it is kept (``|``) or folded (``>``)."""
+    left = offset
+    first = next((one for one in lines[line:] if one.strip()), "")
+    indent = len(first) - len(first.lstrip(" "))
+    read = value.replace("\n", " ")
+    for index, one in enumerate(lines[line:], line + 1):
+        content = one[indent:]
+        if not read.startswith(content):
+            return None  # blank lines or deeper ones, which fold otherwise
+        if left <= len(content):
+            return file, index, indent + left + 1
+        left -= len(content) + 1
+        read = read[len(content) + 1 :]
+    return None
+
+
+def read_yaml(name: str, source: bytes, places: Places) -> dict[str, Any]:
+    """The sections of a file; where everything stands goes to ``places``. Raises PolicyError."""
 
     def refuse(message: str, line: int = 0, column: int = 0) -> PolicyError:
         return PolicyError([Problem(name, line + 1, column + 1, "", message)])
@@ -42,7 +102,7 @@ def read_yaml(name: str, source: bytes) -> tuple[dict[str, Any], dict[KeyPath, P
             raise refuse("the file is empty")
         if _size(root, {}, ()) > MAX_NODES:
             raise refuse(f"anchors and aliases blow it up to over {MAX_NODES:,} values")
-        content: Any = reader.load(io.StringIO(text))
+        content: Any = reader.constructor.construct_document(root)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
@@ -53,8 +113,8 @@ def read_yaml(name: str, source: bytes) -> tuple[dict[str, Any], dict[KeyPath, P
         raise refuse(f"not YAML: {_one_line(str(error))}") from None
     if not isinstance(content, dict):
         raise refuse("a policy is a map of sections: version, destinations, tiers, models, rules, …")
-    sections = {str(key): value for key, value in cast("dict[Any, Any]", content).items()}
-    return sections, dict(_marks(name, root, ()))
+    places.add(name, root, text)
+    return {str(key): value for key, value in cast("dict[Any, Any]", content).items()}
 
 
 def _one_line(text: str) -> str:
@@ -74,13 +134,17 @@ def _size(node: Node, known: dict[int, int], above: tuple[int, ...]) -> int:
     return known[id(node)]
 
 
-def _marks(file: str, node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, Place]]:
-    yield path, (file, node.start_mark.line + 1, node.start_mark.column + 1)
+def _marks(file: str, node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, Place, Node | None]]:
+    """By path: where each value stands, with its node, and where the key to it stands, without."""
+    place = (file, node.start_mark.line + 1, node.start_mark.column + 1)
+    if isinstance(node, ScalarNode):
+        yield path, place, node
     if isinstance(node, MappingNode):
         for key, value in node.value:
             here = (*path, str(key.value))
+            yield here, (file, key.start_mark.line + 1, key.start_mark.column + 1), None
             yield from _marks(file, value, here)
-            yield here, (file, key.start_mark.line + 1, key.start_mark.column + 1)
     elif isinstance(node, SequenceNode):
         for index, item in enumerate(node.value):
             yield from _marks(file, item, (*path, index))
+    yield path, place, None

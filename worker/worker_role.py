@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
-        "activities", "alerts", "policy", "workflows", "cel"
+        "activities", "alerts", "policy", "workflows", "cel_expr_python"
     )
 )
 """The sandbox re-imports only what holds workflow code; our pure modules pass through, read-only as they are."""

@@ -174,7 +174,7 @@ class Incident:
             tier=state.tier or "",
         )
         alerts = tuple(arrival.alert.model_copy(update={"raw": {}}) for arrival in burning)
-        decision = await calls.classify(Classification(alerts=alerts, incident=facts))
+        decision = await calls.classify(Classification(alerts=alerts, now=workflow.now(), incident=facts))
         without_raw = [
             arrival.model_copy(update={"alert": alert}) for arrival, alert in zip(burning, alerts, strict=True)
         ]

@@ -1,5 +1,6 @@
 """Small policies for tests."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,9 @@ def problems(tmp_path: Path, text: str) -> list[str]:
     except PolicyError as error:
         return [str(problem).removeprefix("policy.yaml:") for problem in error.problems]
     return []
+
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
 
 def an_alert(**fields: Any) -> Alert:

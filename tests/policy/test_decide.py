@@ -11,7 +11,7 @@ from activities.destinations import destination_types, with_console
 from policy import IncidentFacts, Policy, Target, load_policy
 from policy.decision import TIERS
 from tests.alerts.test_properties import bodies
-from tests.policy.policies import BASE, RULES, an_alert, load
+from tests.policy.policies import BASE, NOW, RULES, an_alert, load
 from worker.settings import SHIPPED_POLICY
 
 
@@ -25,7 +25,7 @@ def names(targets: tuple[Target, ...]) -> list[str]:
 
 
 def test_the_first_rule_that_matches_decides_and_says_why(policy: Policy) -> None:
-    decision = policy.decide(an_alert(metric="error_rate", metric_value=0.03, baseline=0.1))
+    decision = policy.decide(an_alert(metric="error_rate", metric_value=0.03, baseline=0.1), NOW)
     assert (decision.rule, decision.tier, decision.team, decision.owner) == ("errors", "critical", "support", "alice")
     assert decision.why == 'alert.metric = "error_rate", alert.value = 0.03, model.slo.error_rate = 0.02'
     assert [(step.after, names(step.notify)) for step in decision.steps] == [
@@ -41,13 +41,13 @@ def test_the_first_rule_that_matches_decides_and_says_why(policy: Policy) -> Non
 
 def test_a_models_own_slo_counts_and_else_the_defaults(policy: Policy) -> None:
     rate = {"metric": "error_rate", "metric_value": 0.03}
-    assert policy.decide(an_alert(**rate)).rule == "errors"
-    assert policy.decide(an_alert(**rate, model="Chatbot")).rule == "errors", "whatever the case of the name"
-    assert policy.decide(an_alert(**rate, model="another")).rule == "otherwise"
+    assert policy.decide(an_alert(**rate), NOW).rule == "errors"
+    assert policy.decide(an_alert(**rate, model="Chatbot"), NOW).rule == "errors", "whatever the case of the name"
+    assert policy.decide(an_alert(**rate, model="another"), NOW).rule == "otherwise"
 
 
 def test_a_missing_field_makes_that_condition_false_and_is_told(policy: Policy) -> None:
-    decision = policy.decide(an_alert(metric="error_rate"))
+    decision = policy.decide(an_alert(metric="error_rate"), NOW)
     assert decision.rule == "otherwise"
     assert decision.trace[0].why == "skipped: alert.value is not in this alert"
     assert decision.why == "no rule matched"
@@ -55,24 +55,24 @@ def test_a_missing_field_makes_that_condition_false_and_is_told(policy: Policy) 
 
 
 def test_what_a_rule_sets_wins_over_its_tier(policy: Policy) -> None:
-    slow = policy.decide(an_alert(metric="p95_latency_ms", metric_value=1))
+    slow = policy.decide(an_alert(metric="p95_latency_ms", metric_value=1), NOW)
     assert (slow.hold, slow.respond_within) == (300, 600)
     assert slow.unanswered
     assert (slow.unanswered.tier, names(slow.unanswered.steps[0].notify)) == ("critical", ["term"])
-    drop = policy.decide(an_alert(metric="x", metric_value=0.5, baseline=1.0))
+    drop = policy.decide(an_alert(metric="x", metric_value=0.5, baseline=1.0), NOW)
     assert (drop.rule, drop.priority, drop.tags, drop.respond_within) == ("drop", "P2", ("a", "b"), 3600)
     assert drop.unanswered
     assert (drop.unanswered.tier, len(drop.unanswered.steps), drop.unanswered.remind) == ("critical", 5, 14400)
-    silent = policy.decide(an_alert(kind="drift"))
+    silent = policy.decide(an_alert(kind="drift"), NOW)
     assert (silent.steps, silent.digest, names(silent.tickets)) == ((), (), ["work"])
 
 
 def test_a_regulated_model_gets_its_ticket_and_its_closer(policy: Policy) -> None:
-    decision = policy.decide(an_alert(model="underwriting"))
+    decision = policy.decide(an_alert(model="underwriting"), NOW)
     assert (decision.regulated, decision.closed_by, names(decision.tickets)) == (True, "compliance", ["work"])
-    twice = policy.decide(an_alert(model="underwriting", kind="drift"))
+    twice = policy.decide(an_alert(model="underwriting", kind="drift"), NOW)
     assert names(twice.tickets) == ["work"], "one ticket where rule and governance name the same"
-    assert not policy.decide(an_alert()).regulated
+    assert not policy.decide(an_alert(), NOW).regulated
 
 
 def test_the_incident_may_be_asked(tmp_path: Path) -> None:
@@ -80,32 +80,32 @@ def test_the_incident_may_be_asked(tmp_path: Path) -> None:
   - {name: storm, when: 'incident.alerts >= 10 || incident.age > 3600.0', tier: critical}
 """
     policy = load(tmp_path, BASE + rules)
-    assert policy.decide(an_alert(), IncidentFacts(alerts=9)).rule == "otherwise"
-    assert policy.decide(an_alert(), IncidentFacts(alerts=10)).rule == "storm"
-    assert policy.decide(an_alert(), IncidentFacts(alerts=1, age=4000)).rule == "storm"
+    assert policy.decide(an_alert(), NOW, IncidentFacts(alerts=9)).rule == "otherwise"
+    assert policy.decide(an_alert(), NOW, IncidentFacts(alerts=10)).rule == "storm"
+    assert policy.decide(an_alert(), NOW, IncidentFacts(alerts=1, age=4000)).rule == "storm"
 
 
 @pytest.mark.parametrize("hostile", ["' || true || '", '" || true || "', "\\", "${model}", "\n", "a" * 250])
 def test_an_alerts_text_cannot_alter_a_condition(policy: Policy, hostile: str) -> None:
-    assert policy.decide(an_alert(metric=hostile, region=hostile, monitor_name=hostile + "m")).rule == "otherwise"
+    assert policy.decide(an_alert(metric=hostile, region=hostile, monitor_name=hostile + "m"), NOW).rule == "otherwise"
 
 
 def test_console_stands_in_for_what_lacks_its_secret(policy: Policy) -> None:
     replaced, lacking = with_console(policy, {"SLACK": "x"})
     assert lacking == {"pager": "KEY", "work": "U, T"}
-    decision = replaced.decide(an_alert(metric="error_rate", metric_value=1))
+    decision = replaced.decide(an_alert(metric="error_rate", metric_value=1), NOW)
     assert [(target.name, target.kind) for step in decision.steps[:2] for target in step.notify] == [
         ("pager", "console"),
         ("chat", "post"),
     ]
-    drop = replaced.decide(an_alert(metric="x", metric_value=0.5, baseline=1.0))
+    drop = replaced.decide(an_alert(metric="x", metric_value=0.5, baseline=1.0), NOW)
     assert drop.unanswered
     assert drop.unanswered.steps[0].notify[0].kind == "console"
-    assert replaced.decide(an_alert(model="underwriting")).tickets[0].kind == "console"
+    assert replaced.decide(an_alert(model="underwriting"), NOW).tickets[0].kind == "console"
 
 
 def test_faster_for_a_demonstration_and_the_digest_says_so(policy: Policy) -> None:
-    decision = policy.sped_up(60).decide(an_alert(metric="p95_latency_ms", metric_value=1))
+    decision = policy.sped_up(60).decide(an_alert(metric="p95_latency_ms", metric_value=1), NOW)
     assert (decision.hold, decision.steps[1].after, decision.remind) == (5, 15, 240)
     assert decision.policy == f"{policy.digest}/60"
 
@@ -126,7 +126,7 @@ def test_the_shipped_policy_on_the_shipped_samples(sample: str, rule: str, tier:
 
     shipped = load_policy(SHIPPED_POLICY, destination_types())
     body = json.loads((SHIPPED_POLICY.parent / "samples" / f"{sample}.json").read_text())
-    decision = shipped.decide(normalise(body))
+    decision = shipped.decide(normalise(body), NOW)
     assert (decision.rule, decision.tier, decision.regulated) == (rule, tier, sample == "regulated")
 
 
@@ -141,8 +141,8 @@ def test_for_any_alert_it_decides_the_same_way_twice(sent: dict[str, Any], incid
         alert = normalise(sent)
     except AlertError:
         return
-    decision = SHIPPED.decide(alert, incident)
+    decision = SHIPPED.decide(alert, NOW, incident)
     assert decision.tier in TIERS
     assert decision.steps or decision.digest or decision.tickets, "nothing is ever dropped"
-    assert SHIPPED.decide(alert, incident) == decision
+    assert SHIPPED.decide(alert, NOW, incident) == decision
     assert type(decision).model_validate_json(decision.model_dump_json()) == decision
