@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from cel_expr_python import cel
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from alerts import Alert
 from policy.checking import Fault, check
@@ -57,11 +58,13 @@ class Facts:
         """``model`` is the catalogue's entry as ``model_facts`` gives it."""
         # An empty text stays: `alert.region == ""` is a fair question. A missing number does not:
         # it has no value to compare, and the decision says so.
-        fields = {name: _double(value) for name in ALERT if (value := getattr(alert, name)) is not None}
-        asked = {"alerts": float(incident.alerts), "age": incident.age, "tier": incident.tier}
+        fields = {name: value for name in ALERT if (value := getattr(alert, name)) is not None}
+        asked = {"alerts": incident.alerts, "age": incident.age, "tier": incident.tier}
         self._values: dict[str, Any] = {"alert": fields, "model": model, "incident": asked, "now": now}
         self._told: dict[str, str] = {}
-        self.activation = _ENV.Activation(self._values)
+        self.activation = _ENV.Activation(
+            {"alert": _plain(fields), "model": model, "incident": _plain(asked), "now": now}
+        )
 
     def value(self, path: str) -> Any:
         """What stands at a path such as ``alert.segment["tier"]``; None where nothing does."""
@@ -81,8 +84,8 @@ class Facts:
 
 
 def model_facts(model: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A catalogue entry as conditions see it: whole numbers as doubles, since CEL keeps the two apart."""
-    return {name: _double(value) for name, value in model.items() if value is not None}
+    """A catalogue entry as conditions see it."""
+    return {name: _plain(value) for name, value in model.items() if value is not None}
 
 
 class Condition:
@@ -139,11 +142,22 @@ class Condition:
         return text.partition(": ")[2][:_LONGEST] or text[:_LONGEST]
 
 
-def _double(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    """A value as the library takes it: one that it cannot take fails every condition, whatever that asks for.
+
+    Whole numbers become doubles, since CEL keeps the two apart; a time in a map is taken as protobuf's only; a text
+    with a lone surrogate is no text to C++.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if isinstance(value, datetime):
+        moment = Timestamp()
+        moment.FromDatetime(value)
+        return moment
     if isinstance(value, dict):
-        return {key: _double(item) for key, item in cast("dict[str, Any]", value).items()}
+        return {_plain(key): _plain(item) for key, item in cast("dict[str, Any]", value).items()}
     return value
 
 

@@ -85,7 +85,27 @@ def test_the_incident_may_be_asked(tmp_path: Path) -> None:
     assert policy.decide(an_alert(), NOW, IncidentFacts(alerts=1, age=4000)).rule == "storm"
 
 
-@pytest.mark.parametrize("hostile", ["' || true || '", '" || true || "', "\\", "${model}", "\n", "a" * 250])
+def test_when_it_happened_and_what_time_it_is_may_be_asked(tmp_path: Path) -> None:
+    rules = """rules:
+  - {name: stale, when: 'alert.occurred_at < now - duration("1h")', tier: low}
+  - {name: night, when: 'now.getHours("Europe/Berlin") < 8 && has(alert.occurred_at)', tier: high}
+"""
+    policy = load(tmp_path, BASE + rules)
+    assert policy.decide(an_alert(timestamp="2026-11-24T01:00:00Z"), NOW).rule == "stale"
+    night = policy.decide(an_alert(timestamp="2026-11-24T02:30:00Z"), NOW)
+    assert (night.rule, night.trace[0].why) == (
+        "night",
+        "alert.occurred_at = 2026-11-24 02:30:00 UTC, now = 2026-11-24 03:00:00 UTC",
+    )
+    day = policy.decide(an_alert(timestamp="2026-11-24T09:30:00Z"), NOW.replace(hour=10))
+    assert day.rule == "otherwise"
+    never = policy.decide(an_alert(), NOW)
+    assert (never.rule, never.trace[0].why) == ("otherwise", "skipped: alert.occurred_at is not in this alert")
+
+
+@pytest.mark.parametrize(
+    "hostile", ["' || true || '", '" || true || "', "\\", "${model}", "\n", "a" * 250, "\ud800", "\x00"]
+)
 def test_an_alerts_text_cannot_alter_a_condition(policy: Policy, hostile: str) -> None:
     assert policy.decide(an_alert(metric=hostile, region=hostile, monitor_name=hostile + "m"), NOW).rule == "otherwise"
 
@@ -145,4 +165,7 @@ def test_for_any_alert_it_decides_the_same_way_twice(sent: dict[str, Any], incid
     assert decision.tier in TIERS
     assert decision.steps or decision.digest or decision.tickets, "nothing is ever dropped"
     assert SHIPPED.decide(alert, NOW, incident) == decision
+    for verdict in decision.trace:
+        # Nothing else may silence a rule: a value that the library cannot take would silence them all.
+        assert not verdict.why.startswith("skipped") or verdict.why.endswith("is not in this alert"), verdict
     assert type(decision).model_validate_json(decision.model_dump_json()) == decision
