@@ -1,6 +1,6 @@
 """The activity ``digest``: puts an incident into the running issue of a destination's digest."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -18,16 +18,19 @@ from activities.contracts import (
 )
 from activities.failures import permanent
 from activities.record import Recorder
-from policy import DestinationConfig, Policy
+from policy import Policy
 
 
 class Digester:
     """An issue of a digest is a workflow of its own, so that what is gathered survives whatever crashes."""
 
-    def __init__(self, client: Client, task_queue: str, policy: Policy, speed: float, recorder: Recorder) -> None:
+    def __init__(
+        self, client: Client, task_queue: str, policy: Callable[[], Policy], speed: float, recorder: Recorder
+    ) -> None:
+        """``policy`` gives the one that is in force at the moment."""
         self._client = client
         self._task_queue = task_queue
-        self._destinations: Mapping[str, DestinationConfig] = policy.destinations
+        self._policy = policy
         self._speed = speed
         self._recorder = recorder
 
@@ -41,7 +44,7 @@ class Digester:
 
     async def _put(self, entry: DigestEntry) -> Receipt:
         name = entry.target.name
-        config = self._destinations.get(name)
+        config = self._policy().destinations.get(name)
         if config is None:
             raise permanent(f"the policy in force has no destination named {name}")
         now = datetime.now(UTC)

@@ -9,9 +9,10 @@ from alerts.body import read_body
 from alerts.errors import AlertError, BodyError
 from alerts.fingerprint import fingerprint, incident_id
 from alerts.model import Alert, Status
-from alerts.normalise import is_change, normalise, read_alert
+from alerts.normalise import FIELD_OF, is_change, normalise, read_alert
 
 __all__ = [
+    "FIELD_OF",
     "Alert",
     "AlertError",
     "BodyError",

@@ -50,6 +50,12 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "model_versions": ("model_versions",),
 }
 _NESTS = ("monitor", "alert", "data", "payload", "online_task", "task")
+
+FIELD_OF: Mapping[str, str] = {
+    **dict.fromkeys((*_NESTS, "event"), ""),
+    **{name: field for field, names in _NAMES.items() for name in names},
+}
+"""Every key that is looked for in a body, with the field that it may give; empty for those that hold others."""
 _STATUS: dict[str, Status] = {
     **dict.fromkeys(("triggered", "firing", "alerting", "trigger", "fired", "open"), "triggered"),
     **dict.fromkeys(("cleared", "healthy", "resolved", "ok", "clear", "recovered", "closed"), "cleared"),

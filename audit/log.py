@@ -1,22 +1,16 @@
 """The log itself: appending and reading, in SQLite or PostgreSQL."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, create_engine, event, select
-from sqlalchemy.engine import make_url
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, Row, func, select
 
 from audit.chain import GENESIS, Record, record_hash
-from audit.schema import metadata, records
-
-_LOCK = 0x70C51_A0D17  # of PostgreSQL's advisory locks: one appender at a time
-
-_READING = "tocsin_reading"
+from audit.database import READING, Database
+from audit.schema import records
 
 
 @dataclass(frozen=True)
@@ -42,19 +36,8 @@ class AuditLog:
 
     def __init__(self, url: str) -> None:
         """Open the log at an SQLAlchemy address such as ``sqlite:////var/lib/tocsin/audit.db``; make its table."""
-        parsed = make_url(url)
-        if parsed.drivername in {"postgres", "postgresql"}:
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        self._engine: Engine = create_engine(parsed, pool_pre_ping=True)
-        self._postgres = parsed.get_backend_name() == "postgresql"
-        if not self._postgres:
-            event.listen(self._engine, "connect", _durable_sqlite)
-            event.listen(self._engine, "begin", _begin_immediate)
-        with self._engine.begin() as connection:
-            self._lock(connection)
-            metadata.create_all(connection)
+        self._database = Database(url)
+        self._engine = self._database.engine
 
     def append(self, batches: Sequence[Sequence[NewRecord]]) -> list[Exception | None]:
         """Append several incidents' records in one transaction; durable when this returns.
@@ -65,7 +48,7 @@ class AuditLog:
         """
         faults: list[Exception | None] = []
         with self._engine.begin() as connection:
-            self._lock(connection)
+            self._database.lock(connection)
             anchor = self._newest(connection)
             for batch in batches:
                 try:
@@ -78,24 +61,30 @@ class AuditLog:
                     anchor = self._newest(connection)
         return faults
 
-    def read(self, incident: str = "", opening: str = "") -> Iterator[Record]:
-        """The records in the order they were written; of one incident, or of all."""
+    def read(self, incident: str = "", opening: str = "", kinds: Collection[str] = ()) -> Iterator[Record]:
+        """The records in the order they were written; of one incident or all, of some kinds or all."""
         query = select(records).order_by(records.c.id)
         if incident:
             query = query.where(records.c.incident == incident)
         if opening:
             query = query.where(records.c.opening == opening)
+        if kinds:
+            query = query.where(records.c.what.in_(kinds))
         with self._engine.connect() as connection:
-            connection = connection.execution_options(yield_per=1000, **{_READING: True})
+            connection = connection.execution_options(yield_per=1000, **{READING: True})
             for row in connection.execute(query):
                 yield _record(row)
 
-    def close(self) -> None:
-        self._engine.dispose()
+    def count(self, kinds: Collection[str] = ()) -> int:
+        """How many records there are; of all kinds, or of some."""
+        query = select(func.count()).select_from(records)
+        if kinds:
+            query = query.where(records.c.what.in_(kinds))
+        with self._engine.connect() as connection:
+            return connection.execution_options(**{READING: True}).execute(query).scalar_one()
 
-    def _lock(self, connection: Connection) -> None:
-        if self._postgres:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    def close(self) -> None:
+        self._database.close()
 
     @staticmethod
     def _newest(connection: Connection) -> str:
@@ -137,16 +126,3 @@ def _record(row: Row[Any]) -> Record:
     at: datetime = values.pop("at")
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return Record.model_validate({**values, "at": at, "data": json.loads(values["data"])})
-
-
-def _durable_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
-    del entry
-    connection.isolation_level = None  # SQLAlchemy's begin event below opens the transaction
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_immediate(connection: Connection) -> None:
-    # A writer takes its lock at once: two that both read first and then write would deadlock.
-    reading = connection.get_execution_options().get(_READING)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

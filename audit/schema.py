@@ -1,4 +1,4 @@
-"""The log's table, append-only by triggers in SQLite and in PostgreSQL."""
+"""The tables, append-only by triggers in SQLite and in PostgreSQL."""
 
 from sqlalchemy import (
     BigInteger,
@@ -38,30 +38,45 @@ records = Table(
     Index("audit_by_time", "at"),
 )
 
+policies = Table(
+    "policies",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("content", Text, nullable=False),
+)
+
 _APPEND_ONLY = "the audit log is append-only"
 
-for _action in ("UPDATE", "DELETE"):
+
+def _append_only(table: Table, prefix: str) -> None:
+    for action in ("UPDATE", "DELETE"):
+        event.listen(
+            table,
+            "after_create",
+            DDL(
+                f"CREATE TRIGGER IF NOT EXISTS {prefix}_no_{action.lower()} BEFORE {action} ON {table.name} "
+                f"BEGIN SELECT RAISE(ABORT, '{_APPEND_ONLY}'); END"
+            ).execute_if(dialect="sqlite"),
+        )
     event.listen(
-        records,
+        table,
         "after_create",
         DDL(
-            f"CREATE TRIGGER IF NOT EXISTS audit_no_{_action.lower()} BEFORE {_action} ON audit_records "
-            f"BEGIN SELECT RAISE(ABORT, '{_APPEND_ONLY}'); END"
-        ).execute_if(dialect="sqlite"),
+            "CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION '{_APPEND_ONLY}'; END $$"
+        ).execute_if(dialect="postgresql"),
     )
-event.listen(
-    records,
-    "after_create",
-    DDL(
-        "CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{_APPEND_ONLY}'; END $$"
-    ).execute_if(dialect="postgresql"),
-)
-event.listen(
-    records,
-    "after_create",
-    DDL(
-        "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_records "
-        "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
-    ).execute_if(dialect="postgresql"),
-)
+    event.listen(
+        table,
+        "after_create",
+        DDL(
+            f"CREATE TRIGGER {prefix}_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table.name} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
+        ).execute_if(dialect="postgresql"),
+    )
+
+
+_append_only(records, "audit")
+_append_only(policies, "policies")

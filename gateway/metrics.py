@@ -21,3 +21,9 @@ ACCEPTED = Histogram(
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=registry,
 )
+POLICY_RELOADS = Counter(
+    "tocsin_policy_reloads",
+    "Reloads of the policy by what became of them: loaded, unchanged or refused.",
+    ["outcome"],
+    registry=registry,
+)

@@ -47,7 +47,7 @@ def operation_routes(settings: GatewaySettings, client: Client, deliveries: Deli
             ready=temporal == store == "ok",
             temporal=temporal,
             deliveries=store,
-            policy=settings.policy_digest,
+            policy=settings.policy(),
         )
         return readiness if readiness.ready else JSONResponse(readiness.model_dump(), 503)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 

@@ -1,5 +1,6 @@
 """What the gateway needs to know, read once at the start and handed in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.tokens import Tokens
@@ -11,7 +12,8 @@ class GatewaySettings:
 
     task_queue: str
     namespace: str
-    policy_digest: str
+    policy: Callable[[], str]
+    """The policy in force, and what was refused since, for ``/readyz``."""
     deliveries_url: str
     """An SQLAlchemy address for what was delivered already."""
     arize_secrets: tuple[str, ...] = field(default=(), repr=False)

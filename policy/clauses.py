@@ -17,7 +17,7 @@ MOST = 64
 """So many alternatives are looked at; a condition with more of them is left alone."""
 
 _SWAPPED = {"_<_": "_>_", "_<=_": "_>=_", "_>_": "_<_", "_>=_": "_<=_", "_==_": "_==_", "_!=_": "_!=_"}
-_OPPOSITE = {"_<_": "_>=_", "_<=_": "_>_", "_>_": "_<=_", "_>=_": "_<_", "_==_": "_!=_", "_!=_": "_==_"}
+OPPOSITE = {"_<_": "_>=_", "_<=_": "_>_", "_>_": "_<=_", "_>=_": "_<_", "_==_": "_!=_", "_!=_": "_==_"}
 
 Value = str | float | bool
 
@@ -165,7 +165,7 @@ def _region(demand: Demand) -> tuple[str, Region] | None:
             path = path_of(left)
             if not path or value is None:
                 return None
-            return _compared(path, _OPPOSITE[sign] if demand.denied else sign, value)
+            return _compared(path, OPPOSITE[sign] if demand.denied else sign, value)
         case Call(function="@in", args=(one, Items(items=items))):
             values = [_constant(item) for item in items]
             path = path_of(one)
@@ -214,9 +214,9 @@ def _constant(node: Node) -> Value | None:
 def _plain(demand: Demand) -> Demand:
     """One spelling for what compares two fields: ``a > b`` for ``b < a``, and no denial where a sign can say it."""
     match demand.node:
-        case Call(function=sign, args=(left, right)) as node if sign in _OPPOSITE:
+        case Call(function=sign, args=(left, right)) as node if sign in OPPOSITE:
             if demand.denied:
-                sign = _OPPOSITE[sign]
+                sign = OPPOSITE[sign]
             if sign in {"_<_", "_<=_"} or (sign in {"_==_", "_!=_"} and path_of(right) < path_of(left)):
                 left, right, sign = right, left, _SWAPPED[sign]
             return Demand(replace(node, function=sign, args=(left, right)))

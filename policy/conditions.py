@@ -110,7 +110,7 @@ class Condition:
         if any(fault.certain for fault in faults):
             raise ConditionError(sorted(faults, key=lambda fault: fault.offset))
         self.doubts = tuple(faults)
-        self.fields = tuple(dict.fromkeys(_paths(self.tree)))
+        self.fields = tuple(dict.fromkeys(paths_of(self.tree)))
         self.alternatives: tuple[Alternative, ...] | None = alternatives(self.tree)
         guarded = guard(self.alternatives, GUARDS)
         self.guard_field = guarded[0].removeprefix("alert.") if guarded else ""
@@ -168,14 +168,31 @@ def _keys(path: str) -> list[str]:
     ]
 
 
-def _paths(node: Node) -> list[str]:
+class Question:
+    """A part of a condition that has been checked, to be asked on its own."""
+
+    def __init__(self, source: str) -> None:
+        try:
+            self._program = _ENV.compile(source, disable_check=True)
+        except RuntimeError:
+            self._program = None  # a loop, whose text is not kept
+
+    def answer(self, facts: Facts) -> bool | None:
+        """None where it cannot be answered, as by an alert that lacks the field."""
+        if self._program is None:
+            return None
+        result = self._program.eval(facts.activation)
+        return bool(result.value()) if result.type() == _BOOL else None
+
+
+def paths_of(node: Node) -> list[str]:
     """The whole paths that a condition asks, in the order of its text."""
     plain = Field(node.offset, node.operand, node.name) if isinstance(node, Field) else node
     path = path_of(plain)
     if path and isinstance(plain, Field | Call | Name):
         root = path.partition(".")[0]
         return [path] if root in {"alert", "model", "incident", "now"} and (path != root or root == "now") else []
-    return [path for child in children(node) for path in _paths(child)]
+    return [path for child in children(node) for path in paths_of(child)]
 
 
 def _faults(error: RuntimeError, source: str) -> list[Fault]:

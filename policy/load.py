@@ -19,7 +19,7 @@ from policy.near import near
 from policy.schema import NOT_BUILT, TYPES_NOT_BUILT, PolicyFile
 from policy.secrets import written_secrets
 from policy.source import PolicySource, read_source
-from policy.yaml_file import KeyPath, Places, read_yaml
+from policy.yaml_file import KeyPath, Places, read_yaml, written_path
 
 DestinationTypes = Mapping[str, type[DestinationConfig]]
 _M = TypeVar("_M", bound=BaseModel)
@@ -73,7 +73,7 @@ class _Problems:
             inside = self._places.within(path, offset)
             place = inside or place
             message += "" if inside else f" (at character {offset + 1} of it)"
-        self.found.append(Problem(*place, _written(path), message, "warning" if warning else "error"))
+        self.found.append(Problem(*place, written_path(path), message, "warning" if warning else "error"))
 
     def stop(self) -> None:
         if any(problem.severity == "error" for problem in self.found):
@@ -175,10 +175,3 @@ def _unbuilt(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
 def _matches(pattern: str, path: KeyPath) -> bool:
     written = ".".join("[]" if isinstance(part, int) else part for part in path).replace(".[]", "[]")
     return re.fullmatch(re.escape(pattern).replace(r"\*", r"[^.]+"), written) is not None
-
-
-def _written(path: KeyPath) -> str:
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text

@@ -24,6 +24,14 @@ Place = tuple[str, int, int]
 KeyPath = tuple[str | int, ...]
 
 
+def written_path(path: KeyPath) -> str:
+    """``rules[2].when``"""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
 @dataclass
 class Places:
     """Where each key of a file or several stands, and each character of its text."""

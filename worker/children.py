@@ -70,6 +70,12 @@ class Child:
                 return
             await self._spawn()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Pass a signal on, where it runs."""
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
     async def stop(self) -> None:
         self._stopping = True
         if self.process is not None and self.process.returncode is None:

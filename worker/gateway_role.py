@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from gateway import metrics
 from gateway.app import create_app
 from gateway.settings import GatewaySettings, UnauthenticatedError
 from gateway.tokens import TokenFileError, Tokens
 from worker.errors import StartError
-from worker.policy_in_force import policy_in_force
+from worker.policy_in_force import PolicyInForce
 from worker.settings import Settings
 from worker.temporal import connect
 
@@ -36,7 +37,7 @@ async def run_gateway(settings: Settings, *, insecure: bool) -> None:
 
 
 async def _serve(settings: Settings, *, insecure: bool) -> None:
-    policy, _ = policy_in_force(settings)
+    in_force = PolicyInForce(settings, count=lambda outcome: metrics.POLICY_RELOADS.labels(outcome).inc())
     client = await connect(settings, lazy=True)
     database = settings.environment.get("TOCSIN_DATABASE_URL", "")
     shared = database if database.startswith("postgres") else f"sqlite:///{settings.state_dir}/gateway.db"
@@ -44,7 +45,7 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
         GatewaySettings(
             task_queue=settings.task_queue,
             namespace=client.namespace,
-            policy_digest=policy.digest,
+            policy=lambda: str(in_force.standing()),
             deliveries_url=shared,
             arize_secrets=settings.secrets("ARIZE_WEBHOOK_SECRET"),
             arize_tokens=settings.secrets("ARIZE_WEBHOOK_TOKEN"),
@@ -69,4 +70,7 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
             backlog=2048,
         )
     )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, in_force.hang_up)
+    watching = asyncio.create_task(in_force.watch())
     await server.serve()
+    watching.cancel()

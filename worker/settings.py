@@ -27,6 +27,8 @@ class Settings:
     temporal_ui_url: str
     worker_metrics: str
     log_level: str
+    console_fallback: bool
+    """Whether the console stands in for a destination that lacks its secret; else the worker does not start."""
     environment: Mapping[str, str] = field(repr=False)
     """Everything else: Temporal's own names, and the secrets that the policy names."""
 
@@ -59,12 +61,20 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         temporal_ui_url=(environment.get("TOCSIN_TEMPORAL_UI_URL") or "").rstrip("/"),
         worker_metrics=environment.get("TOCSIN_WORKER_METRICS") or "",
         log_level=(environment.get("TOCSIN_LOG_LEVEL") or "info").lower(),
+        console_fallback=_truth(environment, "TOCSIN_CONSOLE_FALLBACK"),
         environment=dict(environment),
     )
 
 
 def _reachable(host: str) -> str:
     return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104
+
+
+def _truth(environment: Mapping[str, str], name: str) -> bool:
+    text = (environment.get(name) or "no").casefold()
+    if text not in {"yes", "no", "true", "false", "1", "0"}:
+        raise SettingError(f"{name} is {text!r}; it may be yes or no")
+    return text in {"yes", "true", "1"}
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:

@@ -24,7 +24,7 @@ SEARCH_ATTRIBUTES = {
 }
 
 
-def _runtime(metrics: str) -> Runtime | None:
+def make_runtime(metrics: str) -> Runtime | None:
     """A runtime that serves the SDK's figures for Prometheus at ``metrics``, an address such as 0.0.0.0:9464."""
     return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))) if metrics else None
 
@@ -39,9 +39,8 @@ async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | 
     return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy, runtime=runtime)
 
 
-async def connect_patiently(settings: Settings, *, metrics: str = "") -> Client:
+async def connect_patiently(settings: Settings, *, runtime: Runtime | None = None) -> Client:
     """Connect, waiting for as long as the cluster is away: a worker has nothing better to do."""
-    runtime = _runtime(metrics)
     wait = 0.1
     while True:
         try:

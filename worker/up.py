@@ -26,6 +26,7 @@ from worker.settings import Settings, read_settings
 from worker.temporal import connect_patiently, pollers, register_search_attributes
 
 READY_WITHIN = 90.0  # seconds
+TEMPORAL = "Temporal"
 T = TypeVar("T")
 
 
@@ -47,15 +48,28 @@ async def run_up(environment: Mapping[str, str], options: UpOptions) -> None:
     """
     console = Console()
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     env = dict(environment)
     env.setdefault("TOCSIN_LOG_LEVEL", "warning")
+    env.setdefault("TOCSIN_CONSOLE_FALLBACK", "yes")
     env["TOCSIN_PORT"] = str(free_port(int(env.get("TOCSIN_PORT") or 8080)))
     made = complete(env, read_settings(env).state_dir)
     policy, lacking = policy_in_force(read_settings(env))  # before anything starts: a bad policy starts nothing
 
     children: list[Child] = []
+    had_terminal = sys.stdin is not None and sys.stdin.isatty()
+
+    def hung_up() -> None:
+        """The terminal is gone, and whoever sat there; or somebody asks for the policy to be loaded again."""
+        if had_terminal and not sys.stdin.isatty():
+            stop.set()
+            return
+        for child in children:
+            if child.name != TEMPORAL:
+                child.signal(signal.SIGHUP)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
 
     async def start(name: str, command: list[str], output: Path | None = None) -> None:
         child = Child(name, command, env, lambda line: console.print(Text(line, style="yellow")), output)
@@ -70,7 +84,7 @@ async def run_up(environment: Mapping[str, str], options: UpOptions) -> None:
             env["TOCSIN_TEMPORAL_UI_URL"] = f"http://127.0.0.1:{ui_port}"
             state = read_settings(env).state_dir
             await start(
-                "Temporal",
+                TEMPORAL,
                 server_command(state / "temporal.db", namespace, port, ui_port),
                 state / "temporal.log",
             )

@@ -2,24 +2,28 @@
 
 import asyncio
 import signal
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
+from temporalio.runtime import Runtime
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.classify import Classifier
 from activities.deliver import Deliverer
-from activities.destinations import Destination, open_destinations
+from activities.destinations import Destination, OpenDestinations
 from activities.digest import Digester
 from activities.record import Recorder
-from audit import AuditLog
-from policy import Policy
-from worker.policy_in_force import policy_in_force
+from audit import AuditLog, KeptPolicies
+from policy import Policy, PolicySource
+from worker.errors import StartError
+from worker.policy_in_force import PolicyInForce
 from worker.settings import Settings
-from worker.temporal import connect_patiently, register_search_attributes
+from worker.temporal import connect_patiently, make_runtime, register_search_attributes
 from workflows.digest import Digest
 from workflows.incident import Incident
 
@@ -34,17 +38,30 @@ SANDBOX = SandboxedWorkflowRunner(
 
 
 async def run_worker(settings: Settings) -> None:
-    """Raises PolicyError where the policy is not usable, LookupError where a secret is missing."""
-    policy, lacking = policy_in_force(settings)
-    for name, missing in lacking.items():
-        _log.info("console stands in for a destination", destination=name, missing=missing)
-    destinations = open_destinations(policy, settings.environment, settings.public_url)
+    """Raises PolicyError where the policy is not usable, StartError where a secret is missing."""
+    runtime = make_runtime(settings.worker_metrics)
+    destinations = OpenDestinations(settings.environment, settings.public_url)
     log = AuditLog(settings.database_url)
+    keeper = PolicyKeeper(settings.database_url)
+
+    def accept(policy: Policy) -> None:
+        destinations.take(policy)
+        keeper.keep(policy.source)
+
+    try:
+        in_force = PolicyInForce(settings, accept=accept, count=_counter(runtime))
+    except LookupError as error:
+        raise StartError(f"{error.args[0]}\nset it, or TOCSIN_CONSOLE_FALLBACK=yes to print there instead") from None
+    for name, missing in in_force.lacking.items():
+        _log.warning("console stands in for a destination", destination=name, missing=missing)
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    connecting = asyncio.create_task(connect_patiently(settings, metrics=settings.worker_metrics))
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, in_force.hang_up)
+    connecting = asyncio.create_task(connect_patiently(settings, runtime=runtime))
     stopping = asyncio.create_task(stop.wait())
+    beside = [asyncio.create_task(in_force.watch()), asyncio.create_task(keeper.run())]
     await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not connecting.done():
         connecting.cancel()
@@ -52,25 +69,68 @@ async def run_worker(settings: Settings) -> None:
     client = connecting.result()
     await register_search_attributes(client)
     with ThreadPoolExecutor(32, "vendors") as threads:
-        asyncio.get_running_loop().set_default_executor(threads)
-        async with create_worker(client, settings.task_queue, policy, destinations, log, settings.speed):
-            _log.info("worker runs", task_queue=settings.task_queue, policy=policy.digest)
+        loop.set_default_executor(threads)
+        async with create_worker(client, settings.task_queue, in_force.current, destinations, log, settings.speed):
+            _log.info("worker runs", task_queue=settings.task_queue, policy=in_force.policy.digest)
             await stop.wait()
         _log.info("worker stopped")
-    for destination in destinations.values():
-        await destination.close()
+        for task in beside:
+            task.cancel()
+    await destinations.close()
     log.close()
+
+
+def _counter(runtime: Runtime | None) -> Callable[[str], None]:
+    """Counts reloads of the policy by their outcome, beside Temporal's own figures."""
+    if runtime is None:
+        return lambda _: None
+    counter = runtime.metric_meter.create_counter("tocsin_policy_reloads", "loaded, unchanged or refused")
+    return lambda outcome: counter.add(1, {"outcome": outcome})
+
+
+class PolicyKeeper:
+    """Keeps every policy that comes into force; the log's being away delays that, and never a decision."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._waiting: asyncio.Queue[PolicySource] = asyncio.Queue()
+
+    def keep(self, source: PolicySource) -> None:
+        self._waiting.put_nowait(source)
+
+    async def run(self) -> None:
+        while True:
+            source = await self._waiting.get()
+            wait = 1.0
+            while not await asyncio.to_thread(self._keep, source):
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 30.0)
+
+    def _keep(self, source: PolicySource) -> bool:
+        try:
+            kept = KeptPolicies(self._url)
+            try:
+                kept.keep(source, datetime.now(UTC))
+            finally:
+                kept.close()
+        except SQLAlchemyError as error:
+            _log.warning("policy is not kept yet", policy=source.digest, error=type(error).__name__)
+            return False
+        return True
 
 
 def create_worker(
     client: Client,
     task_queue: str,
-    policy: Policy,
-    destinations: dict[str, Destination],
+    policy: Callable[[], Policy],
+    destinations: Mapping[str, Destination],
     log: AuditLog,
     speed: float = 1.0,
 ) -> Worker:
-    """One worker for everything: workflows, local activities, and what reaches people."""
+    """One worker for everything: workflows, local activities, and what reaches people.
+
+    ``policy`` gives the one that is in force at the moment.
+    """
     recorder = Recorder(log)
     deliverer = Deliverer(destinations, recorder)
     return Worker(

@@ -16,7 +16,6 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from activities.contracts import Classification, Entry
-    from policy import IncidentFacts
     from workflows import calls, search
     from workflows.life import Life
     from workflows.messages import (
@@ -167,12 +166,7 @@ class Incident:
     async def _classify(self, burning: list[Arrival]) -> None:
         if not burning:
             return
-        state = self._state
-        facts = IncidentFacts(
-            alerts=state.alerts + sum(arrival.count for arrival in burning),
-            age=(workflow.now() - state.opened_at).total_seconds() if state.decision else 0.0,
-            tier=state.tier or "",
-        )
+        facts = self._life.facts(burning, workflow.now())
         alerts = tuple(arrival.alert.model_copy(update={"raw": {}}) for arrival in burning)
         decision = await calls.classify(Classification(alerts=alerts, now=workflow.now(), incident=facts))
         without_raw = [

@@ -4,11 +4,11 @@
 person may close. The workflow around it brings the events and pays what is owed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from alerts import Alert
-from policy import Decision, Step, format_duration
+from policy import Decision, IncidentFacts, Step, format_duration
 from workflows.messages import Answer, Arrival
 from workflows.outbox import THREADED, Outbox
 from workflows.state import Appointment, IncidentState
@@ -36,6 +36,15 @@ class Life:
         if ids and not new and arrival.count <= known:
             return None
         return arrival.model_copy(update={"count": max(arrival.count - known, 1), "event_ids": new})
+
+    def facts(self, burning: Sequence[Arrival], now: datetime) -> IncidentFacts:
+        """What a condition may ask of this incident, the alerts that burn now included."""
+        state = self.state
+        return IncidentFacts(
+            alerts=state.alerts + sum(arrival.count for arrival in burning),
+            age=(now - state.opened_at).total_seconds() if state.decision else 0.0,
+            tier=state.tier or "",
+        )
 
     def arrived(self, arrivals: Iterable[Arrival], decision: Decision, now: datetime) -> None:
         """Alerts that still burn, and the loudest decision about them."""

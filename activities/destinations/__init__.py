@@ -5,6 +5,13 @@ test; nothing else lists them.
 """
 
 from activities.destinations.base import Destination, Secrets
-from activities.destinations.registry import destination_types, open_destinations, with_console
+from activities.destinations.registry import OpenDestinations, destination_types, open_destinations, with_console
 
-__all__ = ["Destination", "Secrets", "destination_types", "open_destinations", "with_console"]
+__all__ = [
+    "Destination",
+    "OpenDestinations",
+    "Secrets",
+    "destination_types",
+    "open_destinations",
+    "with_console",
+]

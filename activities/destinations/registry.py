@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, cast
@@ -59,15 +59,55 @@ def with_console(policy: Policy, environment: Mapping[str, str]) -> tuple[Policy
 def open_destinations(policy: Policy, environment: Mapping[str, str], public_url: str) -> dict[str, Destination]:
     """One open destination for each that the policy names.
 
-    Raises LookupError where a secret is missing; ``with_console`` replaces such destinations before.
+    Raises LookupError where a secret is missing, naming every one; ``with_console`` replaces such destinations before.
     """
-    opened: dict[str, Destination] = {}
-    for name, config in policy.destinations.items():
-        secrets: dict[str, str] = {}
-        for key, reference in config.secrets().items():
-            secret = reference.resolve(environment)
-            if secret is None:
-                raise LookupError(f"destination {name}: {key} is to come from {reference.name}, which is not set")
-            secrets[key] = secret
-        opened[name] = cast("Any", _classes()[config.type])(name, config, secrets, public_url)
-    return opened
+    opened = OpenDestinations(environment, public_url)
+    opened.take(policy)
+    return dict(opened)
+
+
+class OpenDestinations(Mapping[str, Destination]):
+    """The open destinations of the policy in force, and those of earlier ones, which open incidents may still name."""
+
+    def __init__(self, environment: Mapping[str, str], public_url: str) -> None:
+        self._environment = environment
+        self._public_url = public_url
+        self._open: dict[str, tuple[DestinationConfig, Mapping[str, str], Destination]] = {}
+        self._replaced: list[Destination] = []
+
+    def take(self, policy: Policy) -> None:
+        """Open what is new in a policy, and keep what is as it was. Raises LookupError, with nothing changed."""
+        missing: list[str] = []
+        resolved: dict[str, dict[str, str]] = {}
+        for name, config in policy.destinations.items():
+            resolved[name] = {}
+            for key, reference in config.secrets().items():
+                secret = reference.resolve(self._environment)
+                if secret is None:
+                    missing.append(f"destination {name}: {key} is to come from {reference.name}, which is not set")
+                else:
+                    resolved[name][key] = secret
+        if missing:
+            raise LookupError("\n".join(missing))
+        for name, config in policy.destinations.items():
+            there = self._open.get(name)
+            if there is not None and there[:2] == (config, resolved[name]):
+                continue
+            if there is not None:
+                self._replaced.append(there[2])  # a delivery may be under way in it
+            opened = cast("Any", _classes()[config.type])(name, config, resolved[name], self._public_url)
+            self._open[name] = (config, resolved[name], opened)
+
+    def __getitem__(self, name: str) -> Destination:
+        return self._open[name][2]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._open)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        for destination in (*self._replaced, *self.values()):
+            await destination.close()

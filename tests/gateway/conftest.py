@@ -109,7 +109,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Hous
         values: dict[str, Any] = {
             "task_queue": QUEUE,
             "namespace": "default",
-            "policy_digest": policy.digest,
+            "policy": lambda: policy.digest,
             "deliveries_url": f"sqlite:///{folder}/gateway.db",
             "arize_secrets": (SECRET, OLD_SECRET),
             "arize_tokens": (TOKEN,),
@@ -126,7 +126,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Hous
         app = create_app(settings(), env.client)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
-            create_worker(env.client, QUEUE, policy, open_destinations(policy, {}, ""), log),
+            create_worker(env.client, QUEUE, lambda: policy, open_destinations(policy, {}, ""), log),
             httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
         ):
             yield House(env.client, app, settings, http, itertools.count(1))

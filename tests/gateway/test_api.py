@@ -132,7 +132,7 @@ async def test_operations(house: House) -> None:
     assert (await house.http.get("/healthz")).json() == {"status": "alive"}
     ready = (await house.http.get("/readyz")).json()
     assert (ready["ready"], ready["temporal"], ready["deliveries"]) == (True, "ok", "ok")
-    assert ready["policy"] == house.settings().policy_digest
+    assert ready["policy"] == house.settings().policy()
     await house.send(b"{}")
     figures = (await house.http.get("/metrics")).text
     assert 'tocsin_alerts_total{outcome="refused"}' in figures

@@ -29,7 +29,7 @@ def _app() -> Any:
         GatewaySettings(
             task_queue="q",
             namespace="default",
-            policy_digest="digest",
+            policy=lambda: "digest",
             deliveries_url=f"sqlite:///{folder}/gateway.db",
             insecure=True,
             tokens=Tokens({_hash(TOKEN): Caller("schema", "admin")}),

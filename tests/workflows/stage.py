@@ -131,7 +131,7 @@ async def staged(
         await env.client.operator_service.add_search_attributes(
             AddSearchAttributesRequest(namespace=env.client.namespace, search_attributes=SEARCH_ATTRIBUTES)
         )
-        async with create_worker(env.client, QUEUE, policy, destinations, log):
+        async with create_worker(env.client, QUEUE, lambda: policy, destinations, log):
             yield Stage(env, env.client, Intake(env.client, QUEUE, deliveries), log, pagerduty, slack, jira)
     for destination in destinations.values():
         await destination.close()

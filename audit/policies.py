@@ -1,0 +1,61 @@
+"""Every policy that ever decided, by its digest: what a recorded decision meant can always be looked up."""
+
+import base64
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+
+from audit.database import READING, Database
+from audit.schema import policies
+from policy import PolicySource
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A policy that decided, and when it first came into force here."""
+
+    digest: str
+    since: datetime
+    source: PolicySource
+
+
+class KeptPolicies:
+    """Append-only, beside the audit log."""
+
+    def __init__(self, url: str) -> None:
+        """Open at an SQLAlchemy address; make the table. Raises SQLAlchemyError."""
+        self._database = Database(url)
+
+    def keep(self, source: PolicySource, now: datetime) -> bool:
+        """Keep a policy, durably when this returns. False where it is kept already. Raises SQLAlchemyError."""
+        content = json.dumps([[name, base64.b64encode(text).decode()] for name, text in source.files])
+        with self._database.engine.begin() as connection:
+            self._database.lock(connection)
+            there = connection.execute(select(policies.c.id).where(policies.c.digest == source.digest)).first()
+            if there is None:
+                connection.execute(policies.insert().values(digest=source.digest, since=now, content=content))
+        return there is None
+
+    def find(self, digest: str) -> Kept | None:
+        """The policy with this digest, or with the only one that begins so. Raises LookupError where several do."""
+        wanted = digest.partition("/")[0]  # a decision made with TOCSIN_SPEED says so behind a slash
+        found = [kept for kept in self.all() if kept.digest.startswith(wanted)] if wanted else []
+        if len(found) > 1:
+            raise LookupError(f"{digest} may be {', '.join(kept.digest for kept in found)}")
+        return found[0] if found else None
+
+    def all(self) -> list[Kept]:
+        """In the order in which they came into force."""
+        with self._database.engine.connect() as connection:
+            connection = connection.execution_options(**{READING: True})
+            rows = connection.execute(select(policies).order_by(policies.c.id)).all()
+        return [Kept(row.digest, row.since.replace(tzinfo=UTC), _source(row.content)) for row in rows]
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def _source(content: str) -> PolicySource:
+    return PolicySource(tuple((name, base64.b64decode(text)) for name, text in json.loads(content)))
