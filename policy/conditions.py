@@ -204,11 +204,15 @@ def _faults(error: RuntimeError, source: str) -> list[Fault]:
     for line, column, message in _PLACE.findall(text):
         before = sum(len(one) + 1 for one in lines[: max(int(line) - 1, 0)])
         found.append(Fault(before + max(int(column) - 1, 0), _plainly(message.strip())))
+        if message.strip().startswith("Syntax error"):
+            break  # what follows it only follows from it
     return found or [Fault(0, text.splitlines()[0][:_LONGEST])]
 
 
 def _plainly(message: str) -> str:
     message = re.sub(r" expecting \{.*", "", message)
+    if message.startswith("Syntax error: token recognition error at: '= "):
+        return "a single = compares nothing: write =="
     message = message.replace("mismatched input '<EOF>'", "it ends where more is expected")
     message = re.sub(r" \(in container ''\)", "", message)
     unknown = re.match(r"undeclared reference to '(\w+)'", message)

@@ -16,6 +16,7 @@ from policy.destinations import DestinationConfig
 from policy.errors import PolicyError, Problem, in_order
 from policy.faults import said
 from policy.near import near
+from policy.salvage import salvaged
 from policy.schema import NOT_BUILT, TYPES_NOT_BUILT, PolicyFile
 from policy.secrets import written_secrets
 from policy.source import PolicySource, read_source
@@ -75,6 +76,10 @@ class _Problems:
             message += "" if inside else f" (at character {offset + 1} of it)"
         self.found.append(Problem(*place, written_path(path), message, "warning" if warning else "error"))
 
+    def told(self, path: KeyPath) -> bool:
+        """Whether something is wrong with this key already."""
+        return any(problem.path == written_path(path) for problem in self.found)
+
     def stop(self) -> None:
         if any(problem.severity == "error" for problem in self.found):
             raise PolicyError(self.found)
@@ -87,10 +92,6 @@ def _build(
     source: PolicySource,
     environment: Mapping[str, str] | None,
 ) -> Policy:
-    for path, what in written_secrets(content):
-        problems.add(
-            path, f"this looks like {what}: a secret is named, never written; use {{env: NAME}} or {{file: PATH}}"
-        )
     for path, what in _unbuilt(content):
         problems.add(path, f"{what}: not built yet, so this key is refused rather than ignored")
     file = _validate(PolicyFile, content, (), problems)
@@ -100,7 +101,15 @@ def _build(
         destination = _destination(str(name), entry, problems, types, environment)
         if destination:
             destinations[str(name)] = destination
+    for path, what in written_secrets(content):
+        if not problems.told(path):
+            problems.add(
+                path, f"this looks like {what}: a secret is named, never written: use {{env: NAME}} or {{file: PATH}}"
+            )
     if file is None:
+        for path, fault in salvaged(content):
+            inside = fault.offset if path[-1] in {"when", "regulated"} else None
+            problems.add(path, fault.message, inside, warning=not fault.certain)
         problems.stop()
         raise AssertionError("a file that does not validate has problems")
     policy = compile_policy(file, destinations, source, problems.add)

@@ -104,7 +104,7 @@ def run_tests(
     path = _path(file)
     loaded = _load(path)
     places = paths or [(path if path.is_dir() else path.parent) / "tests"]
-    files = test_files(Path(_near(place)) for place in places)
+    files = test_files(Path(_near(place)) for place in places if paths or place.is_dir())
     if not files:
         _refuse(f"there are no tests: looked for *.yaml in {', '.join(map(str, places))}", 2)
     try:

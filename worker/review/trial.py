@@ -165,7 +165,10 @@ def write_junit(trial: Trial, path: Path, policy: Policy) -> None:
     for verdict in trial.verdicts:
         case = TestCase(verdict.test.case.name, Path(verdict.test.file).stem, verdict.seconds)
         if not verdict.passed:
-            case.result = [Failure("\n".join(_line(one) for one in verdict.differences), "difference")]
+            lines = [_line(one) for one in verdict.differences]
+            failure = Failure(lines[0], "difference")
+            failure.text = "\n".join(lines)
+            case.result = [failure]
         suite.add_testcase(case)
     whole = JUnitXml()
     whole.add_testsuite(suite)

@@ -1,0 +1,256 @@
+"""``tocsin policy diff``: what changes, who is paged more and less, and every alert that stops paging."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from audit import AuditLog, KeptPolicies, NewRecord
+from policy import read_source
+from tests.policy.policies import BASE, RULES
+from tests.worker.policies import BURNING, Desk, desk
+from worker.review.change import MOST_CHARS
+
+__all__ = ["desk"]
+
+QUIETER = RULES.replace("error_rate: 0.02", "error_rate: 0.04")
+DAY = datetime(2026, 11, 2, tzinfo=UTC)
+
+
+def flat(text: str) -> str:
+    """Without the terminal's line breaks."""
+    return " ".join(text.split())
+
+
+def burning(day: int, value: float = 0.03, **changes: Any) -> dict[str, Any]:
+    return {**BURNING, "value": value, "triggered_at": (DAY + timedelta(days=day)).isoformat(), **changes}
+
+
+@pytest.fixture
+def changed(desk: Desk) -> Desk:
+    """The new policy pages the chatbot's errors from 4 % on, not from 2 %."""
+    desk.write("new.yaml", BASE + QUIETER)
+    return desk
+
+
+def test_the_same_policy_changes_nothing(desk: Desk) -> None:
+    ran = desk.run(
+        "diff", "policy.yaml", "policy.yaml", "--history", desk.bodies(burning(0)), "--fail-on", "any-change"
+    )
+    assert ran.exit_code == 0, ran.output
+    assert "Nothing in this history is decided differently." in ran.output
+
+
+def test_every_alert_that_stops_paging_is_listed(changed: Desk) -> None:
+    history = changed.bodies(*(burning(day, 0.02 + day / 1000, monitor=f"errors {day}") for day in range(1, 31)))
+    ran = changed.run("diff", "policy.yaml", "new.yaml", "--history", history, "--fail-on", "lost-pages")
+    assert ran.exit_code == 1
+    assert "30 alerts of 30 incidents in 4.1 weeks" in ran.output
+    assert "20 alerts stop paging" in flat(ran.output)
+    assert "critical → low         20" in ran.output
+    for day in range(1, 21):
+        assert f"history.jsonl:{day} " in ran.output
+        assert f"(errors {day})" in ran.output
+    assert "history.jsonl:21 " not in ran.output
+    assert changed.run("diff", "policy.yaml", "new.yaml", "--history", history).exit_code == 0
+
+
+def test_who_is_paged_more_and_less_by_team_and_week(changed: Desk) -> None:
+    louder = QUIETER.replace("tier: high, priority: P2", "tier: critical, priority: P2").replace(
+        "underwriting: {", "underwriting: {team: credit, customer_facing: true, "
+    )
+    changed.write("new.yaml", BASE + louder)
+    drop = {"monitor": "drop", "metric": "x", "model": "underwriting", "value": 0.5, "baseline": 1}
+    history = [burning(day) for day in (0, 2, 4)] + [burning(day, **drop) for day in (7, 14)]
+    ran = changed.run("diff", "policy.yaml", "new.yaml", "--history", changed.bodies(*history), "--format", "json")
+    found = json.loads(ran.output)
+    assert found["weeks"] == 2.0
+    assert found["pages"]["team"] == [
+        {"team": "credit", "before": 0, "after": 2},
+        {"team": "support", "before": 3, "after": 0},
+    ]
+    assert found["pages"]["destination"] == [{"destination": "pager", "before": 3, "after": 2}]
+    assert found["kinds"] == {"stops paging": 3, "starts paging": 2}
+    table = changed.run("diff", "policy.yaml", "new.yaml", "--history", "history.jsonl").output
+    assert "Who is paged (incidents that page, a week)" in table
+    assert "team support           1.5    0.0    -1.5" in table
+    assert "team credit            0.0    1.0    +1.0" in table
+
+
+def test_alerts_of_one_problem_are_one_incident_until_it_clears_or_rests(changed: Desk) -> None:
+    history = [burning(0), burning(0.1), burning(0.2, status="CLEARED"), burning(0.3), burning(2), burning(2.1)]
+    ran = changed.run("diff", "policy.yaml", "new.yaml", "--history", changed.bodies(*history), "--format", "json")
+    found = json.loads(ran.output)
+    assert (found["alerts"], found["incidents"], found["changed"]) == (6, 3, 5)
+    assert found["tier_changes"] == [{"before": "critical", "after": "low", "incidents": 3}]
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "kind", "before", "after"),
+    [
+        (
+            "chatbot",
+            ("tier: critical}\n  - {name: drop", "tier: critical, hold: 5m}\n  - {name: drop"),
+            "pages later",
+            "critical by errors, at once",
+            "critical by errors, waits 5m",
+        ),
+        (
+            "chatbot",
+            ("tier: critical}\n  - {name: drop", "tier: high}\n  - {name: drop"),
+            "stops paging",
+            "critical by errors, tells pager",
+            "high by errors, tells chat",
+        ),
+        (
+            "chatbot",
+            ("tier: critical}\n  - {name: drop", "tier: critical, ticket: work}\n  - {name: drop"),
+            "other",
+            "critical by errors, no ticket",
+            "critical by errors, ticket in work",
+        ),
+        (
+            "chatbot",
+            ("tier: critical}\n  - {name: drop", "tier: critical, priority: P1}\n  - {name: drop"),
+            "other",
+            "no priority",
+            "priority P1",
+        ),
+        (
+            "underwriting",
+            ("regulated: model.regulated", "regulated: 'false'"),
+            "no longer regulated",
+            "closed by compliance",
+            "closed by anyone",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_kind_of_change_it_is(
+    changed: Desk, model: str, change: tuple[str, str], kind: str, before: str, after: str
+) -> None:
+    assert change[0] in RULES
+    changed.write("new.yaml", BASE + RULES.replace(*change))
+    history = changed.bodies(burning(0, 0.3, model=model))
+    found = json.loads(changed.run("diff", "policy.yaml", "new.yaml", "--history", history, "--format", "json").output)
+    assert found["kinds"] == {kind: 1}
+    table = changed.run("diff", "policy.yaml", "new.yaml", "--history", history, "--format", "markdown").output
+    assert before in table, table
+    assert after in table, table
+
+
+def test_lost_regulation_fails_where_that_is_asked(changed: Desk) -> None:
+    changed.write("new.yaml", BASE + RULES.replace("regulated: model.regulated", "regulated: 'false'"))
+    history = changed.bodies(burning(0, model="underwriting"))
+    assert (
+        changed.run("diff", "policy.yaml", "new.yaml", "--history", history, "--fail-on", "lost-pages").exit_code == 0
+    )
+    ran = changed.run("diff", "policy.yaml", "new.yaml", "--history", history, "--fail-on", "lost-regulation")
+    assert ran.exit_code == 1
+    assert "1 are no longer regulated" in flat(ran.output)
+
+
+def test_ten_examples_the_gravest_first_each_for_all_that_are_alike(changed: Desk) -> None:
+    history = [burning(0, monitor=f"errors {number}", environment=f"place-{number % 12}") for number in range(36)]
+    found = json.loads(
+        changed.run("diff", "policy.yaml", "new.yaml", "--history", changed.bodies(*history), "--format", "json").output
+    )
+    assert len(found["examples"]) == 10
+    assert {example["alike"] for example in found["examples"]} == {3}
+    assert len(found["lost_pages"]) == 36
+
+
+def test_markdown_is_fit_for_a_comment_whatever_stands_in_an_alert(changed: Desk) -> None:
+    hostile = "@everyone <img src=x> | `a` [x](http://evil.example) **b** \\ \u2028 #1"
+    ran = changed.run(
+        "diff",
+        "policy.yaml",
+        "new.yaml",
+        "--history",
+        changed.bodies(burning(0, monitor=hostile)),
+        "--format",
+        "markdown",
+    )
+    assert ran.exit_code == 0
+    assert "⚠️ **1 alerts stop paging.**" in ran.output
+    for unescaped in (r"@everyone", r"(?<!\\)<img", r"http://evil", r"(?<!\\)\| `a`", r"(?<!\\)\[x"):
+        assert not re.search(unescaped, ran.output), unescaped
+    many = changed.bodies(*(burning(0, monitor=f"{hostile} {number}") for number in range(600)))
+    long = changed.run("diff", "policy.yaml", "new.yaml", "--history", many, "--format", "markdown").output
+    assert len(long) < MOST_CHARS + 500
+    assert "more, which a comment has no room for" in long
+
+
+def test_a_report_may_go_to_a_file(changed: Desk) -> None:
+    history = changed.bodies(burning(0))
+    for form in ("table", "markdown", "json"):
+        ran = changed.run(
+            "diff", "policy.yaml", "new.yaml", "--history", history, "--format", form, "--output", "report"
+        )
+        assert (ran.exit_code, ran.output) == (0, "")
+        assert "1 alerts" in (changed.folder / "report").read_text() or form == "json"
+
+
+def test_what_is_no_alert_is_left_out_and_told(changed: Desk) -> None:
+    lines = ["{", '{"a": 1}', '{"event": "prompt.version.created"}', json.dumps(burning(0)), ""]
+    changed.write("history.jsonl", "\n".join(lines))
+    ran = changed.run("diff", "policy.yaml", "new.yaml", "--history", "history.jsonl")
+    assert ran.exit_code == 0
+    assert "left out: history.jsonl:1: the body is not JSON" in ran.output
+    assert "left out: history.jsonl:2: no monitor was found" in ran.output
+    assert "1 alerts of 1 incidents" in ran.output
+    changed.write("history.jsonl", "{}\n")
+    assert changed.run("diff", "policy.yaml", "new.yaml", "--history", "history.jsonl").exit_code == 2
+    assert changed.run("diff", "policy.yaml", "new.yaml", "--history", "none.jsonl").exit_code == 2
+
+
+def record(number: int, what: str, alert: dict[str, Any]) -> NewRecord:
+    return NewRecord(
+        incident="incident-a",
+        opening="1",
+        key=str(number),
+        at=DAY + timedelta(days=number),
+        what=what,
+        by="tocsin",
+        text="",
+        data={"alert": alert},
+    )
+
+
+def test_the_audit_log_is_the_history_where_no_file_is_named(changed: Desk) -> None:
+    from alerts import normalise
+
+    kept = normalise(burning(0)).model_dump(mode="json", exclude={"raw"}, exclude_defaults=True)
+    log = AuditLog(f"sqlite:///{changed.folder}/state/audit.db")
+    log.append([[record(1, "received", kept), record(2, "classified", {}), record(8, "joined", kept)]])
+    ran = changed.run("diff", "policy.yaml", "new.yaml", "--fail-on", "lost-pages")
+    assert ran.exit_code == 1
+    assert "2 alerts of 1 incidents in 1.0 weeks" in ran.output
+    assert "incident-a record 1" in ran.output
+    with (changed.folder / "export.jsonl").open("w") as file:
+        for one in log.read():
+            file.write(one.model_dump_json() + "\n")
+    exported = changed.run("diff", "policy.yaml", "new.yaml", "--history", "export.jsonl")
+    assert "2 alerts of 1 incidents in 1.0 weeks" in exported.output
+
+
+def test_a_policy_that_decided_may_be_named_by_its_digest(changed: Desk) -> None:
+    source = read_source(changed.folder / "policy.yaml")
+    kept = KeptPolicies(f"sqlite:///{changed.folder}/state/audit.db")
+    assert kept.keep(source, DAY)
+    assert not kept.keep(source, DAY), "once"
+    ran = changed.run(
+        "diff", source.digest, "new.yaml", "--history", changed.bodies(burning(0)), "--fail-on", "lost-pages"
+    )
+    assert ran.exit_code == 1, ran.output
+    shown = changed.run("show", source.digest)
+    assert shown.output == BASE + RULES
+    assert changed.run("show", f"{source.digest[:6]}").output == BASE + RULES
+    assert changed.run("show", f"{source.digest}/60").output == BASE + RULES, "as a sped-up decision names it"
+    assert changed.run("show", "--list").output == f"{source.digest}  since 2026-11-02 00:00:00 UTC  policy.yaml\n"
+    unknown = changed.run("show", "0123456789ab")
+    assert unknown.exit_code == 1
+    assert f"no policy that decided; there are {source.digest}" in unknown.output
+    assert changed.run("show").output == BASE + RULES, "the one in use"
