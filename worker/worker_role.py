@@ -113,7 +113,7 @@ class PolicyKeeper:
                 kept.keep(source, datetime.now(UTC))
             finally:
                 kept.close()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OSError) as error:
             _log.warning("policy is not kept yet", policy=source.digest, error=type(error).__name__)
             return False
         return True

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tests.policy.policies import BASE, RULES
 from worker.cli_policy import policy
@@ -22,7 +21,7 @@ class Desk:
         monkeypatch.chdir(folder)
         monkeypatch.setenv("TOCSIN_POLICY", "policy.yaml")
         monkeypatch.setenv("TOCSIN_STATE_DIR", str(folder / "state"))
-        monkeypatch.setenv("COLUMNS", "110")
+        monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.delenv("TOCSIN_DATABASE_URL", raising=False)
         for name in ("KEY", "SLACK", "U", "T"):
             monkeypatch.setenv(name, "set")
