@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Tier = Literal["critical", "high", "low"]
 TIERS: tuple[Tier, ...] = ("low", "high", "critical")
@@ -86,12 +86,8 @@ class Decision(_Frozen):
 
 
 class IncidentFacts(_Frozen):
-    """What a condition may ask of the incident (``incident.*``).
+    """What a condition may ask of the incident (``incident.*``)."""
 
-    ``alerts`` counts those that joined, the one in question included; ``age`` is in seconds; ``tier`` is empty
-    until the first decision.
-    """
-
-    alerts: int = 0
-    age: float = 0.0
-    tier: str = ""
+    alerts: int = Field(default=0, description="How many alerts joined, this one included.")
+    age: float = Field(default=0.0, description="Seconds since the first; 0 for the first.")
+    tier: str = Field(default="", description="critical, high or low; empty before the first decision.")

@@ -50,7 +50,7 @@ class DestinationConfig(BaseModel):
     kind: ClassVar[Kind]
     """page wakes somebody, post informs a channel, ticket is work to be done, console prints."""
 
-    type: str
+    type: str = Field(description="Which vendor's keys it has.")
     base_url: AnyHttpUrl | None = Field(default=None, description="Instead of the vendor's own root.")
     schedule: str = Field(default="0 8 * * *", description="Cron: when a digest to this destination is sent.")
     timezone: str = Field(default="UTC", description="The schedule's time zone.")

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -28,5 +28,8 @@ def format_duration(seconds: float) -> str:
     return f"{seconds:g}s"
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=str)]
+PATTERN = r"^\d{1,6}[smhd]$"
+Duration = Annotated[
+    float, BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, Field(pattern=PATTERN)])
+]
 """A duration in seconds, written with its unit."""

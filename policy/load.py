@@ -76,9 +76,9 @@ class _Problems:
             message += "" if inside else f" (at character {offset + 1} of it)"
         self.found.append(Problem(*place, written_path(path), message, "warning" if warning else "error"))
 
-    def told(self, path: KeyPath) -> bool:
-        """Whether something is wrong with this key already."""
-        return any(problem.path == written_path(path) for problem in self.found)
+    def told(self, path: KeyPath, words: str) -> bool:
+        """Whether that has been said of this key already."""
+        return any(problem.path == written_path(path) and words in problem.message for problem in self.found)
 
     def stop(self) -> None:
         if any(problem.severity == "error" for problem in self.found):
@@ -102,7 +102,7 @@ def _build(
         if destination:
             destinations[str(name)] = destination
     for path, what in written_secrets(content):
-        if not problems.told(path):
+        if not problems.told(path, "a secret is named"):
             problems.add(
                 path, f"this looks like {what}: a secret is named, never written: use {{env: NAME}} or {{file: PATH}}"
             )

@@ -76,7 +76,9 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 class StepConfig(_Strict):
-    notify: Names
+    """One rung of a tier's escalation."""
+
+    notify: Names = Field(description="Destinations that are paged or posted to, all of them.")
     after: Duration | None = Field(default=None, description="Since the tier's first step, without an acknowledgement.")
     repeat: int = Field(
         default=0,
@@ -87,16 +89,22 @@ class StepConfig(_Strict):
 
 
 class TierConfig(_Strict):
-    steps: tuple[StepConfig, ...] = ()
+    """How loudly and how soon; a rule says which tier an alert has."""
+
+    steps: tuple[StepConfig, ...] = Field(
+        default=(), description="The first at once, the others while nobody acknowledges."
+    )
     fallback: Names = Field(default=(), description="Told when a step's destination cannot be reached at all.")
     remind: Duration | None = Field(default=None, description="Acknowledged, yet still open after this long.")
     respond_within: Duration | None = Field(
         default=None, description="Unanswered by then: the next tier up, or the fallback."
     )
-    digest: Names = ()
+    digest: Names = Field(default=(), description="Destinations whose digests it stands in.")
 
 
 class TiersConfig(_Strict):
+    """All three are needed; critical must page somebody."""
+
     critical: TierConfig
     high: TierConfig
     low: TierConfig
@@ -117,14 +125,14 @@ class EnrichConfig(_Strict):
 class ModelConfig(_Strict):
     """One entry of the catalogue. A field that an entry leaves out has the value of ``models.defaults``."""
 
-    team: str = ""
+    team: str = Field(default="", description="As model.team in conditions, in messages and in reports.")
     owner: str = Field(default="", description="Who is told by notify_owner: best the name of a destination.")
-    customer_facing: bool = False
+    customer_facing: bool = Field(default=False, description="Whether customers see what it says.")
     regulated: bool = Field(default=False, description="Whether a person must close its incidents, by governance.")
-    retriever: bool = False
-    service: str = ""
-    runbook: str = ""
-    arize: dict[str, str] = {}
+    retriever: bool = Field(default=False, description="Whether it answers from documents that it looks up.")
+    service: str = Field(default="", description="The service it is part of.")
+    runbook: str = Field(default="", description="An address; it stands in every message.")
+    arize: dict[str, str] = Field(default={}, description="Where it is found in Arize.")
     links: dict[str, str] = Field(default={}, description="By name: what else a responder may want to open.")
     slo: dict[str, float] = Field(default={}, description="By metric: the objective, as model.slo.* in conditions.")
     enrich: EnrichConfig | None = None
@@ -139,10 +147,10 @@ class ModelConfig(_Strict):
 class OutcomeConfig(_Strict):
     """What a matching rule sets. Whatever it leaves out is as its tier says."""
 
-    tier: Tier
+    tier: Tier = Field(description="How loudly.")
     hold: Duration | None = Field(default=None, description="Act only if it is still triggered after this long.")
-    priority: str = Field(default="", max_length=40)
-    tags: Names = ()
+    priority: str = Field(default="", max_length=40, description="As your vendor calls it, such as P2.")
+    tags: Names = Field(default=(), description="Added to the messages.")
     notify: Names | None = Field(default=None, description="Instead of the tier's first step; [] notifies nobody.")
     notify_owner: bool = Field(default=False, description="The first step also tells the model's owner.")
     ticket: OneOrMore = Field(default=(), description="Where a ticket is opened.")
@@ -151,7 +159,9 @@ class OutcomeConfig(_Strict):
 
 
 class RuleConfig(OutcomeConfig):
-    name: Identifier
+    """A condition, and what it sets where it holds."""
+
+    name: Identifier = Field(description="Small letters, digits, - and _; decisions and tests name the rule by it.")
     when: str = Field(
         min_length=1, max_length=4000, description="A condition in CEL; the first rule whose holds decides."
     )
@@ -161,6 +171,8 @@ class RuleConfig(OutcomeConfig):
 
 
 class GovernanceConfig(_Strict):
+    """Which incidents a person must close, and who."""
+
     regulated: str = Field(default="model.regulated", description="A condition: whether a person must close it.")
     ticket: OneOrMore = Field(default=(), description="Always opened for a regulated one, whatever the tier.")
     closed_by: Literal["responder", "compliance", "admin"] = Field(
@@ -222,7 +234,7 @@ class IntakeConfig(_Strict):
 
 
 class PolicyFile(_Strict):
-    version: Literal[1]
+    version: Literal[1] = Field(description="Of this shape.")
     destinations: dict[Identifier, dict[str, Any]] = Field(description="Where a message can go, by name.")
     tiers: TiersConfig = Field(description="How loudly, how soon.")
     models: dict[str, ModelConfig] = Field(default={}, description="The catalogue; defaults is for what a model lacks.")

@@ -1,10 +1,11 @@
-"""``tocsin policy check|test|explain|diff|show|schema``."""
+"""``tocsin policy check|test|explain|diff|show|schema|reference``."""
 
 import json
 import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from audit import Kept
-    from policy import Policy
+    from policy import Policy, Problem
     from policy.compare import Recorded
     from worker.review.history import History
 
@@ -51,7 +52,13 @@ def _load(path: Path) -> "Policy":
     try:
         return load_policy(path, destination_types())
     except PolicyError as error:
-        _refuse(str(error))
+        _refuse(_placed(error.problems, path))
+
+
+def _placed(problems: "Iterable[Problem]", path: Path) -> str:
+    """The problems of a policy, a line each, with files named as they are found from here."""
+    folder = path if path.is_dir() else path.parent
+    return "\n".join(str(replace(one, file=_near(folder / one.file))) for one in problems)
 
 
 def _refuse(message: str, code: int = 1) -> NoReturn:
@@ -77,9 +84,9 @@ def check(
     try:
         loaded = load_policy(path, destination_types(), os.environ)
     except PolicyError as error:
-        _refuse(str(error))
-    for warning in loaded.warnings:
-        typer.echo(str(warning), err=True)
+        _refuse(_placed(error.problems, path))
+    if loaded.warnings:
+        typer.echo(_placed(loaded.warnings, path), err=True)
     size = f"{len(loaded.rules)} rules, {len(loaded.destinations)} destinations"
     typer.echo(f"{_near(path)}: good; {size}, {loaded.digest}")
     if strict and loaded.warnings:
@@ -284,3 +291,12 @@ def schema() -> None:
     from policy.json_schema import policy_json_schema
 
     typer.echo(json.dumps(policy_json_schema(destination_types()), indent=2))
+
+
+@policy.command()
+def reference() -> None:
+    """Every key of a policy, as Markdown."""
+    from activities.destinations import destination_types
+    from policy.reference import policy_reference
+
+    typer.echo(policy_reference(destination_types()), nl=False)

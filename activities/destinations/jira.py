@@ -28,11 +28,11 @@ class JiraConfig(DestinationConfig):
     kind: ClassVar[Kind] = "ticket"
 
     base_url: AnyHttpUrl  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
-    user: SecretSetting
-    token: SecretSetting
+    user: SecretSetting = Field(description="The e-mail address of the account that the token is of.")
+    token: SecretSetting = Field(description="An API token of that account.")
     project: str = Field(pattern=r"^[A-Z][A-Z0-9_]{1,254}$", description="The project's key.")
-    issue_type: str = Field(default="Task", min_length=1, max_length=60)
-    labels: tuple[str, ...] = ()
+    issue_type: str = Field(default="Task", min_length=1, max_length=60, description="As the project calls it.")
+    labels: tuple[str, ...] = Field(default=(), description="Set on every ticket.")
 
 
 class JiraDestination(Destination):

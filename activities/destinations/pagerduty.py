@@ -9,6 +9,7 @@ import threading
 import warnings
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
 from temporalio.exceptions import ApplicationError
 
 from activities.contracts import Brief, Delivery, Receipt
@@ -35,7 +36,7 @@ _SEVERITY: dict[str, Literal["critical", "error", "warning"]] = {
 class PagerDutyConfig(DestinationConfig):
     kind: ClassVar[Kind] = "page"
 
-    routing_key: SecretSetting
+    routing_key: SecretSetting = Field(description="The integration key of a service: Events API v2.")
 
 
 class PagerDutyDestination(Destination):

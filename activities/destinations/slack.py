@@ -55,7 +55,7 @@ _EMOJI = {"critical": ":rotating_light:", "high": ":warning:", "low": ":informat
 class SlackConfig(DestinationConfig):
     kind: ClassVar[Kind] = "post"
 
-    token: SecretSetting
+    token: SecretSetting = Field(description="The app's bot token.")
     channel: str = Field(pattern=r"^(#[^\s#]{1,79}|[CGD][A-Z0-9]{6,})$", description="#name, or the channel's id.")
     mention: tuple[Annotated[str, Field(pattern=r"^(@[\w.-]+|[USW][A-Z0-9]{6,}|here|channel)$")], ...] = Field(
         default=(),
