@@ -20,7 +20,9 @@ from rich.console import Console
 from rich.table import Table
 from temporalio.client import Client
 
+from benchmarks import policy as policies
 from benchmarks.bare import QUEUE, Bare, connect
+from benchmarks.figures import Figure
 from benchmarks.load import Connection, pour, request
 from tests.processes import Tocsin
 from tests.vendors import Jira, PagerDuty, Slack
@@ -28,14 +30,6 @@ from tests.vendors.policy import SECRETS, write_policy
 from tests.waiting import wait_for
 
 CONCURRENCY = 64
-
-
-@dataclass
-class Figure:
-    what: str
-    got: str
-    bound: str = ""
-    holds: bool = True
 
 
 @dataclass
@@ -246,12 +240,16 @@ def _port(tocsin: Tocsin) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="Of the full numbers; 0.1 for a quick look.")
-    figures = asyncio.run(run(parser.parse_args().scale))
+    parser.add_argument("--only", choices=["policy", "server"], help="What needs no server, or what does.")
+    asked = parser.parse_args()
+    figures = asyncio.run(run(asked.scale)) if asked.only != "policy" else []
+    figures += policies.figures(asked.scale) if asked.only != "server" else []
     table = Table(title=f"{psutil.cpu_count()} cores, everything on one machine")
-    for column in ("figure", "got", "bound", ""):
+    for column in ("figure", "got", "bound or goal", ""):
         table.add_column(column)
     for one in figures:
-        table.add_row(one.what, one.got, one.bound, "" if not one.bound else "holds" if one.holds else "DOES NOT HOLD")
+        verdict = "" if not one.bound else "holds" if one.holds else "DOES NOT HOLD"
+        table.add_row(one.what, one.got, one.bound or (one.goal and f"goal: {one.goal}"), verdict)
     Console(width=120).print(table)
     return 0 if all(one.holds for one in figures) else 1
 

@@ -41,10 +41,9 @@ def policy_reference(types: Mapping[str, type[DestinationConfig]]) -> str:
         lines += [*_told(definition), *_table(definition, definitions)]
     lines += ["", "## Destinations (`destinations.*`)", ""]
     lines += ["Every type has these; a secret is named by `{env: NAME}` or `{file: PATH}`, never written.", ""]
-    shared = DestinationConfig.model_fields
-    lines += _table(_only(definitions, types, lambda key: key in shared), definitions)
+    lines += _table(_part(schema, types["console"], shared=True), definitions)
     for name in sorted(types):
-        own = _own(schema, types, name)
+        own = _part(schema, types[name], shared=False)
         lines += ["", f"### `type: {name}`", "", f"What it does: {_KINDS[types[name].kind]}.", ""]
         lines += _table(own, definitions) if own["properties"] else ["It has no keys of its own."]
     lines += ["", "## Names in conditions", ""]
@@ -71,18 +70,12 @@ def _told(definition: Mapping[str, Any]) -> list[str]:
     return [text, ""] if text else []
 
 
-def _only(definitions: Mapping[str, Any], types: Mapping[str, Any], wanted: Any) -> dict[str, Any]:
-    definition = definitions[next(iter(types.values())).__name__]
-    return {**definition, "properties": {key: one for key, one in definition["properties"].items() if wanted(key)}}
-
-
-def _own(schema: Mapping[str, Any], types: Mapping[str, type[DestinationConfig]], name: str) -> dict[str, Any]:
-    definition = schema["$defs"][types[name].__name__]
-    shared = DestinationConfig.model_fields
-    return {
-        **definition,
-        "properties": {key: one for key, one in definition["properties"].items() if key not in shared},
-    }
+def _part(schema: Mapping[str, Any], config: type[DestinationConfig], *, shared: bool) -> dict[str, Any]:
+    """A destination's definition with the keys that all types share, or with those of its own."""
+    definition = schema["$defs"][config.__name__]
+    keys: dict[str, Any] = definition["properties"]
+    common = DestinationConfig.model_fields
+    return {**definition, "properties": {key: one for key, one in keys.items() if (key in common) == shared}}
 
 
 def _table(definition: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[str]:
@@ -127,8 +120,12 @@ def _type(one: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
             items = one.get("items", {})
             return "names" if items.get("type") == "string" else f"a list: {_type(items, definitions)}"
         case "object":
-            inner = one.get("additionalProperties")
-            return "a map" if not isinstance(inner, dict) or "oneOf" in inner else f"a map: {_type(inner, definitions)}"
+            inner: Any = one.get("additionalProperties") or {}
+            return (
+                f"a map: {_type(inner, definitions)}"
+                if inner and inner is not True and "oneOf" not in inner
+                else "a map"
+            )
         case "boolean":
             return "true or false"
         case "integer" | "number":

@@ -4,9 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.worker.policies import Desk, desk
-
-__all__ = ["desk"]
+from tests.worker.desk import Desk
 
 GOOD = """\
 tests:

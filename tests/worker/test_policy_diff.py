@@ -10,10 +10,8 @@ import pytest
 from audit import AuditLog, KeptPolicies, NewRecord
 from policy import read_source
 from tests.policy.policies import BASE, RULES
-from tests.worker.policies import BURNING, Desk, desk
+from tests.worker.desk import BURNING, Desk
 from worker.review.change import MOST_CHARS
-
-__all__ = ["desk"]
 
 QUIETER = RULES.replace("error_rate: 0.02", "error_rate: 0.04")
 DAY = datetime(2026, 11, 2, tzinfo=UTC)

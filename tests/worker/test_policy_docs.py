@@ -13,9 +13,7 @@ import yaml
 from activities.destinations import destination_types
 from policy.reference import policy_reference
 from tests.policy.policies import BASE, RULES
-from tests.worker.policies import BURNING, Desk, desk
-
-__all__ = ["desk"]
+from tests.worker.desk import BURNING, Desk
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TUTORIAL = (DOCS / "policy.md").read_text(encoding="utf-8").partition("## Conditions")[0]

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker.policies import BURNING, Desk, desk
+from tests.worker.desk import BURNING, Desk
 from worker.settings import SHIPPED_POLICY
-
-__all__ = ["desk"]
 
 GOLDEN = Path(__file__).parent / "golden"
 AT = ("--at", "2026-11-24T03:00:00")

@@ -40,8 +40,3 @@ class Desk:
 
     def run(self, *arguments: str, input: str | None = None) -> Result:  # noqa: A002  # the runner's own name
         return CliRunner().invoke(policy, list(arguments), input=input)
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    return Desk(tmp_path, monkeypatch)
