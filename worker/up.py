@@ -44,7 +44,7 @@ class NotReadyError(StartError):
 async def run_up(environment: Mapping[str, str], options: UpOptions) -> None:
     """Start everything, say where it is, and stop it cleanly on Ctrl-C or SIGTERM.
 
-    Raises PolicyError, NotReadyError or NoTemporalError; whatever was started is stopped first.
+    Raises PolicyError, StartError, NotReadyError or NoTemporalError; whatever was started is stopped first.
     """
     console = Console()
     stop = asyncio.Event()
@@ -55,7 +55,11 @@ async def run_up(environment: Mapping[str, str], options: UpOptions) -> None:
     env.setdefault("TOCSIN_CONSOLE_FALLBACK", "yes")
     env["TOCSIN_PORT"] = str(free_port(int(env.get("TOCSIN_PORT") or 8080)))
     made = complete(env, read_settings(env).state_dir)
-    policy, lacking = policy_in_force(read_settings(env))  # before anything starts: a bad policy starts nothing
+    begun = read_settings(env)
+    policy, lacking = policy_in_force(begun)  # before anything starts: a bad policy starts nothing
+    if lacking and not begun.console_fallback:
+        lines = [f"destination {name} lacks {missing}" for name, missing in lacking.items()]
+        raise StartError("\n".join([*lines, "set it, or leave TOCSIN_CONSOLE_FALLBACK unset to print there instead"]))
 
     children: list[Child] = []
     had_terminal = sys.stdin is not None and sys.stdin.isatty()

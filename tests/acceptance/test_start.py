@@ -97,11 +97,22 @@ def test_a_bad_policy_starts_nothing_and_says_where(bare: Tocsin, tmp_path: Path
         assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.parametrize("role", ["up", "worker"])
+def test_a_missing_secret_is_an_error_where_the_console_may_not_stand_in(bare: Tocsin, role: str) -> None:
+    refused = tocsin(role, environment={**bare.environment, "TOCSIN_CONSOLE_FALLBACK": "no"})
+    assert refused.returncode == 1
+    assert "destination ai-primary" in refused.stderr
+    assert "PAGERDUTY_PRIMARY_KEY" in refused.stderr
+    assert "TOCSIN_CONSOLE_FALLBACK" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
         ("TOCSIN_PORT", "many", "TOCSIN_PORT is 'many', which is no number"),
         ("TOCSIN_PORT", "70000", "TOCSIN_PORT is 70000; it may be 0 to 65535"),
+        ("TOCSIN_CONSOLE_FALLBACK", "maybe", "TOCSIN_CONSOLE_FALLBACK is 'maybe'; it may be yes or no"),
         ("TOCSIN_SPEED", "0", "TOCSIN_SPEED is 0; it may be 0.001 to 100000"),
         ("TOCSIN_API_TOKENS", "/nowhere", "/nowhere cannot be read"),
     ],
