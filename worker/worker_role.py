@@ -53,7 +53,7 @@ async def run_worker(settings: Settings) -> None:
     except LookupError as error:
         raise StartError(f"{error.args[0]}\nset it, or TOCSIN_CONSOLE_FALLBACK=yes to print there instead") from None
     for name, missing in in_force.lacking.items():
-        _log.warning("console stands in for a destination", destination=name, missing=missing)
+        _log.info("console stands in for a destination", destination=name, missing=missing)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
