@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -56,9 +56,12 @@ class DestinationConfig(BaseModel):
     timezone: str = Field(default="UTC", description="The schedule's time zone.")
 
     def secrets(self) -> dict[str, SecretRef]:
-        """The named secrets, by key."""
-        values = ((key, getattr(self, key)) for key in type(self).model_fields)
-        return {key: value for key, value in values if isinstance(value, SecretRef)}
+        """The named secrets, by key; one in a map by both keys, as in ``headers.Authorization``."""
+        values: dict[str, Any] = {key: getattr(self, key) for key in type(self).model_fields}
+        for key, value in tuple(values.items()):
+            if isinstance(value, dict):
+                values |= {f"{key}.{name}": one for name, one in cast("dict[str, Any]", value).items()}
+        return {key: value for key, value in values.items() if isinstance(value, SecretRef)}
 
     def root(self, default: str) -> str:
         """Where requests go, without a slash at the end."""

@@ -148,7 +148,7 @@ def _destination(
         for key, secret in destination.secrets().items() if environment is not None else ():
             if secret.resolve(environment or {}) is None:
                 what = "is not set" if secret.env else "cannot be read, or is empty"
-                problems.add((*path, key), f"{secret.name} {what} here", warning=True)
+                problems.add((*path, *key.split(".")), f"{secret.name} {what} here", warning=True)
     return destination
 
 

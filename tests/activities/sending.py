@@ -19,6 +19,10 @@ SECRETS = {
     "SLACK": "xoxb-test",
     "JIRA_USER": "bot@example.com",
     "JIRA_TOKEN": "jira-token-secret",
+    "OPSGENIE": "genie-key",
+    "SPLUNK": "splunk-key",
+    "HOOK": "whsec_c2VjcmV0IG9mIHRoaXMgaG9vaw==",
+    "AUTH": "Bearer receiver-token",
 }
 
 TIERS = """

@@ -10,7 +10,9 @@ from tests.policy.policies import BASE, load
 
 
 def test_each_module_is_a_type() -> None:
-    assert set(destination_types()) == {"console", "jira", "pagerduty", "slack"}
+    assert set(destination_types()) == {
+        *("console", "jira", "opsgenie", "pagerduty", "slack", "splunk_oncall", "webhook"),
+    }
 
 
 def test_a_missing_secret_is_named(tmp_path: Path) -> None:

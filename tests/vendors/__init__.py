@@ -1,8 +1,11 @@
 """Stand-in vendors: real HTTP servers that check what they get and can be told to misbehave."""
 
 from tests.vendors.jira import Jira
+from tests.vendors.opsgenie import Opsgenie
 from tests.vendors.pagerduty import PagerDuty
+from tests.vendors.receiver import Receiver
 from tests.vendors.server import Fault, Request, Vendor
 from tests.vendors.slack import Slack
+from tests.vendors.splunk_oncall import SplunkOnCall
 
-__all__ = ["Fault", "Jira", "PagerDuty", "Request", "Slack", "Vendor"]
+__all__ = ["Fault", "Jira", "Opsgenie", "PagerDuty", "Receiver", "Request", "Slack", "SplunkOnCall", "Vendor"]

@@ -38,6 +38,7 @@ class Request:
     headers: dict[str, str]
     body: Any
     at: float
+    raw: bytes = b""
 
 
 class Vendor:
@@ -102,7 +103,8 @@ class Vendor:
         self.port = self._runner.addresses[0][1]
 
     async def _handle(self, incoming: web.Request) -> web.StreamResponse:
-        raw = (await incoming.read()).decode()
+        received = await incoming.read()
+        raw = received.decode()
         content_type = incoming.headers.get("Content-Type", "")
         body: Any = raw
         if "json" in content_type and raw:
@@ -110,7 +112,7 @@ class Vendor:
         elif "form-urlencoded" in content_type:
             body = dict(parse_qsl(raw))
         request = Request(
-            incoming.method, incoming.path, dict(incoming.query), dict(incoming.headers), body, time.time()
+            incoming.method, incoming.path, dict(incoming.query), dict(incoming.headers), body, time.time(), received
         )
         self.requests.append(request)
         fault = self.faults.popleft() if self.faults else self.always

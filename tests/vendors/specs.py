@@ -36,6 +36,30 @@ def body_faults(name: str, path: str, method: str, body: Any) -> list[str]:
     return [error.message[:200] for error in validator.iter_errors(body)] if validator else []
 
 
+@cache
+def _swagger_body(name: str, path: str, method: str) -> Draft202012Validator | None:
+    spec = load(name)
+    if spec is None:
+        return None
+    (body,) = (one for one in spec["paths"][path][method]["parameters"] if one.get("in") == "body")
+    registry = Registry().with_resource("urn:spec", Resource(contents=spec, specification=DRAFT202012))
+    absolute = json.loads(json.dumps(body["schema"]).replace('"$ref": "#/', '"$ref": "urn:spec#/'))
+    return Draft202012Validator(absolute, registry=registry)
+
+
+def parameter_faults(name: str, path: str, method: str, body: Any, query: dict[str, str]) -> list[str]:
+    """For Swagger 2.0: what is wrong with a JSON body, and with the query."""
+    spec, validator = load(name), _swagger_body(name, path, method)
+    if spec is None or validator is None:
+        return []
+    faults = [f"{path}: {error.message[:200]}" for error in validator.iter_errors(body)]
+    known = {
+        spec["parameters"][one["$ref"].rpartition("/")[2]]["name"] if "$ref" in one else one["name"]
+        for one in spec["paths"][path][method]["parameters"]
+    }
+    return faults + [f"{path}: {key} is unknown" for key in query if key not in known]
+
+
 def form_faults(name: str, path: str, sent: dict[str, Any], newer: set[str]) -> list[str]:
     """For Swagger 2.0: parameters that are missing, or that neither the description nor ``newer`` knows."""
     spec = load(name)

@@ -1,0 +1,59 @@
+"""What destinations share that speak JSON over HTTP without a library of the vendor's own: one pool, one sorting."""
+
+import json
+from abc import ABC
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from activities.destinations.base import TIMEOUT, USER_AGENT, Destination, Secrets
+from activities.failures import by_status, temporary
+
+
+class HttpDestination(Destination, ABC):
+    """One pool of connections a destination; nothing is retried here: Temporal retries, durably."""
+
+    vendor = "the receiver"
+    """How messages call it."""
+    remedy = "check the destination's address and secrets"
+    """What to do about an answer that trying again cannot mend."""
+
+    def __init__(self, name: str, secrets: Secrets, public_url: str) -> None:
+        super().__init__(name, secrets, public_url)
+        self._client: httpx.AsyncClient | None = None
+
+    async def post(
+        self, url: str, body: Mapping[str, Any] | bytes, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Send; a success is given back. Raises ``permanent`` or ``temporary``, whose texts never hold the address.
+
+        An address may hold a secret, and so may whatever a library says of it.
+        """
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False)
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"User-Agent": USER_AGENT, "Content-Type": "application/json", **(headers or {})}
+        try:
+            answer = await self._client.post(url, headers=sent, content=content)
+        except httpx.HTTPError as error:
+            raise temporary(f"{self.vendor} could not be reached: {type(error).__name__}") from None
+        if not answer.is_success:
+            raise by_status(self.vendor, answer.status_code, answer.headers, self._scrubbed(answer.text), self.remedy)
+        return answer
+
+    def _scrubbed(self, text: str) -> str:
+        """An answer may repeat what it was sent."""
+        for secret in self.secrets.values():
+            text = text.replace(secret, "…")
+        return text
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+
+def cut(text: str, limit: int) -> str:
+    """At most so many characters; where something is missing at the end, it shows."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

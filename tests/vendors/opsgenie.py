@@ -1,0 +1,48 @@
+"""A stand-in for Opsgenie's Alert API."""
+
+from typing import Any
+from urllib.parse import unquote
+
+from tests.vendors.server import Request, Vendor
+from tests.vendors.specs import parameter_faults
+
+_LIMITS = {"message": 130, "alias": 512, "description": 15_000, "entity": 512, "source": 100, "note": 25_000}
+
+
+class Opsgenie(Vendor):
+    def __init__(self, api_key: str = "genie-key") -> None:
+        super().__init__()
+        self.api_key = api_key
+        self.alerts: dict[str, str] = {}
+        """By alias: open, acknowledged or closed."""
+        self.notified: list[str] = []
+
+    def answer(self, request: Request) -> tuple[int, Any]:
+        if request.headers.get("Authorization") != f"GenieKey {self.api_key}":
+            return 401, {"message": "Key format is not valid!", "took": 0.0, "requestId": "r"}
+        parts = request.path.removeprefix("/v2/alerts").strip("/").split("/")
+        if request.method != "POST" or not request.path.startswith("/v2/alerts"):
+            self.violations.append(f"Opsgenie has no {request.method} {request.path}")
+            return 404, {}
+        path = "/v2/alerts" if parts == [""] else f"/v2/alerts/{{identifier}}/{parts[-1]}"
+        self.violations += parameter_faults("opsgenie", path, "post", request.body, request.query)
+        for field, limit in _LIMITS.items():
+            if len(request.body.get(field, "")) > limit:
+                self.violations.append(f"{field} is longer than {limit} characters")
+        if path == "/v2/alerts":
+            self._create(request.body)
+        else:
+            alias = unquote(parts[0])
+            if request.query.get("identifierType") != "alias":
+                self.violations.append("an alias needs identifierType=alias")
+            self.alerts[alias] = "acknowledged" if parts[-1] == "acknowledge" else "closed"
+        return 202, {"result": "Request will be processed", "took": 0.1, "requestId": "43a29c5c-3dbf"}
+
+    def _create(self, body: dict[str, Any]) -> None:
+        if sum(len(key) + len(value) for key, value in body.get("details", {}).items()) > 8000:
+            self.violations.append("details hold more than 8000 characters")
+        if len(body.get("tags", [])) > 20 or any(len(tag) > 50 for tag in body.get("tags", [])):
+            self.violations.append("more than 20 tags, or one of more than 50 characters")
+        if self.alerts.get(body["alias"], "closed") == "closed":
+            self.notified.append(body["alias"])
+            self.alerts[body["alias"]] = "open"

@@ -1,0 +1,35 @@
+"""A stand-in for Splunk On-Call's REST endpoint.
+
+The vendor publishes no description that a machine reads: the fields are those of help.victorops.com, "REST Endpoint
+Integration Guide".
+"""
+
+import re
+from typing import Any
+
+from tests.vendors.server import Request, Vendor
+
+_TYPES = {"CRITICAL", "WARNING", "ACKNOWLEDGEMENT", "INFO", "RECOVERY"}
+_FIELDS = {"message_type", "entity_id", "entity_display_name", "state_message", "state_start_time", "monitoring_tool"}
+
+
+class SplunkOnCall(Vendor):
+    def __init__(self, api_key: str = "splunk-key") -> None:
+        super().__init__()
+        self.api_key = api_key
+
+    def answer(self, request: Request) -> tuple[int, Any]:
+        found = re.fullmatch(r"/integrations/generic/20131114/alert/([^/]+)/([^/]+)", request.path)
+        if request.method != "POST" or found is None:
+            self.violations.append(f"Splunk On-Call has no {request.method} {request.path}")
+            return 404, {}
+        if found[1] != self.api_key:
+            return 403, {"result": "failure", "messages": f"{found[1]} is no key"}
+        body = request.body
+        if body.get("message_type") not in _TYPES:
+            self.violations.append(f"{body.get('message_type')} is no message_type")
+        if not 0 < len(body.get("entity_id", "")) <= 512:
+            self.violations.append("entity_id has no or more than 512 characters")
+        unknown = [key for key in body if key not in _FIELDS and not key.startswith("vo_annotate.")]
+        self.violations += [f"{key} is unknown" for key in unknown]
+        return 200, {"result": "success", "entity_id": body.get("entity_id")}
