@@ -102,6 +102,14 @@ class Delivery(_Frozen):
     first: Receipt | None = Field(default=None, description="The receipt of what this message adds to or changes.")
     record: Entries = Field(description="What is to be recorded by the way, once the message is out.")
 
+    @property
+    def alarm(self) -> str:
+        """The key that a pager is to know it by: the incident's, which it folds repeats into, silently.
+
+        A reminder has one of its own, since it is to be heard.
+        """
+        return self.key if self.verb == "remind" else self.thread
+
     def told(self, receipt: Receipt) -> Entry:
         """The record of this delivery."""
         return told(self.key, self.verb, self.target, receipt)

@@ -1,7 +1,5 @@
 """Every policy that ever decided, by its digest: what a recorded decision meant can always be looked up."""
 
-import base64
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -30,12 +28,11 @@ class KeptPolicies:
 
     def keep(self, source: PolicySource, now: datetime) -> bool:
         """Keep a policy, durably when this returns. False where it is kept already. Raises SQLAlchemyError."""
-        content = json.dumps([[name, base64.b64encode(text).decode()] for name, text in source.files])
         with self._database.engine.begin() as connection:
             self._database.lock(connection)
             there = connection.execute(select(policies.c.id).where(policies.c.digest == source.digest)).first()
             if there is None:
-                connection.execute(policies.insert().values(digest=source.digest, since=now, content=content))
+                connection.execute(policies.insert().values(digest=source.digest, since=now, content=source.to_json()))
         return there is None
 
     def find(self, digest: str) -> Kept | None:
@@ -51,11 +48,7 @@ class KeptPolicies:
         with self._database.engine.connect() as connection:
             connection = connection.execution_options(**{READING: True})
             rows = connection.execute(select(policies).order_by(policies.c.id)).all()
-        return [Kept(row.digest, row.since.replace(tzinfo=UTC), _source(row.content)) for row in rows]
+        return [Kept(row.digest, row.since.replace(tzinfo=UTC), PolicySource.from_json(row.content)) for row in rows]
 
     def close(self) -> None:
         self._database.close()
-
-
-def _source(content: str) -> PolicySource:
-    return PolicySource(tuple((name, base64.b64decode(text)) for name, text in json.loads(content)))

@@ -1,6 +1,8 @@
 """A policy's text as it was read: what its digest is made of, and what is kept of every policy that decided."""
 
+import base64
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +26,14 @@ class PolicySource:
         for _, content in self.files:
             whole.update(content)
         return whole.hexdigest()[:DIGEST_CHARS]
+
+    def to_json(self) -> str:
+        return json.dumps([[name, base64.b64encode(text).decode()] for name, text in self.files])
+
+    @classmethod
+    def from_json(cls, text: str) -> "PolicySource":
+        """Raises ValueError, TypeError or KeyError where it is none."""
+        return cls(tuple((str(name), base64.b64decode(content)) for name, content in json.loads(text)))
 
 
 def read_source(path: Path) -> PolicySource:

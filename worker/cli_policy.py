@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from worker.settings import read_settings
+from worker.settings import near, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,17 +58,12 @@ def _load(path: Path) -> "Policy":
 def _placed(problems: "Iterable[Problem]", path: Path) -> str:
     """The problems of a policy, a line each, with files named as they are found from here."""
     folder = path if path.is_dir() else path.parent
-    return "\n".join(str(replace(one, file=_near(folder / one.file))) for one in problems)
+    return "\n".join(str(replace(one, file=near(folder / one.file))) for one in problems)
 
 
 def _refuse(message: str, code: int = 1) -> NoReturn:
     typer.echo(message, err=True)
     raise typer.Exit(code)
-
-
-def _near(path: Path) -> str:
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
 
 
 @policy.command()
@@ -88,7 +83,7 @@ def check(
     if loaded.warnings:
         typer.echo(_placed(loaded.warnings, path), err=True)
     size = f"{len(loaded.rules)} rules, {len(loaded.destinations)} destinations"
-    typer.echo(f"{_near(path)}: good; {size}, {loaded.digest}")
+    typer.echo(f"{near(path)}: good; {size}, {loaded.digest}")
     if strict and loaded.warnings:
         raise typer.Exit(1)
 
@@ -111,7 +106,7 @@ def run_tests(
     path = _path(file)
     loaded = _load(path)
     places = paths or [(path if path.is_dir() else path.parent) / "tests"]
-    files = test_files(Path(_near(place)) for place in places if paths or place.is_dir())
+    files = test_files(Path(near(place)) for place in places if paths or place.is_dir())
     if not files:
         _refuse(f"there are no tests: looked for *.yaml in {', '.join(map(str, places))}", 2)
     try:
@@ -155,7 +150,7 @@ def explain(
         decision = loaded.decide(read, now).model_dump(mode="json")
         typer.echo(json.dumps({"decision": decision, "near_misses": misses}, indent=2))
         return
-    say(Console(), loaded, read, now, _near(path))
+    say(Console(), loaded, read, now, near(path))
 
 
 @policy.command()

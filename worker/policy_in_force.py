@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +11,12 @@ from pathlib import Path
 import structlog
 
 from activities.destinations import destination_types, with_console
-from policy import Policy, PolicyError, load_policy
+from policy import Policy, PolicyError, PolicySource, load_policy, parse_policy
 from worker.settings import Settings
 
 LOOK_EVERY = 1.0  # seconds; a change is loaded when two looks in a row see the same
+IN_FORCE = "policy-in-force.json"
+"""In the state folder: the last good policy, for a start that finds a bad one."""
 _SHOWN = 3  # problems of a refused policy, in one line
 
 _log = structlog.get_logger()
@@ -27,7 +31,52 @@ def policy_in_force(settings: Settings) -> tuple[Policy, dict[str, str]]:
 
     Where the settings say so, the console stands in for those. Raises PolicyError.
     """
-    policy = load_policy(settings.policy, destination_types(), settings.environment)
+    return _as_settings_say(load_policy(settings.policy, destination_types(), settings.environment), settings)
+
+
+def policy_at_start(settings: Settings) -> tuple[Policy, dict[str, str], list[str]]:
+    """The same, and what is wrong with the file where the policy that was last in force stands in for it.
+
+    A process that dies while a bad change lies on the disk comes up again and decides as it did. Raises PolicyError
+    where nothing good was in force before, under the same ``TOCSIN_POLICY`` and in the same state folder.
+    """
+    try:
+        return (*policy_in_force(settings), [])
+    except PolicyError as error:
+        last = _last_in_force(settings)
+        if last is None:
+            raise
+        return (*_as_settings_say(last, settings), _errors(error))
+
+
+def _last_in_force(settings: Settings) -> Policy | None:
+    try:
+        kept = json.loads((settings.state_dir / IN_FORCE).read_text(encoding="utf-8"))
+        if kept["of"] != str(settings.policy.absolute()):
+            return None
+        return parse_policy(PolicySource.from_json(kept["source"]), destination_types(), settings.environment)
+    except (OSError, ValueError, TypeError, KeyError, PolicyError):
+        return None
+
+
+def _remember(settings: Settings, policy: Policy) -> None:
+    """For a start that finds the file bad."""
+    file = settings.state_dir / IN_FORCE
+    part = file.with_suffix(f".{os.getpid()}")
+    try:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        kept = {"of": str(settings.policy.absolute()), "source": policy.source.to_json()}
+        part.write_text(json.dumps(kept), encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        _log.warning("policy in force could not be noted", file=str(file), error=str(error))
+
+
+def _errors(error: PolicyError) -> list[str]:
+    return [str(one) for one in error.problems if one.severity == "error"]
+
+
+def _as_settings_say(policy: Policy, settings: Settings) -> tuple[Policy, dict[str, str]]:
     if settings.speed != 1.0:
         policy = policy.sped_up(settings.speed)
     replaced, lacking = with_console(policy, settings.environment)
@@ -61,8 +110,12 @@ class PolicyInForce:
         self._refused = ""
         self._stamp = stamp(settings.policy)
         self._hangup = asyncio.Event()
-        self.policy, self.lacking = policy_in_force(settings)
+        self.policy, self.lacking, problems = policy_at_start(settings)
         self._accept(self.policy)
+        if problems:
+            self._refuse(problems)
+        else:
+            _remember(settings, self.policy)
 
     def current(self) -> Policy:
         return self.policy
@@ -98,8 +151,7 @@ class PolicyInForce:
                 self._count("unchanged")
                 return
         except PolicyError as error:
-            errors = [str(one) for one in error.problems if one.severity == "error"]
-            self._refuse(errors)
+            self._refuse(_errors(error))
         except LookupError as error:
             self._refuse([str(error.args[0])])
         except Exception as error:  # noqa: BLE001  # whatever it is, the old policy goes on deciding, and it is heard
@@ -109,6 +161,7 @@ class PolicyInForce:
             before, self.policy, self.lacking, self._refused = self.policy.digest, policy, lacking, ""
             _log.warning("policy in force", policy=policy.digest, before=before, rules=len(policy.rules))
             self._count("loaded")
+            await asyncio.to_thread(_remember, self._settings, policy)
 
     def _refuse(self, problems: list[str]) -> None:
         more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""

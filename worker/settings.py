@@ -1,5 +1,6 @@
 """Settings from the environment, read once. See ``docs/settings.md`` for what each means."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         console_fallback=_truth(environment, "TOCSIN_CONSOLE_FALLBACK"),
         environment=dict(environment),
     )
+
+
+def near(path: Path) -> str:
+    """How a path reads from here: relative where it is below here, else whole."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
 
 
 def _reachable(host: str) -> str:

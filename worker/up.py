@@ -1,7 +1,6 @@
 """``tocsin up``: the whole product as one process tree."""
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
@@ -21,8 +20,8 @@ from worker.children import Child
 from worker.embedded import free_port, server_command
 from worker.errors import StartError
 from worker.first_start import ADDRESS, complete
-from worker.policy_in_force import policy_in_force
-from worker.settings import Settings, read_settings
+from worker.policy_in_force import policy_at_start
+from worker.settings import Settings, near, read_settings
 from worker.temporal import connect_patiently, pollers, register_search_attributes
 
 READY_WITHIN = 90.0  # seconds
@@ -56,7 +55,7 @@ async def run_up(environment: Mapping[str, str], options: UpOptions) -> None:
     env["TOCSIN_PORT"] = str(free_port(int(env.get("TOCSIN_PORT") or 8080)))
     made = complete(env, read_settings(env).state_dir)
     begun = read_settings(env)
-    policy, lacking = policy_in_force(begun)  # before anything starts: a bad policy starts nothing
+    policy, lacking, refused = policy_at_start(begun)  # before anything starts: a bad policy starts nothing
     if lacking and not begun.console_fallback:
         lines = [f"destination {name} lacks {missing}" for name, missing in lacking.items()]
         raise StartError("\n".join([*lines, "set it, or leave TOCSIN_CONSOLE_FALLBACK unset to print there instead"]))
@@ -102,6 +101,8 @@ async def run_up(environment: Mapping[str, str], options: UpOptions) -> None:
             return
         (settings.state_dir / ADDRESS).write_text(settings.public_url + "\n", encoding="utf-8")
         _announce(console, settings, policy.digest, made, lacking)
+        for problem in refused:
+            console.print(Text(f"Refused, so the policy before it decides: {problem}", style="bold red"))
         await stop.wait()
         console.print("Stopping …")
     finally:
@@ -166,7 +167,7 @@ def _announce(console: Console, settings: Settings, digest: str, made: list[str]
     where.add_row("Gateway", settings.public_url)
     where.add_row("Arize sends to", f"{settings.public_url}/webhooks/arize")
     where.add_row("Temporal UI", settings.temporal_ui_url or f"that of {settings.environment['TEMPORAL_ADDRESS']}")
-    where.add_row("Policy", f"{_near(settings.policy)} ({digest})")
+    where.add_row("Policy", f"{near(settings.policy)} ({digest})")
     where.add_row("State", str(settings.state_dir))
     console.rule("Tocsin is up")
     console.print(where)
@@ -176,14 +177,8 @@ def _announce(console: Console, settings: Settings, digest: str, made: list[str]
         console.print(Text("The console stands in for what lacks its secret:", style="yellow"))
         for name, missing in lacking.items():
             console.print(Text(f"  {name}: {missing}", style="yellow"))
-    command = "tocsin" if shutil.which("tocsin") else _near(Path(sys.executable).parent / "tocsin")
+    command = "tocsin" if shutil.which("tocsin") else near(Path(sys.executable).parent / "tocsin")
     console.print(
         f"Try: [bold]{command} send critical[/bold], then [bold]{command} incidents list[/bold]. "
         "Ctrl-C stops everything."
     )
-
-
-def _near(path: Path) -> str:
-    """From here where it is below here, else whole."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

@@ -16,6 +16,11 @@ Secrets = Mapping[str, str]
 """A destination's secrets by the key that names them in its configuration."""
 
 
+def cut(text: str, limit: int) -> str:
+    """At most so many characters; where something is missing at the end, it shows."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 class Destination(ABC):
     """One place a message can go. One instance a process and destination; it may keep a connection pool."""
 

@@ -16,7 +16,7 @@ from pydantic import AnyHttpUrl, Field
 from temporalio.exceptions import ApplicationError
 
 from activities.contracts import Brief, Delivery, Receipt
-from activities.destinations.base import TIMEOUT, Destination, Secrets
+from activities.destinations.base import TIMEOUT, Destination, Secrets, cut
 from activities.failures import by_status, temporary
 from policy import DestinationConfig, SecretSetting
 from policy.destinations import Kind
@@ -86,9 +86,7 @@ class JiraDestination(Destination):
             fields={
                 "project": {"key": config.project},
                 "issuetype": {"name": config.issue_type},
-                "summary": brief.headline
-                if len(brief.headline) <= MAX_SUMMARY
-                else brief.headline[: MAX_SUMMARY - 1] + "…",
+                "summary": cut(brief.headline, MAX_SUMMARY),
                 "description": _description(brief, delivery.note),
                 "labels": ["tocsin", label, *config.labels],
             },

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from activities.contracts import Brief, Delivery, Receipt
-from activities.destinations.base import Secrets
-from activities.destinations.over_http import HttpDestination, cut
+from activities.destinations.base import Secrets, cut
+from activities.destinations.over_http import HttpDestination
 from policy import DestinationConfig, SecretSetting
 from policy.destinations import Kind
 
@@ -70,8 +70,7 @@ class OpsgenieDestination(HttpDestination):
         self._config = config
 
     async def deliver(self, delivery: Delivery, attempt: int) -> Receipt:
-        # A reminder has an alias of its own: under the incident's, Opsgenie would fold it in silently.
-        alias = (delivery.key if delivery.verb == "remind" else delivery.thread)[:MAX_ALIAS]
+        alias = delivery.alarm[:MAX_ALIAS]
         alerts = f"{self._config.root(ROOT)}/v2/alerts"
         headers = {"Authorization": f"GenieKey {self.secrets['api_key']}"}
         if delivery.verb in {"acknowledge", "resolve"}:

@@ -52,8 +52,3 @@ class HttpDestination(Destination, ABC):
         if self._client is not None:
             await self._client.aclose()
             self._client = None
-
-
-def cut(text: str, limit: int) -> str:
-    """At most so many characters; where something is missing at the end, it shows."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -13,7 +13,7 @@ from pydantic import Field
 from temporalio.exceptions import ApplicationError
 
 from activities.contracts import Brief, Delivery, Receipt
-from activities.destinations.base import TIMEOUT, Destination, Secrets
+from activities.destinations.base import TIMEOUT, Destination, Secrets, cut
 from activities.failures import by_status, temporary
 from policy import DestinationConfig, SecretSetting
 from policy.destinations import Kind
@@ -55,8 +55,7 @@ class PagerDutyDestination(Destination):
 
     def _send(self, delivery: Delivery) -> Receipt:
         session = self._session()
-        # A reminder has a key of its own: under the incident's key, PagerDuty would fold it in silently.
-        key = delivery.key if delivery.verb == "remind" else delivery.thread
+        key = delivery.alarm
         try:
             match delivery.verb:
                 case "acknowledge":
@@ -99,8 +98,8 @@ def _event(delivery: Delivery) -> dict[str, Any]:
         "timestamp": brief.since.isoformat() if brief.since else None,
     }
     return {
-        "summary": _cut(f"REMINDER {brief.headline}" if reminder else brief.headline, MAX_SUMMARY),
-        "source": _cut(_source(brief), MAX_SOURCE),
+        "summary": cut(f"REMINDER {brief.headline}" if reminder else brief.headline, MAX_SUMMARY),
+        "source": cut(_source(brief), MAX_SOURCE),
         "severity": "warning" if reminder else _SEVERITY[brief.tier],
         "payload": {key: value for key, value in payload.items() if value},
         "custom_details": details,
@@ -110,10 +109,6 @@ def _event(delivery: Delivery) -> dict[str, Any]:
 
 def _source(brief: Brief) -> str:
     return " · ".join(part for part in (brief.model or brief.component, brief.environment) if part)
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _sorted(error: Exception) -> ApplicationError:

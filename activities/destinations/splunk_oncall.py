@@ -10,8 +10,8 @@ from urllib.parse import quote
 from pydantic import Field
 
 from activities.contracts import Delivery, Receipt, Verb
-from activities.destinations.base import Secrets
-from activities.destinations.over_http import HttpDestination, cut
+from activities.destinations.base import Secrets, cut
+from activities.destinations.over_http import HttpDestination
 from activities.failures import temporary
 from policy import DestinationConfig, SecretSetting
 from policy.destinations import Kind
@@ -46,8 +46,7 @@ class SplunkOnCallDestination(HttpDestination):
         self._config = config
 
     async def deliver(self, delivery: Delivery, attempt: int) -> Receipt:
-        # A reminder is an entity of its own: in the incident's, Splunk On-Call would fold it in silently.
-        entity = (delivery.key if delivery.verb == "remind" else delivery.thread)[:MAX_ENTITY]
+        entity = delivery.alarm[:MAX_ENTITY]
         key = quote(self.secrets["api_key"], safe="")
         answer = await self.post(
             f"{self._config.root(ROOT)}{PATH}/{key}/{self._config.routing_key}", _message(delivery, entity)

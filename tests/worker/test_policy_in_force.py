@@ -10,7 +10,7 @@ from activities.destinations import OpenDestinations, destination_types
 from policy import PolicyError, load_policy
 from tests.policy.policies import BASE, RULES
 from worker.errors import StartError
-from worker.policy_in_force import PolicyInForce, stamp
+from worker.policy_in_force import IN_FORCE, PolicyInForce, stamp
 from worker.settings import Settings, read_settings
 from worker.worker_role import PolicyKeeper, run_worker
 
@@ -52,6 +52,23 @@ async def test_going_back_to_the_old_text_ends_the_refusal(settings: Settings) -
     settings.policy.write_text(BASE + RULES)
     await in_force.reload()
     assert not in_force.standing().refused
+
+
+async def test_a_start_that_finds_a_bad_file_goes_on_with_the_last_good_one(settings: Settings, tmp_path: Path) -> None:
+    good = PolicyInForce(settings).policy
+    settings.policy.write_text("version: 2\n")
+    outcomes: list[str] = []
+    again = PolicyInForce(settings, count=outcomes.append)
+    assert again.policy.digest == good.digest
+    assert "version: found 2" in str(again.standing())
+    assert outcomes == ["refused"]
+    other = tmp_path / "another.yaml"
+    other.write_text("version: 2\n")
+    with pytest.raises(PolicyError):  # another file was never in force
+        PolicyInForce(read_settings({**settings.environment, "TOCSIN_POLICY": str(other)}))
+    (settings.state_dir / IN_FORCE).write_text("{")
+    with pytest.raises(PolicyError):
+        PolicyInForce(settings)
 
 
 async def test_a_long_list_of_problems_is_cut_where_it_is_shown(settings: Settings) -> None:
