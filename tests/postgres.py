@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.embedded import free_port
+from tests.ports import unused_port
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def postgres() -> Generator[str]:
     if not initdb or not pg_ctl:
         pytest.skip("PostgreSQL is not installed here: initdb and pg_ctl are needed")
     user = "nobody" if os.geteuid() == 0 else None  # the server refuses to run as root
-    port = free_port()
+    port = unused_port()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         data.mkdir()

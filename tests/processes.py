@@ -12,10 +12,11 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.ports import unused_port
 from tests.vendors import PagerDuty
 from tests.waiting import wait_for
 from worker.cli_send import signed
-from worker.embedded import free_port
+from worker.first_start import ADDRESS
 
 ARIZE_SECRET = "whsec_acceptance"
 PAGERDUTY_SECRET = "pagerduty-acceptance"
@@ -33,7 +34,7 @@ class Tocsin:
 
     def __init__(self, folder: Path, policy: Path | None, speed: float = 1.0, **settings: str) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = unused_port()
         self.url = f"http://127.0.0.1:{self.port}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokens").write_text(TOKENS)
@@ -52,6 +53,7 @@ class Tocsin:
             **settings,
         }
         self.log = folder / "output.txt"
+        self._printed_before = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(timeout=30, limits=httpx.Limits(max_connections=250))
 
@@ -59,7 +61,8 @@ class Tocsin:
 
     def start(self, *role: str) -> None:
         """Start, and wait until it is ready."""
-        command = role or ("up", "--temporal-port", str(free_port()), "--ui-port", str(free_port()))
+        command = role or ("up", "--temporal-port", str(unused_port()), "--ui-port", str(unused_port()))
+        self._printed_before = len(self.printed())
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "worker.cli", *command],
@@ -76,7 +79,9 @@ class Tocsin:
             assert self.process is not None
             assert self.process.poll() is None, self.printed()
             if "--temporal-port" in psutil.Process(self.process.pid).cmdline():
-                return "Tocsin is up" in self.printed()
+                if "Tocsin is up" not in self.printed()[self._printed_before :]:
+                    return False
+                self.url = (self.folder / "state" / ADDRESS).read_text().strip()
             try:
                 return self.http.get(f"{self.url}/readyz").status_code == 200
             except httpx.HTTPError:

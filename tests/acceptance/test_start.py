@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests import DEV_SERVER
+from tests.ports import unused_port
 from tests.processes import Tocsin, tocsin
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, write_policy
 from tests.waiting import wait_for
-from worker.embedded import free_port
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("acceptance-start")]
 
@@ -56,7 +56,7 @@ def test_worker_and_gateway_apart_on_a_cluster_that_is_there(
 ) -> None:
     policy = tmp_path / "policy.yaml"
     write_policy(policy, pagerduty, slack, jira)
-    port = free_port()
+    port = unused_port()
     command = [DEV_SERVER, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
     cluster = subprocess.Popen([*command, "--log-level", "never"], stdout=subprocess.DEVNULL)
     settings = {**SECRETS, "TEMPORAL_ADDRESS": f"127.0.0.1:{port}"}
