@@ -6,14 +6,15 @@ Activity types, by name: ``classify`` (Classification → Decision), ``page``, `
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from alerts import Alert
+from alerts import Alert, clean, web_address
 from policy import IncidentFacts, Target, Tier
 
-Verb = Literal["notify", "acknowledge", "resolve", "note", "remind"]
+Verb = Literal["notify", "acknowledge", "resolve", "note", "remind", "change"]
+"""``change``: show what stands there as the incident is now; a pager, which keeps its own state, is told nothing."""
 
 PERMANENT = "Permanent"
 """Error type: trying again cannot help; the tier's fallback is told at once."""
@@ -24,39 +25,79 @@ DIGEST_WORKFLOW = "Digest"
 DIGEST_SIGNAL = "add"
 
 
+TRIGGERED = "Triggered"
+"""The state, as a brief says it, of an incident that waits for an answer."""
+
+LINE_CHARS, TEXT_CHARS = 2_000, 4_000
+
+
+def _line(text: str) -> str:
+    return clean(text, LINE_CHARS)
+
+
+def _text(text: str) -> str:
+    lines = [clean(line, TEXT_CHARS) for line in text[: 4 * TEXT_CHARS].splitlines()]
+    whole = "\n".join(lines).strip()
+    return whole if len(whole) <= TEXT_CHARS else whole[: TEXT_CHARS - 1].rstrip() + "…"
+
+
+Line = Annotated[str, AfterValidator(_line)]
+"""One line without control and direction-changing characters, cut to what a reader can take in.
+
+Whatever an alert, a person or a policy wrote becomes one of these before any destination sees it. A vendor's own
+markup is left in it: each destination sends it as text, or escapes it.
+"""
+Text = Annotated[str, AfterValidator(_text)]
+"""Several such lines."""
+Address = Annotated[str, AfterValidator(web_address)]
+"""An http(s) address, or nothing: what is no address must not stop the message that it stands in."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Fact(_Frozen):
-    label: str
-    value: str
+    label: Line
+    value: Line
 
 
 class Link(_Frozen):
-    text: str
-    url: str
+    text: Line
+    url: Address
+
+
+class Finding(_Frozen):
+    """One piece of context: what was found, where, and a link to it."""
+
+    source: Line
+    text: Line
+    url: Address = ""
 
 
 class Brief(_Frozen):
     """What a message says, once for every vendor; each destination renders it within its vendor's limits."""
 
-    headline: str
+    headline: Line
     """Tier, model, what is wrong, by how much, where. Its first 60 characters fit a lock screen."""
-    state: str
+    state: Line
     tier: Tier
-    priority: str = ""
-    incident: str
-    model: str = ""
-    team: str = ""
-    environment: str = ""
-    component: str = ""
-    metric: str = ""
+    priority: Line = ""
+    incident: Line
+    model: Line = ""
+    team: Line = ""
+    environment: Line = ""
+    component: Line = ""
+    metric: Line = ""
     since: datetime | None = None
+    respond_by: datetime | None = Field(default=None, description="When an answer is due, by the policy.")
     facts: tuple[Fact, ...] = ()
-    why: str = ""
+    why: Text = ""
     links: tuple[Link, ...] = ()
-    tags: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    tags: tuple[Line, ...] = ()
+    closed_by: str = Field(default="", description="The role that alone may close it.")
+    drill: bool = Field(default=False, description="A fire drill: marked as one everywhere, and counted nowhere.")
 
 
 class Receipt(_Frozen):
@@ -98,9 +139,14 @@ class Delivery(_Frozen):
     verb: Verb
     target: Target
     brief: Brief
-    note: str = Field(default="", description="One sentence: why this message, now.")
+    note: Text = Field(default="", description="One sentence: why this message, now.")
     first: Receipt | None = Field(default=None, description="The receipt of what this message adds to or changes.")
     record: Entries = Field(description="What is to be recorded by the way, once the message is out.")
+
+    @property
+    def opening(self) -> str:
+        """What answers name the incident by: its id, and which opening of it."""
+        return f"{self.record.incident}.{self.record.opening[:8]}"
 
     @property
     def alarm(self) -> str:

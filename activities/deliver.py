@@ -1,12 +1,12 @@
 """The activities that reach people: page, post, ticket, console, and the digests' own sending."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import Delivered, Delivery, DigestIssue, Receipt
+from activities.contracts import TRIGGERED, Delivered, Delivery, DigestIssue, Link, Receipt
 from activities.destinations import Destination
 from activities.failures import permanent, temporary
 from activities.record import Recorder
@@ -20,9 +20,16 @@ class Deliverer:
     The types are apart so that an incident reads like a story in the Temporal UI.
     """
 
-    def __init__(self, destinations: Mapping[str, Destination], recorder: Recorder) -> None:
+    def __init__(
+        self,
+        destinations: Mapping[str, Destination],
+        recorder: Recorder,
+        acknowledge: Callable[[str], str] = lambda opening: "",
+    ) -> None:
+        """``acknowledge`` gives the address by which a reader acknowledges that opening of an incident."""
         self._destinations = destinations
         self._recorder = recorder
+        self._acknowledge = acknowledge
 
     @activity.defn(name="page")
     async def page(self, delivery: Delivery) -> Delivered:
@@ -65,7 +72,8 @@ class Deliverer:
             attempt=attempt,
         )
         try:
-            receipt = await self._find(delivery.target.name).deliver(delivery, attempt)
+            destination = self._find(delivery.target.name)
+            receipt = await destination.deliver(self._answerable(delivery, destination), attempt)
         except ApplicationError as error:
             log.warning("not delivered", error=error.message, permanent=error.non_retryable)
             raise
@@ -75,6 +83,16 @@ class Deliverer:
             raise temporary(f"{delivery.target.name}: unexpected {type(error).__name__}") from None
         log.info("delivered", receipt=receipt.id)
         return receipt
+
+    def _answerable(self, delivery: Delivery, destination: Destination) -> Delivery:
+        """With a link to acknowledge by, where the message is to be answered and has no button of its own."""
+        brief = delivery.brief
+        if destination.has_buttons or delivery.verb not in {"notify", "remind"} or brief.state != TRIGGERED:
+            return delivery
+        link = Link(text="Acknowledge", url=self._acknowledge(delivery.opening))
+        if not link.url:
+            return delivery
+        return delivery.model_copy(update={"brief": brief.model_copy(update={"links": (link, *brief.links)})})
 
     def _find(self, name: str) -> Destination:
         destination = self._destinations.get(name)

@@ -10,6 +10,7 @@ from alerts.errors import AlertError, BodyError
 from alerts.fingerprint import fingerprint, incident_id
 from alerts.model import Alert, Status
 from alerts.normalise import FIELD_OF, is_change, normalise, read_alert
+from alerts.values import clean, web_address
 
 __all__ = [
     "FIELD_OF",
@@ -17,10 +18,12 @@ __all__ = [
     "AlertError",
     "BodyError",
     "Status",
+    "clean",
     "fingerprint",
     "incident_id",
     "is_change",
     "normalise",
     "read_alert",
     "read_body",
+    "web_address",
 ]

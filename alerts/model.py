@@ -52,6 +52,10 @@ class Alert(BaseModel):
         default=(),
         description="What makes two alerts the same problem, as stated by the sender; see fingerprint().",
     )
+    drill: str = Field(
+        default="",
+        description="The rule that a fire drill is of; never read from a body: a drill is begun through the API.",
+    )
     raw: dict[str, Any] = Field(
         default_factory=dict[str, Any], description="The body as it was sent, unknown fields and all."
     )

@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 from gateway import problems
+from gateway.acknowledge import acknowledge_routes
+from gateway.callbacks import callback_routes
 from gateway.deliveries import Deliveries
 from gateway.incidents import incident_routes
 from gateway.intake import Intake
@@ -30,6 +32,8 @@ def create_app(settings: GatewaySettings, client: Client) -> FastAPI:
     app = FastAPI(title="Tocsin", version=VERSION, summary="Arize alerts as incidents", lifespan=lifespan)
     problems.install(app)
     app.include_router(webhook_routes(settings, client, Intake(client, settings.task_queue, deliveries)))
+    app.include_router(callback_routes(settings, client, deliveries))
+    app.include_router(acknowledge_routes(settings.links, client))
     app.include_router(incident_routes(settings, client))
     app.include_router(operation_routes(settings, client, deliveries))
     return app

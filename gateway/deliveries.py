@@ -26,6 +26,15 @@ _table = Table(
     Column("state", String(20), nullable=False),
     Column("at", DateTime(timezone=True), index=True, nullable=False),
 )
+_names = Table(
+    "gateway_names",
+    _metadata,
+    Column("vendor", String(40), primary_key=True),
+    Column("id", String(200), primary_key=True),
+    Column("key", String(500), nullable=False),
+    Column("at", DateTime(timezone=True), index=True, nullable=False),
+)
+_NAMES_KEPT = timedelta(days=400)  # an incident of a regulated model may be open for long
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,14 @@ class Deliveries:
         if rows:
             await self._run(self._remember, rows)
 
+    async def call(self, vendor: str, vendor_id: str, key: str) -> None:
+        """A vendor has a name of its own for what we know by this key."""
+        await self._run(self._call, vendor, vendor_id, key)
+
+    async def called(self, vendor: str, vendor_id: str) -> str:
+        """Our key for what a vendor calls so, or nothing."""
+        return await self._run(self._called, vendor, vendor_id) if vendor_id else ""
+
     async def ping(self) -> None:
         """Raises where the store cannot be read."""
         await self._run(self._recall, ["ping"], [])
@@ -98,6 +115,18 @@ class Deliveries:
             if self._written > 10_000:
                 self._written = 0
                 connection.execute(delete(_table).where(_table.c.at < now - KEPT))
+
+    def _call(self, vendor: str, vendor_id: str, key: str) -> None:
+        now = datetime.now(UTC)
+        insert = (sqlite_insert if self._sqlite else postgres_insert)(_names).on_conflict_do_nothing()
+        with self._engine.begin() as connection:
+            connection.execute(insert, {"vendor": vendor, "id": vendor_id, "key": key, "at": now})
+            connection.execute(delete(_names).where(_names.c.at < now - _NAMES_KEPT))
+
+    def _called(self, vendor: str, vendor_id: str) -> str:
+        query = select(_names.c.key).where(_names.c.vendor == vendor, _names.c.id == vendor_id)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one_or_none() or ""
 
 
 def _fast_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:

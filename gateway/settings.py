@@ -1,8 +1,9 @@
 """What the gateway needs to know, read once at the start and handed in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from gateway.links import Links
 from gateway.tokens import Tokens
 
 
@@ -18,7 +19,11 @@ class GatewaySettings:
     """An SQLAlchemy address for what was delivered already."""
     arize_secrets: tuple[str, ...] = field(default=(), repr=False)
     arize_tokens: tuple[str, ...] = field(default=(), repr=False)
-    pagerduty_secrets: tuple[str, ...] = field(default=(), repr=False)
+    callback_secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]], repr=False)
+    """By the vendor's name; one that has none here can tell us nothing."""
+    slack_replies: str = "https://hooks.slack.com/"
+    """Where a person who pressed a button is told that it changed nothing; Slack names the rest of the address."""
+    links: Links = field(default_factory=lambda: Links("", ()), repr=False)
     tokens: Tokens = field(default_factory=lambda: Tokens({}))
     insecure: bool = False
     temporal_ui_url: str = ""

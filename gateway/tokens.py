@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from workflows.messages import Role
 
@@ -60,6 +60,11 @@ class Tokens:
                 raise TokenFileError(f"{path}:{number}: sha256: is followed by 64 hexadecimal digits")
             callers[token.removeprefix("sha256:").lower()] = Caller(name, cast("Role", role))
         return cls(callers)
+
+    def role_of(self, name: str) -> Role | Literal[""]:
+        """The role of whoever a vendor vouches for by this name, an e-mail address; the highest of several."""
+        held = {one.role for one in self._callers.values() if one.name.casefold() == name.casefold()}
+        return next((role for role in reversed(_ORDER) if role in held), "")
 
     def caller(self, authorization: str) -> Caller | None:
         """Who shows this Authorization header, or None."""

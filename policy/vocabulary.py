@@ -42,7 +42,7 @@ class Type(StrEnum):
     ANY = "of any type"
 
 
-_HIDDEN = frozenset({"raw", "identity", "event_id"})
+_HIDDEN = frozenset({"raw", "identity", "event_id", "drill"})
 _FROM_PYTHON: dict[Any, Type] = {
     str: Type.TEXT,
     float: Type.NUMBER,

@@ -7,10 +7,15 @@ from pathlib import Path
 
 ARIZE_SECRET = "arize-webhook-secret"  # noqa: S105  # a file's name
 PAGERDUTY_SECRET = "pagerduty-webhook-secret"  # noqa: S105
+LINK_SECRET = "link-secret"  # noqa: S105
 TOKENS = "api-tokens"
 ADDRESS = "address"
 """Where the gateway of the running ``tocsin up`` is, for the commands that talk to it."""
-_MADE = {"ARIZE_WEBHOOK_SECRET": ARIZE_SECRET, "PAGERDUTY_WEBHOOK_SECRET": PAGERDUTY_SECRET}
+_MADE = {
+    "ARIZE_WEBHOOK_SECRET": ARIZE_SECRET,
+    "PAGERDUTY_WEBHOOK_SECRET": PAGERDUTY_SECRET,
+    "TOCSIN_LINK_SECRET": LINK_SECRET,
+}
 
 
 def complete(environment: MutableMapping[str, str], state_dir: Path) -> list[str]:
@@ -25,7 +30,8 @@ def complete(environment: MutableMapping[str, str], state_dir: Path) -> list[str
             continue
         prefix = "whsec_" if name == "ARIZE_WEBHOOK_SECRET" else ""
         environment[name] = _kept(state_dir / file, partial(_secret, prefix))
-        told.append(f"{name} is not set: using {state_dir / file}")
+        if name != "TOCSIN_LINK_SECRET":  # nobody outside has to know it
+            told.append(f"{name} is not set: using {state_dir / file}")
     if not environment.get("TOCSIN_API_TOKENS"):
         path = state_dir / TOKENS
         _kept(path, _tokens)

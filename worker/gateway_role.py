@@ -9,6 +9,9 @@ import uvicorn
 
 from gateway import metrics
 from gateway.app import create_app
+from gateway.callbacks import VENDORS
+from gateway.links import SETTING as LINK_SECRET
+from gateway.links import Links
 from gateway.settings import GatewaySettings, UnauthenticatedError
 from gateway.tokens import TokenFileError, Tokens
 from worker.errors import StartError
@@ -49,7 +52,8 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
             deliveries_url=shared,
             arize_secrets=settings.secrets("ARIZE_WEBHOOK_SECRET"),
             arize_tokens=settings.secrets("ARIZE_WEBHOOK_TOKEN"),
-            pagerduty_secrets=settings.secrets("PAGERDUTY_WEBHOOK_SECRET"),
+            callback_secrets={one.name: settings.secrets(one.setting) for one in VENDORS},
+            links=Links(settings.public_url, settings.secrets(LINK_SECRET)),
             tokens=Tokens.read(settings.api_tokens) if settings.api_tokens else Tokens({}),
             insecure=insecure,
             temporal_ui_url=settings.temporal_ui_url,

@@ -19,6 +19,8 @@ from activities.destinations import Destination, OpenDestinations
 from activities.digest import Digester
 from activities.record import Recorder
 from audit import AuditLog, KeptPolicies
+from gateway.links import SETTING as LINK_SECRET
+from gateway.links import Links
 from policy import Policy, PolicySource
 from worker.errors import StartError
 from worker.policy_in_force import PolicyInForce
@@ -70,7 +72,10 @@ async def run_worker(settings: Settings) -> None:
     await register_search_attributes(client)
     with ThreadPoolExecutor(32, "vendors") as threads:
         loop.set_default_executor(threads)
-        async with create_worker(client, settings.task_queue, in_force.current, destinations, log, settings.speed):
+        links = Links(settings.public_url, settings.secrets(LINK_SECRET))
+        async with create_worker(
+            client, settings.task_queue, in_force.current, destinations, log, settings.speed, links
+        ):
             _log.info("worker runs", task_queue=settings.task_queue, policy=in_force.policy.digest)
             await stop.wait()
         _log.info("worker stopped")
@@ -126,13 +131,14 @@ def create_worker(
     destinations: Mapping[str, Destination],
     log: AuditLog,
     speed: float = 1.0,
+    links: Links | None = None,
 ) -> Worker:
     """One worker for everything: workflows, local activities, and what reaches people.
 
     ``policy`` gives the one that is in force at the moment.
     """
     recorder = Recorder(log)
-    deliverer = Deliverer(destinations, recorder)
+    deliverer = Deliverer(destinations, recorder, links.acknowledge) if links else Deliverer(destinations, recorder)
     return Worker(
         client,
         task_queue=task_queue,

@@ -51,6 +51,7 @@ _VERBS = {
         "post": "Show the resolution in",
         "console": "Print the resolution for",
     },
+    "change": {"post": "Show how it stands in", "console": "Print how it stands for"},
     "note": {"ticket": "Comment in", "post": "Reply in", "console": "Print a note for"},
     "remind": {"page": "Remind through", "post": "Remind in", "console": "Print a reminder for"},
 }

@@ -51,6 +51,8 @@ class Incident:
         state = opening.state or IncidentState(
             incident=info.workflow_id, opening=info.first_execution_run_id, opened_at=workflow.now()
         )
+        # Threads and tickets that tell how it goes on came after 0.1.0, whose incidents go on as they began.
+        state.chronicle = workflow.patched("chronicle")
         self._state = state
         self._outbox = Outbox(state)
         self._life = Life(state, self._outbox)
@@ -123,7 +125,7 @@ class Incident:
         state = self._state
         if state.over:
             raise ApplicationError(f"it was resolved by {state.resolved_by} already", type=OVER, non_retryable=True)
-        if answer.act == "resolve" and not self._life.may_close(answer):
+        if answer.act == "resolve" and not self._life.answers.may_close(answer):
             assert state.decision is not None
             raise ApplicationError(
                 "this model is regulated: only a person with the role "
@@ -131,7 +133,7 @@ class Incident:
                 type=FORBIDDEN,
                 non_retryable=True,
             )
-        self._life.answered(answer, workflow.now())
+        self._life.answers.take(answer, workflow.now())
         self._awake = True
         return self.incident()
 
@@ -143,7 +145,7 @@ class Incident:
             if self._state.decision is not None:
                 answers, self._answers = self._answers, []
                 for answer in answers:
-                    self._life.answered(answer, workflow.now())
+                    self._life.answers.take(answer, workflow.now())
             elif not self._arrivals:
                 return
 

@@ -9,12 +9,14 @@ from datetime import datetime
 
 from alerts import Alert
 from policy import Decision, IncidentFacts, Step, format_duration
+from workflows.answers import Answers
 from workflows.messages import Answer, Arrival
-from workflows.outbox import THREADED, Outbox
+from workflows.outbox import Outbox
 from workflows.state import Appointment, IncidentState
 
 _SEEN = 1000
-_ROLES = ("viewer", "responder", "compliance", "admin")
+_TOLD_REPEATS = (2, 5)
+"""Repeats are told in threads at the 2nd and 5th alert, the 20th and 50th, and so on: a storm is told in few lines."""
 
 
 class Life:
@@ -23,6 +25,7 @@ class Life:
     def __init__(self, state: IncidentState, outbox: Outbox) -> None:
         self.state = state
         self._outbox = outbox
+        self.answers = Answers(state, outbox, self._begin)
 
     # ── Alerts ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -69,6 +72,9 @@ class Life:
             self.state.note(
                 now, "joined", f"{count} more alert{'s' if count > 1 else ''}{value}", alert=_compact(latest)
             )
+            if state.chronicle and _told_repeats(state.alerts) > _told_repeats(state.alerts - count):
+                text = f"Triggered again: {state.alerts} alerts so far{value}."
+                self._outbox.tell("note", text, kinds=frozenset({"post"}))
         if state.cleared:
             state.cleared = False
             if state.state == "awaiting_human":
@@ -131,8 +137,8 @@ class Life:
 
     # ── Acting ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _begin(self, now: datetime) -> None:
-        """Take the first step, and appoint the later ones."""
+    def _begin(self, now: datetime, note: str = "") -> None:
+        """Take the first step, and appoint the later ones. ``note`` says why, where it is not for an alert."""
         state = self.state
         decision = state.decision
         assert decision is not None
@@ -146,26 +152,28 @@ class Life:
         self._open_tickets()
         for target in decision.digest:
             self._outbox.owe("notify", target, f"digest-{state.round}-{target.name}", digest=True)
-        self._climb(decision.steps, now)
+        self._climb(decision.steps, now, note)
         if decision.respond_within:
             self.state.appoint(now, decision.respond_within, "unanswered")
 
-    def _climb(self, steps: tuple[Step, ...], now: datetime) -> None:
+    def _climb(self, steps: tuple[Step, ...], now: datetime, note: str) -> None:
         for index, step in enumerate(steps):
             if index == 0:
-                self._take_step(0, step, now)
+                self._take_step(0, step, now, note)
             else:
                 self.state.appoint(now, step.after, "step", index)
 
-    def _take_step(self, index: int, step: Step, now: datetime) -> None:
+    def _take_step(self, index: int, step: Step, now: datetime, note: str = "") -> None:
         state = self.state
         state.escalation = index + 1
-        note = ""
         if index > 0:
             waited = format_duration(step.after)
             names = ", ".join(target.name for target in step.notify)
             note = f"Nobody has acknowledged for {waited}: step {index + 1} of the escalation."
-            self.state.note(now, "escalated", f"step {index + 1} after {waited} without an acknowledgement: {names}")
+            text = f"step {index + 1} after {waited} without an acknowledgement: {names}"
+            self.state.note(now, "escalated", text)
+            if state.chronicle:
+                self._outbox.tell("note", f"Escalated: {text}.", kinds=frozenset({"post", "ticket"}))
         told = {receipt.destination for receipt in state.receipts} | {owed.target.name for owed in state.owed}
         for target in step.notify:
             key = f"{state.round}-step-{index + 1}-{target.name}"
@@ -201,6 +209,9 @@ class Life:
                     self._unanswered(decision, now)
                 case "remind":
                     self._remind(decision, now)
+                case "silence":
+                    self.state.note(now, "silence_over", "it still burns")
+                    self._begin(now, "The silence is over, and it still burns.")
                 case "again":
                     if appointment.owed and (not state.acknowledged_at or appointment.owed.target.kind == "ticket"):
                         state.owed.append(appointment.owed)
@@ -245,68 +256,6 @@ class Life:
             self._outbox.owe("remind", target, key, note, thread=f"{state.thread}/{key}")
         self.state.appoint(now, decision.remind, "remind")
 
-    # ── Answers ─────────────────────────────────────────────────────────────────────────────────────────
-
-    def may_close(self, answer: Answer) -> bool:
-        """A regulated incident is closed by a person with the role, through an authenticated way only."""
-        decision = self.state.decision
-        if decision is None or not decision.regulated:
-            return True
-        return bool(answer.by) and answer.role in _ROLES[_ROLES.index(decision.closed_by) :]
-
-    def answered(self, answer: Answer, now: datetime) -> None:
-        state = self.state
-        if state.over or (answer.opening and not state.opening.startswith(answer.opening)):
-            return
-        if answer.id:
-            if answer.id in state.seen:
-                return
-            state.seen = [*state.seen, answer.id][-_SEEN:]
-        match answer.act:
-            case "acknowledge":
-                self._acknowledge(answer, now)
-            case "annotate":
-                self.state.note(now, "annotated", answer.note, by=answer.by, via=answer.via, token=answer.token)
-                self._outbox.tell("note", f"{answer.by}: {answer.note}", via=answer.via, kinds=THREADED)
-            case "resolve" if self.may_close(answer):
-                self.state.note(
-                    now,
-                    "resolved",
-                    answer.note or "resolved",
-                    by=answer.by,
-                    via=answer.via,
-                    role=answer.role,
-                    token=answer.token,
-                )
-                self._resolve(answer.by or answer.via, now, via=answer.via)
-            case "resolve":
-                self._not_obeyed(f"resolved in {answer.via}", answer, now)
-
-    def _acknowledge(self, answer: Answer, now: datetime) -> None:
-        state = self.state
-        if state.acknowledged_at and not answer.by:
-            return  # a vendor's echo of what we told it, with no person behind it
-        self.state.note(
-            now,
-            "acknowledged",
-            answer.note or f"in {answer.via}",
-            by=answer.by,
-            via=answer.via,
-            token=answer.token,
-        )
-        if state.acknowledged_at:
-            return
-        state.acknowledged_by = answer.by or answer.via
-        state.acknowledged_via = answer.via
-        state.acknowledged_at = now
-        state.held = None
-        state.agenda = [one for one in state.agenda if one.owed and one.owed.target.kind == "ticket"]
-        if state.state != "awaiting_human":
-            state.state = "acknowledged"
-        if state.decision and state.decision.remind:
-            self.state.appoint(now, state.decision.remind, "remind")
-        self._outbox.tell("acknowledge", f"Acknowledged by {state.acknowledged_by}", via=answer.via)
-
     def cleared(self, arrival: Arrival, now: datetime) -> None:
         """Arize says that the monitor is well again."""
         state = self.state
@@ -316,48 +265,15 @@ class Life:
         value = "" if arrival.alert.value is None else f" at {arrival.alert.value:g}"
         state.cleared = True
         if state.decision.regulated:
-            self._not_obeyed(f"cleared{value}", Answer(act="resolve", by="", via="arize"), now)
+            self.answers.not_obeyed(f"cleared{value}", Answer(act="resolve", by="", via="arize"), now)
             return
         self.state.note(now, "cleared", f"the monitor cleared{value}", by="arize")
-        self._resolve("arize", now, via="")
+        self.answers.resolve("arize", now, via="")
 
     def no_data(self, arrival: Arrival, now: datetime) -> None:
         """Arize has no data to judge by: told, and no reason to think that the fire is out."""
         self.state.latest = arrival.alert
         self.state.note(now, "no_data", "the monitor has no data now", by="arize")
-
-    def _not_obeyed(self, what: str, answer: Answer, now: datetime) -> None:
-        """For a regulated incident the machine's word, and a pager's, is noted and closes nothing."""
-        state = self.state
-        assert state.decision is not None
-        role = state.decision.closed_by
-        self.state.note(
-            now,
-            "noted",
-            f"{what}: noted; a person with the role {role} must close it",
-            by=answer.by or answer.via,
-        )
-        if state.held:
-            state.held = None
-            state.agenda = [one for one in state.agenda if one.business != "hold"]
-        if answer.by and not state.acknowledged_at:
-            self._acknowledge(answer.model_copy(update={"act": "acknowledge"}), now)
-        state.state = "awaiting_human"
-        self._outbox.tell(
-            "note",
-            f"{what[0].upper()}{what[1:]}. It stays open until a person with the role {role} closes it.",
-            kinds=THREADED,
-        )
-
-    def _resolve(self, by: str, now: datetime, via: str) -> None:
-        state = self.state
-        # A ticket that could not be opened yet is tried once more, at once: closing must not lose it.
-        state.owed += [one.owed for one in state.agenda if one.owed and one.owed.target.kind == "ticket"]
-        state.resolved_by, state.state, state.agenda = by, "resolved", []
-        state.held = None
-        text = "The monitor is well again." if by == "arize" else f"Resolved by {by}."
-        self._outbox.tell("resolve", text, via=via)
-        self._outbox.tell("note", text, kinds=frozenset({"ticket"}))
 
     def closed(self, now: datetime) -> None:
         """Everything is delivered that had to be, and recorded: nothing is left to happen."""
@@ -367,6 +283,15 @@ class Life:
 
     def next(self) -> Appointment | None:
         return min(self.state.agenda, key=lambda one: one.at, default=None)
+
+
+def _told_repeats(alerts: int) -> int:
+    """How many of the marks 2, 5, 20, 50, 200, 500 … that many alerts have passed."""
+    marks, scale = 0, 1
+    while alerts >= 2 * scale:
+        marks += sum(alerts >= mark * scale for mark in _TOLD_REPEATS)
+        scale *= 10
+    return marks
 
 
 def _compact(alert: Alert) -> dict[str, object]:

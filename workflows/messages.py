@@ -28,7 +28,17 @@ OPEN_STATES: tuple[State, ...] = (
     "acknowledged",
     "awaiting_human",
 )
-Act = Literal["acknowledge", "resolve", "annotate"]
+Act = Literal[
+    "acknowledge",
+    "resolve",
+    "annotate",
+    "unacknowledge",
+    "reopen",
+    "escalate",
+    "reassign",
+    "silence",
+    "false_alarm",
+]
 Role = Literal["viewer", "responder", "compliance", "admin"]
 
 
@@ -59,6 +69,7 @@ class Answer(_Frozen):
     via: str = Field(default="api", description="Where it was done: api, pagerduty, …")
     token: str = Field(default="", description="The name of the API token that was shown.")
     note: str = ""
+    seconds: float = Field(default=0.0, ge=0, le=86_400, description="For how long it is silenced.")
     opening: str = Field(default="", description="Of which opening, where the answer says; one for another is dropped.")
     id: str = Field(default="", description="The callback's own id: a redelivery is dropped.")
 

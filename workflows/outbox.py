@@ -69,8 +69,7 @@ class Outbox:
 
     def _tell_one(self, verb: Verb, target: Target, receipt: Receipt, note: str) -> None:
         base = receipt.key.removeprefix(f"{self.state.thread}:")
-        number = self.state.numbered if verb == "note" else self.state.round
-        self.owe(verb, target, f"{verb}-{number}-{base}", note, thread=receipt.id, first=receipt)
+        self.owe(verb, target, f"{verb}-{self.state.numbered}-{base}", note, thread=receipt.id, first=receipt)
 
     def delivered(self, owed: Owed, outcome: Delivered) -> None:
         state, receipt = self.state, outcome.receipt

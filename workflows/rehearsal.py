@@ -71,7 +71,7 @@ class _Stage:
         if isinstance(event.what, Answer):
             if self.incidents:
                 one = self.incidents[-1]
-                _life(one).answered(event.what, now)
+                _life(one).answers.take(event.what, now)
                 self._settle(one, now)
             return
         alert = event.what
@@ -80,7 +80,9 @@ class _Stage:
         if one is None:
             if alert.status == "cleared":
                 return  # nothing burns: the gateway opens nothing for it
-            state = IncidentState(incident=key, opening=f"rehearsal{len(self.incidents)}", opened_at=now)
+            state = IncidentState(
+                incident=key, opening=f"rehearsal{len(self.incidents)}", opened_at=now, chronicle=True
+            )
             one = self._open[key] = Rehearsed(state)
             self.incidents.append(one)
         life, arrival = _life(one), Arrival(alert=alert)

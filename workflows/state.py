@@ -13,7 +13,7 @@ from workflows.messages import Arrivals, State, TimelineEntry
 TIMELINE = 200
 """So many of the latest entries are kept for people to read; the audit log keeps all."""
 
-Business = Literal["hold", "step", "unanswered", "remind", "again"]
+Business = Literal["hold", "step", "unanswered", "remind", "again", "silence"]
 
 
 class Owed(BaseModel):
@@ -76,6 +76,8 @@ class IncidentState(BaseModel):
     """By name: who got a message that can be changed or added to."""
     timeline: list[TimelineEntry] = []
     unrecorded: list[Entry] = []
+    chronicle: bool = False
+    """Threads and tickets are told how it goes on; not so in a run that began before that was built."""
     numbered: int = 0
     seen: list[str] = []
 

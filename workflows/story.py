@@ -72,6 +72,8 @@ def timer_summary(state: IncidentState, one: Appointment) -> str:
             return f"Treat as {decision.unanswered.tier if decision.unanswered else 'unanswered'} unless acknowledged"
         case "remind":
             return f"Remind {state.acknowledged_by} every {format_duration(decision.remind or 0)} until it is resolved"
+        case "silence":
+            return f"Begin again unless it is resolved: silenced by {state.acknowledged_by}"
         case "again":
             return f"Try {one.owed.target.name if one.owed else 'the delivery'} again"
 

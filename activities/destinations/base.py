@@ -27,6 +27,8 @@ class Destination(ABC):
     type_name: ClassVar[str]
     """What a policy writes as ``type``."""
     config: ClassVar[type[DestinationConfig]]
+    has_buttons: bool = False
+    """An incident is acknowledged in the message itself, or in the vendor's own app: it needs no link for that."""
 
     def __init__(self, name: str, secrets: Secrets, public_url: str) -> None:
         self.name = name

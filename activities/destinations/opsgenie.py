@@ -61,6 +61,7 @@ class OpsgenieDestination(HttpDestination):
     """The ``alias`` is the incident's key: a repeated create notifies nobody."""
 
     type_name = "opsgenie"
+    has_buttons = True
     config = OpsgenieConfig
     vendor = "Opsgenie"
     remedy = "check the destination's api_key, its rights, and base_url (https://api.eu.opsgenie.com in the EU)"

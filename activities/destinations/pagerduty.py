@@ -43,6 +43,7 @@ class PagerDutyDestination(Destination):
     """Trigger, acknowledge and resolve. The ``dedup_key`` is the incident's: a repeated trigger pages nobody."""
 
     type_name = "pagerduty"
+    has_buttons = True
     config = PagerDutyConfig
 
     def __init__(self, name: str, config: PagerDutyConfig, secrets: Secrets, public_url: str) -> None:

@@ -14,17 +14,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 from temporalio.exceptions import ApplicationError
 
 from activities.contracts import Delivery, DigestIssue, Receipt
+from activities.destinations import slack_blocks
 from activities.destinations.base import TIMEOUT, USER_AGENT, Destination, Secrets
 from activities.failures import by_status, permanent, retry_after, temporary
 from policy import DestinationConfig, SecretSetting
 from policy.destinations import Kind
 
 ROOT = "https://slack.com/api"
-MAX_HEADER = 150  # characters, block "header"
-MAX_TEXT = 3000  # characters, block "section", text
-MAX_FIELD = 2000  # characters, block "section", one of fields
-MAX_FIELDS = 10
-MAX_BLOCKS = 50
+MAX_TEXT = 4000  # characters, argument "text": shown in notifications, and where blocks cannot be
 METADATA_EVENT = "tocsin_delivery"
 LOOKBACK_SECONDS = 25 * 3600  # no delivery is attempted for longer
 
@@ -49,7 +46,6 @@ _TEMPORARY = frozenset(
         "team_added_to_org",
     }
 )
-_EMOJI = {"critical": ":rotating_light:", "high": ":warning:", "low": ":information_source:"}
 
 
 class SlackConfig(DestinationConfig):
@@ -60,6 +56,10 @@ class SlackConfig(DestinationConfig):
     mention: tuple[Annotated[str, Field(pattern=r"^(@[\w.-]+|[USW][A-Z0-9]{6,}|here|channel)$")], ...] = Field(
         default=(),
         description="Who is called by the first message: @usergroup, a user's or group's id, here or channel.",
+    )
+    buttons: bool = Field(
+        default=True,
+        description="Show Acknowledge, Resolve, Silence and False alarm; needs the app's interactivity (see docs).",
     )
 
 
@@ -72,32 +72,29 @@ class SlackDestination(Destination):
     def __init__(self, name: str, config: SlackConfig, secrets: Secrets, public_url: str) -> None:
         super().__init__(name, secrets, public_url)
         self._config = config
+        self.has_buttons = config.buttons
         self._session: aiohttp.ClientSession | None = None
         self._client: AsyncWebClient | None = None
         self._groups: dict[str, str] | None = None
 
     async def deliver(self, delivery: Delivery, attempt: int) -> Receipt:
         try:
-            if delivery.verb == "notify" or delivery.first is None:
-                return await self._post(delivery, attempt, blocks=await self._blocks(delivery))
-            if delivery.verb in {"acknowledge", "resolve"}:
-                return await self._update(delivery, delivery.first)
-            return await self._post(delivery, attempt, thread=delivery.first)
+            first = delivery.first
+            if delivery.verb in {"notify", "remind"} or first is None:
+                mentions = await self._mentions()
+                blocks = slack_blocks.message(delivery, mentions, buttons=self._config.buttons)
+                return await self._send(delivery.key, attempt, _content(delivery.brief.headline, blocks), None)
+            if delivery.verb != "note":
+                await self._update(delivery, first)
+            told = _content(delivery.note or delivery.brief.headline, slack_blocks.reply(delivery))
+            return await self._send(delivery.key, attempt, told, first)
         except Exception as error:  # noqa: BLE001  # sorted, never swallowed
             raise self._sorted(error) from None
 
     async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
-        lines = [f"• {escape(brief.headline)}" for brief in issue.briefs]
         title = f"Digest: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC"
-        blocks: list[dict[str, Any]] = [_header(title)]
-        chunk = ""
-        for line in [*lines, ""]:
-            if chunk and (not line or len(chunk) + len(line) > MAX_TEXT - 1) and len(blocks) < MAX_BLOCKS:
-                blocks.append(_section(chunk))
-                chunk = ""
-            chunk += line + "\n"
         try:
-            return await self._send(issue.key, attempt, {"text": title, "blocks": blocks}, None)
+            return await self._send(issue.key, attempt, _content(title, slack_blocks.digest(issue, title)), None)
         except Exception as error:  # noqa: BLE001  # sorted, never swallowed
             raise self._sorted(error) from None
 
@@ -120,18 +117,6 @@ class SlackDestination(Destination):
             )
         return self._client
 
-    async def _post(
-        self,
-        delivery: Delivery,
-        attempt: int,
-        blocks: list[dict[str, Any]] | None = None,
-        thread: Receipt | None = None,
-    ) -> Receipt:
-        content: dict[str, Any] = {"text": escape(delivery.note or delivery.brief.headline)[:MAX_TEXT]}
-        if blocks:
-            content = {"text": escape(delivery.brief.headline)[:MAX_TEXT], "blocks": blocks}
-        return await self._send(delivery.key, attempt, content, thread)
-
     async def _send(self, key: str, attempt: int, content: dict[str, Any], thread: Receipt | None) -> Receipt:
         if attempt > 1 and (found := await self._posted_before(key, thread)):
             return found
@@ -146,14 +131,11 @@ class SlackDestination(Destination):
         data = cast("dict[str, Any]", answer.data)
         return self.receipt(key, str(data["ts"]), place=str(data["channel"]))
 
-    async def _update(self, delivery: Delivery, first: Receipt) -> Receipt:
+    async def _update(self, delivery: Delivery, first: Receipt) -> None:
+        blocks = slack_blocks.message(delivery, (), buttons=self._config.buttons)
         await self._api().chat_update(
-            channel=first.place,
-            ts=first.id,
-            text=escape(delivery.brief.headline)[:MAX_TEXT],
-            blocks=await self._blocks(delivery),
+            channel=first.place, ts=first.id, **_content(delivery.brief.headline, blocks, mrkdwn=None)
         )
-        return self.receipt(delivery.key, first.id, place=first.place)
 
     async def _posted_before(self, key: str, thread: Receipt | None) -> Receipt | None:
         """What an earlier attempt posted although its answer never came, by the message's metadata."""
@@ -188,48 +170,14 @@ class SlackDestination(Destination):
             if not cursor:
                 return None
 
-    async def _blocks(self, delivery: Delivery) -> list[dict[str, Any]]:
-        brief = delivery.brief
-        mentions = await self._mentions() if delivery.verb == "notify" else ""
-        blocks: list[dict[str, Any]] = [_header(brief.headline)]
-        summary = f"{_EMOJI[brief.tier]} *{escape(brief.state)}*"
-        if delivery.note:
-            summary += f" · {escape(delivery.note)}"
-        blocks.append(_section(f"{mentions} {summary}".strip()))
-        facts = [
-            {"type": "mrkdwn", "text": f"*{escape(fact.label)}*\n{escape(fact.value)}"[:MAX_FIELD]}
-            for fact in brief.facts
-        ]
-        if facts:
-            blocks.append({"type": "section", "fields": facts[:MAX_FIELDS]})
-        context = [brief.why, brief.incident]
-        blocks.append(
-            {
-                "type": "context",
-                "elements": [{"type": "mrkdwn", "text": escape(text)[:MAX_TEXT]} for text in context if text],
-            }
-        )
-        buttons = [
-            {
-                "type": "button",
-                "text": {"type": "plain_text", "text": link.text[:75]},
-                "url": link.url[:3000],
-                "action_id": f"open-{index}",
-            }
-            for index, link in enumerate(brief.links[:5])
-        ]
-        if buttons:
-            blocks.append({"type": "actions", "elements": buttons})
-        return blocks
+    async def _mentions(self) -> list[slack_blocks.Mention]:
+        return [await self._mention(name) for name in self._config.mention]
 
-    async def _mentions(self) -> str:
-        return " ".join([await self._mention(name) for name in self._config.mention])
-
-    async def _mention(self, name: str) -> str:
+    async def _mention(self, name: str) -> slack_blocks.Mention:
         if name in {"here", "channel"}:
-            return f"<!{name}>"
+            return "broadcast", name
         if not name.startswith("@"):
-            return f"<!subteam^{name}>" if name.startswith("S") else f"<@{name}>"
+            return ("usergroup" if name.startswith("S") else "user"), name
         if self._groups is None:
             try:
                 answer = await self._api().usergroups_list()
@@ -238,7 +186,7 @@ class SlackDestination(Destination):
             except SlackApiError:
                 self._groups = {}  # without the scope usergroups:read the name still stands there, as text
         group = self._groups.get(name.removeprefix("@"))
-        return f"<!subteam^{group}>" if group else name
+        return ("usergroup", group) if group else ("text", name)
 
     def _sorted(self, error: Exception) -> ApplicationError:
         """Slack's errors by name: https://docs.slack.dev/reference/methods/chat.postMessage#errors"""
@@ -260,15 +208,12 @@ class SlackDestination(Destination):
         return temporary(f"{self.name}: unexpected {type(error).__name__}")
 
 
+def _content(text: str, blocks: list[dict[str, Any]], *, mrkdwn: bool | None = False) -> dict[str, Any]:
+    """``mrkdwn`` is an argument of chat.postMessage alone."""
+    content: dict[str, Any] = {"text": escape(text)[:MAX_TEXT], "blocks": blocks}
+    return content if mrkdwn is None else {**content, "mrkdwn": mrkdwn}
+
+
 def escape(text: str) -> str:
     """The three characters that Slack's markup is made of (docs: "Formatting text", escaping)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _header(text: str) -> dict[str, Any]:
-    cut = text if len(text) <= MAX_HEADER else text[: MAX_HEADER - 1] + "…"
-    return {"type": "header", "text": {"type": "plain_text", "text": cut, "emoji": False}}
-
-
-def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:MAX_TEXT], "verbatim": True}}

@@ -37,6 +37,7 @@ class SplunkOnCallDestination(HttpDestination):
     """The ``entity_id`` is the incident's key: a repeated CRITICAL pages nobody."""
 
     type_name = "splunk_oncall"
+    has_buttons = True
     config = SplunkOnCallConfig
     vendor = "Splunk On-Call"
     remedy = "check the destination's api_key and routing_key, and that the REST integration is enabled"

@@ -1,5 +1,6 @@
 """Deliveries to send in tests, through the real activity, in a real activity environment."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,13 +37,13 @@ destinations:
 """
 
 
-def deliverer(tmp_path: Path, destination: str) -> Deliverer:
+def deliverer(tmp_path: Path, destination: str, acknowledge: Callable[[str], str] = lambda opening: "") -> Deliverer:
     """The activities, over a policy with one more destination, named ``here``."""
     file = tmp_path / "policy.yaml"
     file.write_text(f"{TIERS}  here: {destination}\n")
     policy = load_policy(file, destination_types())
     log = AuditLog(f"sqlite:///{tmp_path}/audit.db")
-    return Deliverer(open_destinations(policy, SECRETS, "http://127.0.0.1"), Recorder(log))
+    return Deliverer(open_destinations(policy, SECRETS, "http://127.0.0.1"), Recorder(log), acknowledge)
 
 
 def a_brief(**changes: Any) -> Brief:

@@ -17,6 +17,48 @@ def config(vendor: Slack, channel: str = "#ai-ops-alerts", extra: str = "") -> s
     return f"{{type: slack, base_url: '{vendor.base_url}/api', token: {{env: SLACK}}, channel: '{channel}'{extra}}}"
 
 
+def elements(message: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Every rich-text element of a kind."""
+    sections = [section for block in message["blocks"] if block["type"] == "rich_text" for section in block["elements"]]
+    return [one for section in sections for one in section["elements"] if one["type"] == kind]
+
+
+def buttons(message: dict[str, Any]) -> list[str]:
+    actions = [block for block in message["blocks"] if block["type"] == "actions"]
+    return [one["action_id"] for block in actions for one in block["elements"]]
+
+
+@pytest.mark.parametrize(
+    ("state", "closed_by", "shown"),
+    [
+        ("Triggered", "", ["acknowledge", "silence", "resolve", "false_alarm"]),
+        ("Acknowledged", "", ["silence", "resolve", "false_alarm"]),
+        ("Waiting for a person to close it", "compliance", ["acknowledge", "silence"]),
+        ("Resolved", "", []),
+    ],
+)
+async def test_the_buttons_are_those_that_would_change_something(
+    tmp_path: Path, slack: Slack, state: str, closed_by: str, shown: list[str]
+) -> None:
+    sent = a_delivery("post", "slack", brief=a_brief(state=state, closed_by=closed_by))
+    await run(deliverer(tmp_path, config(slack)).post, sent)
+    (message,) = slack.messages
+    assert buttons(message) == [f"tocsin:{name}" for name in shown]
+    for block in message["blocks"]:
+        for one in block["elements"] if block["type"] == "actions" else []:
+            assert one["value"] == sent.opening
+
+
+async def test_without_interactivity_there_are_no_buttons_but_a_link(tmp_path: Path, slack: Slack) -> None:
+    activities = deliverer(
+        tmp_path, config(slack, extra=", buttons: false"), lambda opening: f"https://t.example/{opening}"
+    )
+    await run(activities.post, a_delivery("post", "slack"))
+    (message,) = slack.messages
+    assert buttons(message) == []
+    assert elements(message, "link")[0]["text"] == "Acknowledge"
+
+
 def text_of(message: dict[str, Any]) -> str:
     return str(message["blocks"]) + message["text"]
 
@@ -27,22 +69,29 @@ async def test_a_post_has_the_headline_the_facts_and_the_links(tmp_path: Path, s
     assert (receipt.id, receipt.place) == (message["ts"], message["channel"])
     assert message["blocks"][0]["text"]["text"].startswith("CRITICAL support-chatbot error_rate 31 %")
     assert "premium" in text_of(message)
-    assert message["blocks"][-1]["elements"][0]["url"] == "https://runbooks.example.com/support"
+    assert "https://runbooks.example.com/support" in [one["url"] for one in elements(message, "link")]
 
 
 async def test_an_alert_cannot_call_a_channel_or_write_a_link(tmp_path: Path, slack: Slack) -> None:
     brief = a_brief(why=HOSTILE, headline=HOSTILE)
     await run(deliverer(tmp_path, config(slack)).post, a_delivery("post", "slack", brief=brief, note=HOSTILE))
     (message,) = slack.messages
-    marked_up = [block for block in message["blocks"] if block["type"] != "header"]
-    assert "<!channel>" not in str(marked_up) + message["text"]
+    assert "mrkdwn" not in str(message["blocks"]), "nothing in it is read as markup"
+    assert elements(message, "link") == [
+        {"type": "link", "text": "Runbook", "url": "https://runbooks.example.com/support"}
+    ]
+    assert elements(message, "broadcast") == elements(message, "user") == []
+    assert "<!channel>" not in message["text"]
     assert "&lt;!channel&gt;" in message["text"]
 
 
 async def test_only_those_whom_the_policy_names_are_called(tmp_path: Path, slack: Slack) -> None:
     names = ", mention: ['@ai-platform', U12345678, here]"
     await run(deliverer(tmp_path, config(slack, extra=names)).post, a_delivery("post", "slack"))
-    assert "<!subteam^S00000001> <@U12345678> <!here>" in text_of(slack.messages[0])
+    (message,) = slack.messages
+    assert [one["usergroup_id"] for one in elements(message, "usergroup")] == ["S00000001"]
+    assert [one["user_id"] for one in elements(message, "user")] == ["U12345678"]
+    assert [one["range"] for one in elements(message, "broadcast")] == ["here"]
 
 
 @pytest.mark.parametrize("verb", ["acknowledge", "resolve"])
@@ -50,10 +99,13 @@ async def test_a_change_of_state_updates_the_message_in_place(tmp_path: Path, sl
     activities = deliverer(tmp_path, config(slack))
     first = await run(activities.post, a_delivery("post", "slack"))
     brief = a_brief(state="Acknowledged")
-    await run(activities.post, a_delivery("post", "slack", verb, first, brief=brief, note="by alice"))
-    (message,) = slack.messages
+    changed = a_delivery("post", "slack", verb, first, key="changed", brief=brief, note="Acknowledged by alice")
+    for attempt in (1, 2):
+        await run(activities.post, changed, attempt)
+    message, reply = slack.messages
     assert "Acknowledged" in text_of(message)
     assert "by alice" in text_of(message)
+    assert (reply["thread_ts"], reply["text"]) == (message["ts"], "Acknowledged by alice")
 
 
 async def test_a_note_goes_into_the_thread(tmp_path: Path, slack: Slack) -> None:

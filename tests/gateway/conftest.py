@@ -19,6 +19,7 @@ from temporalio.testing import WorkflowEnvironment
 from activities.destinations import destination_types, open_destinations
 from audit import AuditLog
 from gateway.app import create_app
+from gateway.links import Links
 from gateway.settings import GatewaySettings
 from gateway.tokens import Tokens
 from policy import load_policy
@@ -29,6 +30,11 @@ from worker.worker_role import create_worker
 
 SECRET, OLD_SECRET, TOKEN = "whsec_new", "whsec_old", "a-long-bearer-token"
 PAGERDUTY_SECRET = "pd-secret"
+CALLBACK_SECRETS = {
+    "pagerduty": (PAGERDUTY_SECRET, "pd-older"),
+    **{name: (f"{name}-new", f"{name}-old") for name in ("opsgenie", "splunk_oncall", "slack", "jira", "servicenow")},
+}
+LINK_SECRET = "link-secret"
 QUEUE = "gateway-tests"
 POLICY = """
 version: 1
@@ -44,7 +50,13 @@ rules:
   - {name: all, when: 'alert.metric == "error_rate"', tier: critical}
 governance: {ticket: term}
 """
-TOKENS = "viewer vera v-token\nresponder rosa r-token\ncompliance carl c-token\nadmin ada a-token\n"
+TOKENS = """
+viewer vera v-token
+responder rosa r-token
+compliance carl c-token
+admin ada a-token
+compliance carol@example.com u-token
+"""
 
 
 @dataclass
@@ -113,7 +125,8 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Hous
             "deliveries_url": f"sqlite:///{folder}/gateway.db",
             "arize_secrets": (SECRET, OLD_SECRET),
             "arize_tokens": (TOKEN,),
-            "pagerduty_secrets": (PAGERDUTY_SECRET, "pd-older"),
+            "callback_secrets": CALLBACK_SECRETS,
+            "links": Links("http://gateway", (LINK_SECRET, "older-link-secret")),
             "tokens": Tokens.read(folder / "tokens"),
             "temporal_ui_url": "http://127.0.0.1:8233",
         }

@@ -13,6 +13,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from gateway.app import create_app
+from gateway.callbacks import VENDORS
 from gateway.settings import GatewaySettings
 from gateway.tokens import Caller, Tokens, _hash
 from tests.gateway.conftest import House
@@ -64,7 +65,7 @@ async def test_the_document_is_served_and_names_every_endpoint(house: House) -> 
     document = (await house.http.get("/openapi.json")).json()
     assert set(document["paths"]) == {
         "/webhooks/arize",
-        "/webhooks/pagerduty",
+        *(f"/webhooks/{vendor.path}" for vendor in VENDORS),
         "/api/incidents",
         "/api/incidents/{id}",
         "/api/incidents/{id}/acknowledge",

@@ -5,7 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.webhooks import read_pagerduty
+from gateway.callbacks.pagerduty import read
+from gateway.callbacks.said import Said
 from tests.gateway.conftest import PAGERDUTY_SECRET, House
 from tests.vendors import PagerDuty
 
@@ -77,7 +78,7 @@ async def test_an_unknown_shape_is_ignored(house: House, payload: dict[str, Any]
 
 async def test_a_ping_is_answered(house: House) -> None:
     answer = await post(house, PagerDuty.callback("pagey.ping", "incident-x-1.00000000"))
-    assert (answer.status_code, answer.json()["why"]) == (200, "pagey.ping changes nothing here")
+    assert (answer.status_code, answer.json()["why"]) == (200, "it changes nothing here")
 
 
 async def test_an_answer_to_a_closed_incident_is_acknowledged_and_ignored(house: House) -> None:
@@ -91,6 +92,7 @@ async def test_an_answer_to_a_closed_incident_is_acknowledged_and_ignored(house:
 
 async def test_no_person_no_name() -> None:
     key = "incident-chatbot-0123456789ab.01234567"
-    answer = read_pagerduty(PagerDuty.callback("incident.resolved", key, "Auto-resolver", person=False))
-    assert not isinstance(answer, str)
-    assert (answer[0], answer[1].by, answer[1].role) == ("incident-chatbot-0123456789ab", "", "")
+    said = read(PagerDuty.callback("incident.resolved", key, "Auto-resolver", person=False))
+    assert isinstance(said, Said)
+    assert said.answer is not None
+    assert (said.key, said.answer.by, said.answer.role) == (key, "", "")

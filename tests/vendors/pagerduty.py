@@ -68,7 +68,7 @@ class PagerDuty(Vendor):
                 },
                 "client": None,
                 "data": {
-                    "id": "PGR0VU2",
+                    "id": f"P-{incident_key}",
                     "type": "incident",
                     "html_url": "https://acme.pagerduty.com/incidents/PGR0VU2",
                     "number": 2,

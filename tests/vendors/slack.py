@@ -87,5 +87,28 @@ class Slack(Vendor):
                     self.violations.append("a section's text of no or more than 3000 characters")
             if len(block.get("fields", [])) > 10:
                 self.violations.append("more than 10 fields")
+            if block["type"] == "rich_text":
+                self._check_rich(block)
+            if block["type"] == "actions":
+                for one in block["elements"]:
+                    if len(one["text"]["text"]) > 75 or len(one["value"]) > 2000 or len(one["action_id"]) > 255:
+                        self.violations.append("a button's text, value or action_id is too long")
             if block["type"] == "context" and not 0 < len(block["elements"]) <= 10:
                 self.violations.append("a context of no or more than 10 elements")
+
+    def _check_rich(self, block: dict[str, Any]) -> None:
+        """docs.slack.dev/reference/block-kit/blocks/rich-text-block: what each element must have."""
+        needed = {
+            "text": "text",
+            "link": "url",
+            "emoji": "name",
+            "user": "user_id",
+            "usergroup": "usergroup_id",
+            "broadcast": "range",
+        }
+        for section in block["elements"]:
+            if section["type"] != "rich_text_section" or not section["elements"]:
+                self.violations.append(f"rich text holds {section['type']}, or nothing")
+            for one in section["elements"]:
+                if not one.get(needed[one["type"]]):
+                    self.violations.append(f"a {one['type']} of rich text says nothing")

@@ -51,6 +51,7 @@ def test_what_is_set_is_left_alone(tmp_path: Path) -> None:
     environment = {
         "ARIZE_WEBHOOK_TOKEN": "bearer",
         "PAGERDUTY_WEBHOOK_SECRET": "p",
+        "TOCSIN_LINK_SECRET": "l",
         "TOCSIN_API_TOKENS": "/etc/tocsin/tokens",
     }
     before = dict(environment)

@@ -40,7 +40,7 @@ def what_happens(policy: Policy, alert: Alert, now: datetime) -> list[Line]:
             lines.append(
                 Line("at once", "wait", f"{format_duration(decision.hold)}: it acts only if it still burns then")
             )
-        for after, messages in _together(one.sent):
+        for after, messages in _together([each for each in one.sent if each.verb in {"notify", "remind"}]):
             lines += _lines(after, messages, decision)
     return lines
 
