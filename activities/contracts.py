@@ -2,7 +2,7 @@
 
 Activity types, by name: ``classify`` (Classification → Decision), ``page``, ``post``, ``ticket`` and ``console``
 (Delivery → Delivered), ``digest`` (DigestDelivery → Delivered), ``send_digest`` (DigestIssue → Receipt), ``record``
-(Entries → None).
+(Entries → None), ``hearers`` (Change → names of destinations), ``tell_change`` (ChangeDelivery → Receipt).
 """
 
 from datetime import datetime
@@ -35,6 +35,11 @@ def _line(text: str) -> str:
     return clean(text, LINE_CHARS)
 
 
+def _something(text: str) -> str:
+    """What a vendor demands may not be empty, though somebody sent nothing that can be shown."""
+    return _line(text) or "(no text that can be shown)"
+
+
 def _text(text: str) -> str:
     lines = [clean(line, TEXT_CHARS) for line in text[: 4 * TEXT_CHARS].splitlines()]
     whole = "\n".join(lines).strip()
@@ -47,6 +52,8 @@ Line = Annotated[str, AfterValidator(_line)]
 Whatever an alert, a person or a policy wrote becomes one of these before any destination sees it. A vendor's own
 markup is left in it: each destination sends it as text, or escapes it.
 """
+Something = Annotated[str, AfterValidator(_something)]
+"""A line that is never empty."""
 Text = Annotated[str, AfterValidator(_text)]
 """Several such lines."""
 Address = Annotated[str, AfterValidator(web_address)]
@@ -62,28 +69,37 @@ class Fact(_Frozen):
     value: Line
 
 
+def _that_say_something(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    return tuple(fact for fact in facts if fact.label and fact.value)
+
+
 class Link(_Frozen):
-    text: Line
+    text: Something
     url: Address
+
+
+def _that_lead_somewhere(links: tuple[Link, ...]) -> tuple[Link, ...]:
+    return tuple(link for link in links if link.url)
 
 
 class Finding(_Frozen):
     """One piece of context: what was found, where, and a link to it."""
 
-    source: Line
-    text: Line
+    source: Something
+    text: Something
     url: Address = ""
+    image: Address = Field(default="", description="A picture of it, for those who can show one.")
 
 
 class Brief(_Frozen):
     """What a message says, once for every vendor; each destination renders it within its vendor's limits."""
 
-    headline: Line
+    headline: Something
     """Tier, model, what is wrong, by how much, where. Its first 60 characters fit a lock screen."""
-    state: Line
+    state: Something
     tier: Tier
     priority: Line = ""
-    incident: Line
+    incident: Something
     model: Line = ""
     team: Line = ""
     environment: Line = ""
@@ -91,11 +107,12 @@ class Brief(_Frozen):
     metric: Line = ""
     since: datetime | None = None
     respond_by: datetime | None = Field(default=None, description="When an answer is due, by the policy.")
-    facts: tuple[Fact, ...] = ()
+    facts: Annotated[tuple[Fact, ...], AfterValidator(_that_say_something)] = ()
     why: Text = ""
-    links: tuple[Link, ...] = ()
+    links: Annotated[tuple[Link, ...], AfterValidator(_that_lead_somewhere)] = ()
     findings: tuple[Finding, ...] = ()
     tags: tuple[Line, ...] = ()
+    page: Address = Field(default="", description="Where the incident can be looked at; set when it is delivered.")
     closed_by: str = Field(default="", description="The role that alone may close it.")
     drill: bool = Field(default=False, description="A fire drill: marked as one everywhere, and counted nowhere.")
 
@@ -202,6 +219,25 @@ class DigestIssue(_Frozen):
     destination: str
     briefs: tuple[Brief, ...]
     since: datetime
+
+
+class Change(_Frozen):
+    """Something that Arize says has changed: a new version of a prompt or an evaluator. Nothing is on fire."""
+
+    key: str
+    kind: str
+    at: datetime
+    text: Something
+    source: Something = "Arize"
+    url: Address = ""
+    facts: tuple[Fact, ...] = ()
+
+
+class ChangeDelivery(_Frozen):
+    """A change on its way to one destination."""
+
+    target: str
+    change: Change
 
 
 def told(key: str, verb: Verb, target: Target, receipt: Receipt) -> Entry:

@@ -1,12 +1,14 @@
 """The activities that reach people: page, post, ticket, console, and the digests' own sending."""
 
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import TRIGGERED, Delivered, Delivery, DigestIssue, Link, Receipt
+from activities.contracts import TRIGGERED, Change, ChangeDelivery, Delivered, Delivery, DigestIssue, Link, Receipt
 from activities.destinations import Destination
 from activities.failures import permanent, temporary
 from activities.record import Recorder
@@ -24,12 +26,12 @@ class Deliverer:
         self,
         destinations: Mapping[str, Destination],
         recorder: Recorder,
-        acknowledge: Callable[[str], str] = lambda opening: "",
+        page: Callable[[str], str] = lambda opening: "",
     ) -> None:
-        """``acknowledge`` gives the address by which a reader acknowledges that opening of an incident."""
+        """``page`` gives the address where a reader sees, and acknowledges, that opening of an incident."""
         self._destinations = destinations
         self._recorder = recorder
-        self._acknowledge = acknowledge
+        self._page = page
 
     @activity.defn(name="page")
     async def page(self, delivery: Delivery) -> Delivered:
@@ -50,7 +52,18 @@ class Deliverer:
     @activity.defn(name="send_digest")
     async def send_digest(self, issue: DigestIssue) -> Receipt:
         destination = self._find(issue.destination)
-        return await destination.send_digest(issue, activity.info().attempt)
+        return await _sorted(destination, destination.send_digest(issue, activity.info().attempt))
+
+    @activity.defn(name="hearers")
+    async def hearers(self, change: Change) -> list[str]:
+        """The destinations that are to be told of a change."""
+        del change
+        return sorted(name for name, one in self._destinations.items() if one.hears_changes)
+
+    @activity.defn(name="tell_change")
+    async def tell_change(self, delivery: ChangeDelivery) -> Receipt:
+        destination = self._find(delivery.target)
+        return await _sorted(destination, destination.tell_change(delivery.change))
 
     async def _deliver(self, delivery: Delivery) -> Delivered:
         """The message first, then the record: nobody is told later because the log is slow."""
@@ -73,29 +86,41 @@ class Deliverer:
         )
         try:
             destination = self._find(delivery.target.name)
-            receipt = await destination.deliver(self._answerable(delivery, destination), attempt)
+            sending = destination.deliver(self._answerable(delivery, destination), attempt)
+            receipt = await _sorted(destination, sending)
         except ApplicationError as error:
             log.warning("not delivered", error=error.message, permanent=error.non_retryable)
             raise
-        except Exception as error:
-            # A fault of ours or of a vendor's library: said without its text, which may hold a secret.
-            log.exception("not delivered")
-            raise temporary(f"{delivery.target.name}: unexpected {type(error).__name__}") from None
         log.info("delivered", receipt=receipt.id)
         return receipt
 
     def _answerable(self, delivery: Delivery, destination: Destination) -> Delivery:
-        """With a link to acknowledge by, where the message is to be answered and has no button of its own."""
+        """With the incident's page; and a link to acknowledge by, where the message has no button of its own."""
         brief = delivery.brief
-        if destination.has_buttons or delivery.verb not in {"notify", "remind"} or brief.state != TRIGGERED:
-            return delivery
-        link = Link(text="Acknowledge", url=self._acknowledge(delivery.opening))
+        link = Link(text="Acknowledge", url=self._page(delivery.opening))
         if not link.url:
             return delivery
-        return delivery.model_copy(update={"brief": brief.model_copy(update={"links": (link, *brief.links)})})
+        changes: dict[str, Any] = {"page": link.url}
+        if brief.state == TRIGGERED and delivery.verb in {"notify", "remind"} and not destination.has_buttons:
+            changes["links"] = (link, *brief.links)
+        return delivery.model_copy(update={"brief": brief.model_copy(update=changes)})
 
     def _find(self, name: str) -> Destination:
         destination = self._destinations.get(name)
         if destination is None:
             raise permanent(f"the policy in force has no destination named {name}; it had when this was decided")
         return destination
+
+
+async def _sorted(destination: Destination, sending: Awaitable[Receipt]) -> Receipt:
+    """Raises nothing but an ApplicationError, permanent or temporary, in which no secret stands."""
+    try:
+        return await sending
+    except ApplicationError as error:
+        raise destination.scrubbed(error) from None
+    except Exception as error:  # noqa: BLE001  # a fault of ours or of a vendor's library; its text may hold a secret
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        _log.error(
+            "unexpected", destination=destination.name, error=type(error).__name__, at=f"{where.name}:{where.lineno}"
+        )
+        raise temporary(f"{destination.name}: unexpected {type(error).__name__}") from None

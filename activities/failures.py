@@ -22,6 +22,11 @@ def temporary(message: str, retry_after: float | None = None) -> ApplicationErro
     return ApplicationError(message, type=TEMPORARY, next_retry_delay=delay)
 
 
+def redirected(vendor: str) -> ApplicationError:
+    """No vendor's API redirects: whoever does is not the vendor, and gets nothing of what was meant for it."""
+    return permanent(f"{vendor} answered with a redirect, which is not followed; check the destination's base_url")
+
+
 def by_status(vendor: str, status: int, headers: Mapping[str, str], said: str, remedy: str = "") -> ApplicationError:
     """Sort an HTTP answer that is not a success. 408, 425, 429 and 5xx pass; everything else stays wrong."""
     text = f"{vendor} answered {status}: {said[:300] or 'nothing more'}"

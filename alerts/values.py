@@ -17,6 +17,8 @@ _EPOCH_SECONDS = range(946_684_800, 4_102_444_800)  # 2000 to 2100
 _EPOCH_MILLIS = range(946_684_800_000, 4_102_444_800_000)
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"  # needed to write several languages and emoji
+_PILED = re.compile(r"(?:(?<=[\u0300-\u036f]{3})[\u0300-\u036f])+")
+"""Marks over marks over marks, which cover the lines around them; no language piles more than three."""
 
 
 def clean(value: str, limit: int) -> str:
@@ -30,6 +32,7 @@ def clean(value: str, limit: int) -> str:
             else char
             for char in value
         )
+        value = _PILED.sub("", value)
     value = " ".join(value.split())
     return value if len(value) <= limit else value[: limit - 1].rstrip() + "…"
 

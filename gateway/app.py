@@ -7,9 +7,9 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 from gateway import problems
-from gateway.acknowledge import acknowledge_routes
 from gateway.callbacks import callback_routes
 from gateway.deliveries import Deliveries
+from gateway.incident_page import page_routes
 from gateway.incidents import incident_routes
 from gateway.intake import Intake
 from gateway.operations import operation_routes
@@ -33,7 +33,7 @@ def create_app(settings: GatewaySettings, client: Client) -> FastAPI:
     problems.install(app)
     app.include_router(webhook_routes(settings, client, Intake(client, settings.task_queue, deliveries)))
     app.include_router(callback_routes(settings, client, deliveries))
-    app.include_router(acknowledge_routes(settings.links, client))
+    app.include_router(page_routes(settings.links, client))
     app.include_router(incident_routes(settings, client))
     app.include_router(operation_routes(settings, client, deliveries))
     return app

@@ -64,7 +64,10 @@ class Tokens:
     def role_of(self, name: str) -> Role | Literal[""]:
         """The role of whoever a vendor vouches for by this name, an e-mail address; the highest of several."""
         held = {one.role for one in self._callers.values() if one.name.casefold() == name.casefold()}
-        return next((role for role in reversed(_ORDER) if role in held), "")
+        for role in reversed(_ORDER):
+            if role in held:
+                return role
+        return ""
 
     def caller(self, authorization: str) -> Caller | None:
         """Who shows this Authorization header, or None."""

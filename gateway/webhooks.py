@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import structlog
@@ -12,6 +13,7 @@ from temporalio.client import Client
 from alerts import AlertError, BodyError, is_change, normalise, read_body
 from gateway import metrics
 from gateway.bodies import bounded_body
+from gateway.changes import read_change, report_change
 from gateway.intake import Intake, ReplayedError, UnavailableError
 from gateway.problems import Problem, responses
 from gateway.settings import GatewaySettings
@@ -57,6 +59,9 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
             content = read_body(body)
             event = event or str(content.get("event", ""))
             if is_change(event):
+                change = read_change(event, content, delivery, datetime.now(UTC))
+                if change is not None:
+                    await report_change(client, settings.task_queue, change)
                 metrics.ALERTS.labels("recorded").inc()
                 _log.info("change told", change=event, event_id=delivery)
                 return Accepted(incident="", state="recorded")

@@ -26,6 +26,7 @@ from worker.errors import StartError
 from worker.policy_in_force import PolicyInForce
 from worker.settings import Settings
 from worker.temporal import connect_patiently, make_runtime, register_search_attributes
+from workflows.change import ChangeReport
 from workflows.digest import Digest
 from workflows.incident import Incident
 
@@ -138,11 +139,11 @@ def create_worker(
     ``policy`` gives the one that is in force at the moment.
     """
     recorder = Recorder(log)
-    deliverer = Deliverer(destinations, recorder, links.acknowledge) if links else Deliverer(destinations, recorder)
+    deliverer = Deliverer(destinations, recorder, links.page) if links else Deliverer(destinations, recorder)
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[Incident, Digest],
+        workflows=[Incident, Digest, ChangeReport],
         activities=[
             Classifier(policy).classify,
             recorder.record,
@@ -152,6 +153,8 @@ def create_worker(
             deliverer.ticket,
             deliverer.console,
             deliverer.send_digest,
+            deliverer.hearers,
+            deliverer.tell_change,
         ],
         workflow_runner=SANDBOX,
         max_cached_workflows=2000,

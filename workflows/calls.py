@@ -8,6 +8,8 @@ from temporalio.common import RetryPolicy
 
 from activities.contracts import (
     PERMANENT,
+    Change,
+    ChangeDelivery,
     Classification,
     Delivered,
     Delivery,
@@ -110,6 +112,40 @@ def _summary(owed: Owed) -> str:
     doing = _VERBS[owed.verb].get(owed.target.kind, owed.verb.capitalize())
     instead = f", as {owed.in_place_of} could not be told" if owed.in_place_of else ""
     return f"{doing} {owed.target.name} ({owed.target.type}){instead}"
+
+
+async def hearers(change: Change) -> list[str]:
+    return await workflow.execute_activity(
+        "hearers",
+        change,
+        result_type=list[str],
+        start_to_close_timeout=timedelta(seconds=5),
+        schedule_to_close_timeout=_PATIENCE_AFTERWARDS,
+        retry_policy=_RETRY,
+        summary="Find who is told of changes",
+    )
+
+
+async def tell_change(delivery: ChangeDelivery) -> Receipt:
+    return await workflow.execute_activity(
+        "tell_change",
+        delivery,
+        result_type=Receipt,
+        start_to_close_timeout=_ATTEMPT["page"],
+        schedule_to_close_timeout=_PATIENCE["post"],
+        retry_policy=_RETRY,
+        summary=f"Tell {delivery.target} of the change",
+    )
+
+
+async def record_change(entries: Entries) -> None:
+    await workflow.execute_activity(
+        "record",
+        entries,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+        summary="Record the change",
+    )
 
 
 async def record(state: IncidentState, entries: Sequence[Entry]) -> None:

@@ -10,6 +10,7 @@ from alerts import Alert
 from policy import Decision, Tier
 
 INCIDENT_WORKFLOW = "Incident"
+CHANGE_WORKFLOW = "Change"
 ARRIVE_SIGNAL = "arrive"
 ANSWER_SIGNAL = "answer"
 INCIDENT_QUERY = "incident"

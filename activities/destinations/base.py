@@ -1,11 +1,14 @@
 """The contract of a destination."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from activities.contracts import Delivery, DigestIssue, Receipt
+from temporalio.exceptions import ApplicationError
+
+from activities.contracts import Change, Delivery, DigestIssue, Receipt
 from activities.failures import permanent
 from policy import DestinationConfig
 
@@ -21,6 +24,11 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def key_label(key: str) -> str:
+    """A key as one word that a reader need not read: what marks a ticket or a comment as ours, and as that one."""
+    return f"tocsin-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
+
+
 class Destination(ABC):
     """One place a message can go. One instance a process and destination; it may keep a connection pool."""
 
@@ -29,6 +37,9 @@ class Destination(ABC):
     config: ClassVar[type[DestinationConfig]]
     has_buttons: bool = False
     """An incident is acknowledged in the message itself, or in the vendor's own app: it needs no link for that."""
+
+    hears_changes: bool = False
+    """It is told of changes that Arize reports, too."""
 
     def __init__(self, name: str, secrets: Secrets, public_url: str) -> None:
         self.name = name
@@ -48,8 +59,24 @@ class Destination(ABC):
         del issue, attempt
         raise permanent(f"{self.name} is of type {self.type_name}, which takes no digests")
 
+    async def tell_change(self, change: Change) -> Receipt:
+        """Tell of a change, such as a new version of a prompt. It pages nobody."""
+        del change
+        raise permanent(f"{self.name} is of type {self.type_name}, which is told of no changes")
+
     async def close(self) -> None:  # noqa: B027  # most have nothing to let go of
         """Let go of connections."""
+
+    def scrubbed(self, error: ApplicationError) -> ApplicationError:
+        """The same without this destination's secrets: a vendor's answer may repeat what it was sent."""
+        text = error.message
+        for secret in sorted(self.secrets.values(), key=len, reverse=True):
+            text = text.replace(secret, "…")
+        if text == error.message:
+            return error
+        return ApplicationError(
+            text, type=error.type, non_retryable=error.non_retryable, next_retry_delay=error.next_retry_delay
+        )
 
     def receipt(self, key: str, vendor_id: str, url: str = "", place: str = "") -> Receipt:
         return Receipt(

@@ -5,23 +5,24 @@ descriptions and comments are documents (Atlassian Document Format), so an alert
 """
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 
 import requests
+import structlog
 from jira import JIRA, JIRAError
 from pydantic import AnyHttpUrl, Field
 from temporalio.exceptions import ApplicationError
 
 from activities.contracts import Brief, Delivery, Receipt
-from activities.destinations.base import TIMEOUT, Destination, Secrets, cut
-from activities.failures import by_status, temporary
+from activities.destinations.base import TIMEOUT, Destination, Secrets, cut, key_label
+from activities.failures import by_status, redirected, temporary
 from policy import DestinationConfig, SecretSetting
 from policy.destinations import Kind
 
 MAX_SUMMARY = 255  # characters, field "summary"
+_log = structlog.get_logger()
 
 
 class JiraConfig(DestinationConfig):
@@ -57,7 +58,7 @@ class JiraDestination(Destination):
     def _api(self) -> Any:
         api = getattr(self._local, "api", None)
         if api is None:
-            api = JIRA(
+            api = cast("Any", JIRA)(
                 server=self._config.root(""),
                 basic_auth=(self.secrets["user"], self.secrets["token"]),
                 options={"rest_api_version": "3"},
@@ -66,7 +67,9 @@ class JiraDestination(Destination):
                 timeout=TIMEOUT,
             )
             # Said rather than asked: what the client sends is Cloud's API v3, and each ask is a request more.
+            api._session.max_redirects = 0  # the client has no option for it
             api.deploymentType = "Cloud"
+            api.applicationlinks = list  # asked for by the client before each link, and needed for other sites' only
             self._local.api = api
         return api
 
@@ -78,20 +81,42 @@ class JiraDestination(Destination):
             f'project = "{config.project}" AND labels = "{label}"', maxResults=1, fields=[], json_result=True
         )
         issues = cast("list[dict[str, Any]]", found.get("issues", []))
-        if issues:
-            return self._receipt(delivery.key, str(issues[0]["key"]))
-        brief = delivery.brief
-        issue = api.create_issue(
-            prefetch=False,
-            fields={
-                "project": {"key": config.project},
-                "issuetype": {"name": config.issue_type},
-                "summary": cut(brief.headline, MAX_SUMMARY),
-                "description": _description(brief, delivery.note),
-                "labels": ["tocsin", label, *config.labels],
-            },
-        )
-        return self._receipt(delivery.key, str(issue.key))
+        ticket = str(issues[0]["key"]) if issues else self._create_issue(delivery, label)
+        self._link_back(ticket, delivery.brief)
+        return self._receipt(delivery.key, ticket)
+
+    def _create_issue(self, delivery: Delivery, label: str) -> str:
+        brief, config = delivery.brief, self._config
+        fields: dict[str, Any] = {
+            "project": {"key": config.project},
+            "issuetype": {"name": config.issue_type},
+            "summary": cut(brief.headline, MAX_SUMMARY),
+            "description": _description(brief, delivery.note),
+            # The second is how a callback of Jira's names the incident.
+            "labels": ["tocsin", delivery.opening, label, *config.labels],
+        }
+        if brief.respond_by is None:
+            return str(self._api().create_issue(prefetch=False, fields=fields).key)
+        due = {"duedate": f"{brief.respond_by:%Y-%m-%d}"}
+        try:
+            return str(self._api().create_issue(prefetch=False, fields={**fields, **due}).key)
+        except JIRAError as error:
+            # Not every project shows the field, and Jira then takes no ticket that has it.
+            if error.status_code != 400 or "duedate" not in str(error.response.text if error.response else error.text):
+                raise
+            return str(self._api().create_issue(prefetch=False, fields=fields).key)
+
+    def _link_back(self, ticket: str, brief: Brief) -> None:
+        """From the ticket to the incident's page; found again by its globalId, so a retry adds no second one."""
+        if not brief.page:
+            return
+        shown = {"url": brief.page, "title": cut(brief.headline, MAX_SUMMARY)}
+        try:
+            self._api().add_remote_link(ticket, shown, globalId=f"tocsin={brief.incident}")
+        except JIRAError as error:
+            if error.status_code in {408, 425, 429} or (error.status_code or 500) >= 500:
+                raise
+            _log.info("a ticket without a link back", ticket=ticket, status=error.status_code)
 
     def _comment(self, delivery: Delivery, ticket: Receipt, attempt: int) -> Receipt:
         api = self._api()
@@ -108,16 +133,12 @@ class JiraDestination(Destination):
         return self.receipt(key, issue, url=f"{self._config.root('')}/browse/{issue}")
 
 
-def key_label(key: str) -> str:
-    """A label is one word, and a key may hold anything."""
-    return f"tocsin-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
-
-
 def _description(brief: Brief, note: str) -> dict[str, Any]:
     parts = [_paragraph(note)] if note else []
     parts += [_paragraph(f"{fact.label}: {fact.value}") for fact in brief.facts]
     if brief.why:
         parts.append(_paragraph(f"Why: {brief.why}"))
+    parts += [_paragraph(f"{one.source}: {one.text}", url=one.url) for one in brief.findings]
     parts += [_paragraph(link.text, url=link.url) for link in brief.links]
     parts.append(_paragraph(f"Incident: {brief.incident}"))
     return _document(parts)
@@ -138,6 +159,8 @@ def _paragraph(text: str, url: str = "", *, small: bool = False) -> dict[str, An
 
 def _sorted(error: Exception) -> ApplicationError:
     """Jira's answers: https://developer.atlassian.com/cloud/jira/platform/rate-limiting/ and each method's page."""
+    if isinstance(error, requests.TooManyRedirects):
+        return redirected("Jira")
     if isinstance(error, JIRAError) and error.status_code:
         headers = dict(error.response.headers) if error.response is not None else {}
         remedies = {

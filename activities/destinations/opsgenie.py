@@ -103,7 +103,9 @@ def _description(delivery: Delivery) -> str:
     brief = delivery.brief
     lines = [brief.headline, delivery.note, *(f"{fact.label}: {fact.value}" for fact in brief.facts), brief.why]
     lines += [f"{link.text}: {link.url}" for link in brief.links]
-    return "\n".join(line for line in [*lines, brief.incident] if line)
+    lines += [f"{one.source}: {one.text} {one.url}".rstrip() for one in brief.findings]
+    # Opsgenie shows HTML in a description: these two look the same, and begin no tag.
+    return "\n".join(line for line in [*lines, brief.incident] if line).replace("<", "‹").replace(">", "›")
 
 
 def _details(brief: Brief) -> dict[str, str]:

@@ -3,9 +3,10 @@
 import json
 from abc import ABC
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import httpx
+from temporalio.exceptions import ApplicationError
 
 from activities.destinations.base import TIMEOUT, USER_AGENT, Destination, Secrets
 from activities.failures import by_status, temporary
@@ -26,27 +27,45 @@ class HttpDestination(Destination, ABC):
     async def post(
         self, url: str, body: Mapping[str, Any] | bytes, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
+        return await self.send("POST", url, body, headers)
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        body: Mapping[str, Any] | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
         """Send; a success is given back. Raises ``permanent`` or ``temporary``, whose texts never hold the address.
 
         An address may hold a secret, and so may whatever a library says of it.
         """
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False)
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         sent = {"User-Agent": USER_AGENT, "Content-Type": "application/json", **(headers or {})}
         try:
-            answer = await self._client.post(url, headers=sent, content=content)
+            answer = await self._client.request(method, url, headers=sent, content=content, params=query)
         except httpx.HTTPError as error:
             raise temporary(f"{self.vendor} could not be reached: {type(error).__name__}") from None
         if not answer.is_success:
-            raise by_status(self.vendor, answer.status_code, answer.headers, self._scrubbed(answer.text), self.remedy)
+            raise self.refused(answer)
         return answer
 
-    def _scrubbed(self, text: str) -> str:
-        """An answer may repeat what it was sent."""
-        for secret in self.secrets.values():
-            text = text.replace(secret, "…")
-        return text
+    def refused(self, answer: httpx.Response) -> ApplicationError:
+        """How this vendor's answer is sorted; one that says more than its status does is read here."""
+        return by_status(self.vendor, answer.status_code, answer.headers, answer.text, self.remedy)
+
+    def json(self, answer: httpx.Response) -> dict[str, Any]:
+        """The answer's JSON object. Raises ``temporary`` where it is none: a proxy spoke, and not the vendor."""
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise temporary(f"{self.vendor} answered {answer.status_code} with a body that is no JSON object")
+        return cast("dict[str, Any]", found)
 
     async def close(self) -> None:
         if self._client is not None:

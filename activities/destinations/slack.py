@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 from activities.contracts import Delivery, DigestIssue, Receipt
 from activities.destinations import slack_blocks
 from activities.destinations.base import TIMEOUT, USER_AGENT, Destination, Secrets
-from activities.failures import by_status, permanent, retry_after, temporary
+from activities.failures import by_status, permanent, redirected, retry_after, temporary
 from policy import DestinationConfig, SecretSetting
 from policy.destinations import Kind
 
@@ -106,7 +106,9 @@ class SlackDestination(Destination):
     def _api(self) -> Any:  # the client's own annotations are partial
         if self._client is None:
             timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-            self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
+            straight = aiohttp.TraceConfig()
+            straight.on_request_redirect.append(_no_redirect)
+            self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True, trace_configs=[straight])
             self._client = AsyncWebClient(
                 token=self.secrets["token"],
                 base_url=f"{self._config.root(ROOT)}/",
@@ -199,13 +201,26 @@ class SlackDestination(Destination):
             said = str(response.get("error") or "an unknown error") if is_json else "no JSON"
             if said in _TEMPORARY or response.status_code == 429:
                 return temporary(f"Slack says {said}", retry_after(headers))
-            if response.status_code >= 400 or not is_json:
-                return by_status("Slack", max(response.status_code, 500), headers, said)
+            if response.status_code >= 300:
+                told = said if is_json else str(response.data)
+                return by_status("Slack", response.status_code, headers, told, "check the destination's base_url")
+            if not is_json:
+                return temporary(f"Slack answered {response.status_code} with a body that is no JSON object")
             remedy = _REMEDY.get(said, "see the error's entry in Slack's documentation of chat.postMessage")
             return permanent(f"Slack says {said}: {remedy.format(channel=self._config.channel)}")
+        if isinstance(error, RedirectedError):
+            return redirected("Slack")
         if isinstance(error, aiohttp.ClientError | TimeoutError | OSError | SlackClientError):
             return temporary(f"Slack could not be reached: {type(error).__name__}")
         return temporary(f"{self.name}: unexpected {type(error).__name__}")
+
+
+class RedirectedError(Exception):
+    """Slack sends nobody elsewhere: whoever does is a proxy, and is not to be shown the token."""
+
+
+async def _no_redirect(*_: object) -> None:
+    raise RedirectedError
 
 
 def _content(text: str, blocks: list[dict[str, Any]], *, mrkdwn: bool | None = False) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class SplunkOnCallDestination(HttpDestination):
         )
         # It answers 200 to what it did not take, too.
         if '"success"' not in answer.text:
-            raise temporary(f"{self.vendor} did not take it: {self._scrubbed(answer.text)[:200] or 'nothing more'}")
+            raise temporary(f"{self.vendor} did not take it: {answer.text[:200] or 'nothing more'}")
         return self.receipt(delivery.key, entity)
 
 
@@ -78,5 +78,7 @@ def _message(delivery: Delivery, entity: str) -> dict[str, Any]:
 
 def _text(delivery: Delivery) -> str:
     brief = delivery.brief
-    lines = [delivery.note, *(f"{fact.label}: {fact.value}" for fact in brief.facts), brief.why, brief.incident]
+    lines = [delivery.note, *(f"{fact.label}: {fact.value}" for fact in brief.facts)]
+    lines += [f"{one.source}: {one.text} {one.url}".rstrip() for one in brief.findings]
+    lines += [brief.why, brief.incident]
     return "\n".join(line for line in lines if line)

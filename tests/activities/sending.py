@@ -14,6 +14,7 @@ from activities.destinations import destination_types, open_destinations
 from activities.record import Recorder
 from audit import AuditLog
 from policy import Target, load_policy
+from tests.vendors.teams import PATH as TEAMS_PATH
 
 SECRETS = {
     "KEY": "routing-key-secret",
@@ -24,6 +25,9 @@ SECRETS = {
     "SPLUNK": "splunk-key",
     "HOOK": "whsec_c2VjcmV0IG9mIHRoaXMgaG9vaw==",
     "AUTH": "Bearer receiver-token",
+    "TEAMS": f"https://prod-1.westeurope.logic.azure.com{TEAMS_PATH}?api-version=2016-06-01&sig=teams-signature",
+    "SNOW_USER": "snow-user",
+    "SNOW_PASSWORD": "snow-password",
 }
 
 TIERS = """

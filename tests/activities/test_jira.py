@@ -1,5 +1,6 @@
 """Jira: a ticket once, comments once, and each failure."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,37 @@ async def test_failures_are_sorted(
     assert (caught.value.next_retry_delay.total_seconds() if caught.value.next_retry_delay else None) == retry_after
     assert len(jira.requests) == 1
     assert SECRETS["JIRA_TOKEN"] not in str(caught.value)
+
+
+async def test_it_is_due_when_an_answer_is_and_leads_back_to_the_incident(tmp_path: Path, jira: Jira) -> None:
+    activities = deliverer(tmp_path, config(jira), lambda opening: f"https://tocsin.example.com/i/{opening}")
+    sent = a_delivery("ticket", "jira", brief=a_brief(respond_by=datetime(2026, 11, 25, 3, 0, tzinfo=UTC)))
+    for attempt in (1, 2):
+        await run(activities.ticket, sent, attempt)
+    ((key, ticket),) = jira.issues.items()
+    assert ticket["duedate"] == "2026-11-25"
+    assert sent.opening in ticket["labels"], "by this a callback names the incident"
+    (link,) = jira.links[key].values()
+    assert link == {"url": f"https://tocsin.example.com/i/{sent.opening}", "title": sent.brief.headline}
+
+
+async def test_a_project_without_due_dates_gets_its_ticket_all_the_same(tmp_path: Path, jira: Jira) -> None:
+    jira.without_due_date = True
+    sent = a_delivery("ticket", "jira", brief=a_brief(respond_by=datetime(2026, 11, 25, 3, 0, tzinfo=UTC)))
+    receipt = await run(deliverer(tmp_path, config(jira)).ticket, sent)
+    assert "duedate" not in jira.issues[receipt.id]
+
+
+@pytest.mark.parametrize(("status", "opened"), [(403, True), (503, False)])
+async def test_a_link_that_is_not_allowed_costs_no_ticket(
+    tmp_path: Path, jira: Jira, status: int, opened: bool
+) -> None:
+    activities = deliverer(tmp_path, config(jira), lambda opening: f"https://tocsin.example.com/i/{opening}")
+    jira.script(Fault(), Fault(), Fault(status=status))  # the search, the create, the link
+    if opened:
+        await run(activities.ticket, a_delivery("ticket", "jira"))
+        return
+    with pytest.raises(ApplicationError):
+        await run(activities.ticket, a_delivery("ticket", "jira"))
+    await run(activities.ticket, a_delivery("ticket", "jira"), attempt=2)
+    assert (len(jira.issues), len(jira.links)) == (1, 1)

@@ -1,69 +1,21 @@
 """Opsgenie, Splunk On-Call and signed webhooks: what is sent, once or again, and how each failure is sorted."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import DigestIssue, Fact, Verb
-from tests.activities.sending import SECRETS, a_brief, a_delivery, deliverer, run
-from tests.vendors import Fault, Opsgenie, Receiver, SplunkOnCall, Vendor
+from activities.contracts import DigestIssue, Fact
+from tests.activities.places import KINDS, Place
+from tests.activities.sending import SECRETS, a_brief, deliverer, run
+from tests.vendors import Fault
+
+HERE = ("opsgenie", "splunk_oncall", "webhook")
 
 
-@dataclass(frozen=True)
-class Kind:
-    vendor: Callable[[], Vendor]
-    config: str
-    activity: str
-    secret: str
-
-
-KINDS = {
-    "opsgenie": Kind(
-        Opsgenie,
-        "{{type: opsgenie, base_url: '{0}', api_key: {{env: OPSGENIE}}, responders: [{{team: sre}}]}}",
-        "page",
-        "OPSGENIE",
-    ),
-    "splunk_oncall": Kind(
-        SplunkOnCall,
-        "{{type: splunk_oncall, base_url: '{0}', api_key: {{env: SPLUNK}}, routing_key: sre}}",
-        "page",
-        "SPLUNK",
-    ),
-    "webhook": Kind(
-        lambda: Receiver(b"secret of this hook"),
-        "{{type: webhook, url: '{0}/in', secret: {{env: HOOK}}, headers: {{Authorization: {{env: AUTH}}}}}}",
-        "post",
-        "AUTH",
-    ),
-}
-
-
-@dataclass
-class Place:
-    type_name: str
-    kind: Kind
-    vendor: Any
-    folder: Path
-
-    def activity(self, address: str = "") -> Any:
-        activities = deliverer(self.folder, self.kind.config.format(address or self.vendor.base_url))
-        return getattr(activities, self.kind.activity)
-
-    def delivery(self, verb: Verb = "notify", **changes: Any) -> Any:
-        return a_delivery(self.kind.activity, self.type_name, verb, **changes)
-
-    @property
-    def bodies(self) -> list[Any]:
-        return [request.body for request in self.vendor.requests]
-
-
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=HERE)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     kind = KINDS[request.param]
     with kind.vendor() as vendor:

@@ -1,10 +1,13 @@
 """PagerDuty: what is sent, once or again, and how each failure is sorted."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
+from activities.contracts import Change, ChangeDelivery, Fact
 from tests.activities.sending import SECRETS, a_brief, a_delivery, deliverer, run
 from tests.vendors import Fault, PagerDuty
 
@@ -88,3 +91,42 @@ async def test_a_destination_that_the_policy_lost_is_a_lasting_failure(tmp_path:
     with pytest.raises(ApplicationError, match="no destination named gone") as caught:
         await run(deliverer(tmp_path, config(pagerduty)).page, lost)
     assert caught.value.non_retryable
+
+
+async def test_a_detail_that_is_too_long_is_cut_and_the_event_says_so(tmp_path: Path, pagerduty: PagerDuty) -> None:
+    brief = a_brief(facts=(Fact(label="Segment", value="premium"),), why="x" * 3500)
+    await run(deliverer(tmp_path, config(pagerduty)).page, a_delivery("page", "pagerduty", brief=brief))
+    details = pagerduty.events("trigger")[0]["payload"]["custom_details"]
+    assert details["Segment"] == "premium"
+    assert details["Why"].endswith("…")
+    assert details["Cut"].endswith(f"{brief.incident} has them whole")
+
+
+async def test_a_key_that_is_too_long_stays_a_key_of_its_own(tmp_path: Path, pagerduty: PagerDuty) -> None:
+    thread = "incident-x-0123456789ab.01234567/1-step-2-"
+    for end in "ab":
+        sent = a_delivery("page", "pagerduty", thread=thread + "n" * 300 + end, key=end)
+        await run(deliverer(tmp_path, config(pagerduty)).page, sent)
+    assert len({event["dedup_key"] for event in pagerduty.events("trigger")}) == 2
+
+
+async def test_a_change_is_listed_and_pages_nobody(tmp_path: Path, pagerduty: PagerDuty) -> None:
+    change = Change(
+        key="evt-1",
+        kind="prompt.version.created",
+        at=datetime(2026, 11, 24, 3, 0, tzinfo=UTC),
+        text="Prompt version created: support v8",
+        url="https://app.arize.com/prompts/1",
+        facts=(Fact(label="Author", value="bob"),),
+    )
+    activities = deliverer(tmp_path, config(pagerduty))
+    assert await ActivityEnvironment().run(activities.hearers, change) == ["here"]
+    await run(activities.tell_change, ChangeDelivery(target="here", change=change))
+    (told,) = pagerduty.changes
+    assert told["payload"]["summary"] == "Prompt version created: support v8"
+    assert told["payload"]["custom_details"] == {"Author": "bob"}
+    assert pagerduty.paged == []
+    pagerduty.always = Fault(status=429, headers={"Retry-After": "3"})
+    with pytest.raises(ApplicationError) as caught:
+        await run(activities.tell_change, ChangeDelivery(target="here", change=change))
+    assert caught.value.next_retry_delay == timedelta(seconds=3)

@@ -5,7 +5,21 @@ from tests.vendors.opsgenie import Opsgenie
 from tests.vendors.pagerduty import PagerDuty
 from tests.vendors.receiver import Receiver
 from tests.vendors.server import Fault, Request, Vendor
+from tests.vendors.servicenow import ServiceNow
 from tests.vendors.slack import Slack
 from tests.vendors.splunk_oncall import SplunkOnCall
+from tests.vendors.teams import Teams
 
-__all__ = ["Fault", "Jira", "Opsgenie", "PagerDuty", "Receiver", "Request", "Slack", "SplunkOnCall", "Vendor"]
+__all__ = [
+    "Fault",
+    "Jira",
+    "Opsgenie",
+    "PagerDuty",
+    "Receiver",
+    "Request",
+    "ServiceNow",
+    "Slack",
+    "SplunkOnCall",
+    "Teams",
+    "Vendor",
+]

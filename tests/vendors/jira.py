@@ -12,11 +12,16 @@ class Jira(Vendor):
         super().__init__()
         self.issues: dict[str, dict[str, Any]] = {}
         self.comments: dict[str, list[dict[str, Any]]] = {}
+        self.links: dict[str, dict[str, dict[str, Any]]] = {}
+        """By ticket and globalId."""
+        self.without_due_date = False
+        """The project's screen does not show the field."""
 
     def answer(self, request: Request) -> tuple[int, Any]:
         comment = re.fullmatch(r"/rest/api/3/issue/([A-Z0-9]+-\d+)/comment", request.path)
         if not request.headers.get("Authorization", "").startswith("Basic "):
             return 401, {"errorMessages": ["You are not authenticated."]}
+        link = re.fullmatch(r"/rest/api/3/issue/([A-Z0-9]+-\d+)/remotelink", request.path)
         match request.method, request.path:
             case "POST", "/rest/api/3/issue":
                 return self._create(request.body)
@@ -37,6 +42,11 @@ class Jira(Vendor):
                 stored = {"id": str(len(self.comments[comment[1]]) + 1), "body": request.body["body"]}
                 self.comments[comment[1]].append(stored)
                 return 201, {**stored, "self": f"{self.base_url}{request.path}/{stored['id']}"}
+            case "POST", _ if link:
+                path = "/rest/api/3/issue/{issueIdOrKey}/remotelink"
+                self.violations += body_faults("jira-cloud-v3", path, "post", request.body)
+                self.links.setdefault(link[1], {})[request.body["globalId"]] = request.body["object"]
+                return 201, {"id": 10000, "self": f"{self.base_url}{request.path}/10000"}
             case "GET", _ if comment:
                 return 200, {"comments": self.comments[comment[1]], "total": len(self.comments[comment[1]])}
             case _:
@@ -54,6 +64,9 @@ class Jira(Vendor):
             self.violations.append("a label has no spaces")
         if any(set(fields["labels"]) == set(one["labels"]) for one in self.issues.values()):
             self.violations.append(f"a second ticket for {fields['labels']}")
+        if self.without_due_date and "duedate" in fields:
+            said = "Field 'duedate' cannot be set. It is not on the appropriate screen, or unknown."
+            return 400, {"errorMessages": [], "errors": {"duedate": said}}
         key = f"{fields['project']['key']}-{len(self.issues) + 1}"
         self.issues[key] = fields
         self.comments[key] = []

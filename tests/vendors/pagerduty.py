@@ -11,7 +11,18 @@ from tests.vendors.specs import body_faults
 
 
 class PagerDuty(Vendor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.changes: list[dict[str, Any]] = []
+        self.open: set[str] = set()
+        """The keys of open incidents: a trigger under one of them pages nobody."""
+        self.paged: list[str] = []
+
     def answer(self, request: Request) -> tuple[int, Any]:
+        if (request.method, request.path) == ("POST", "/v2/change/enqueue"):
+            self.violations += body_faults("pagerduty-events-v2", "/change/enqueue", "post", request.body)
+            self.changes.append(request.body)
+            return 202, {"status": "success", "message": "Change event processed"}
         if (request.method, request.path) != ("POST", "/v2/enqueue"):
             self.violations.append(f"PagerDuty has no {request.method} {request.path}")
             return 404, {}
@@ -25,18 +36,29 @@ class PagerDuty(Vendor):
             self.violations.append("acknowledge and resolve need a dedup_key")
         if len(body.get("dedup_key", "")) > 255:
             self.violations.append("dedup_key is longer than 255 characters")
+        self._fold(body)
         return 202, {
             "status": "success",
             "message": "Event processed",
             "dedup_key": body.get("dedup_key", "new"),
         }
 
+    def _fold(self, body: dict[str, Any]) -> None:
+        """docs: "dedup_key": an open incident with the same key takes the event in; one key a service."""
+        key = f"{body['routing_key']}/{body.get('dedup_key')}"
+        if body["event_action"] == "trigger" and key not in self.open:
+            self.open.add(key)
+            self.paged.append(str(body.get("dedup_key")))
+        elif body["event_action"] == "resolve":
+            self.open.discard(key)
+
     def events(self, action: str = "", routing_key: str = "") -> list[dict[str, Any]]:
         """What was sent, of one action and to one service."""
         return [
             one.body
             for one in self.requests
-            if (not action or one.body["event_action"] == action)
+            if one.path == "/v2/enqueue"
+            and (not action or one.body["event_action"] == action)
             and (not routing_key or one.body["routing_key"] == routing_key)
         ]
 
@@ -45,7 +67,8 @@ class PagerDuty(Vendor):
         return [
             one
             for one in list(self.requests)
-            if one.body["event_action"] == action
+            if one.path == "/v2/enqueue"
+            and one.body["event_action"] == action
             and one.body["dedup_key"].startswith(f"{incident}.")
             and (not routing_key or one.body["routing_key"] == routing_key)
         ]

@@ -12,6 +12,8 @@ class Receiver(Vendor):
     def __init__(self, key: bytes = b"") -> None:
         super().__init__()
         self.key = key
+        self.taken: list[str] = []
+        """The ids of what was taken, each once: that is what the id is for."""
 
     def answer(self, request: Request) -> tuple[int, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -22,4 +24,7 @@ class Receiver(Vendor):
             expected = base64.b64encode(hmac.new(self.key, signed, hashlib.sha256).digest()).decode()
             if headers.get("webhook-signature") != f"v1,{expected}":
                 self.violations.append("the signature is not that of the body")
+        name = headers.get("webhook-id", "")
+        if name and name not in self.taken:
+            self.taken.append(name)
         return 200, {}

@@ -26,6 +26,8 @@ class Fault:
     delay: float = 0.0
     reset: bool = False
     """Close the connection without an answer."""
+    cut: bool = False
+    """Close the connection in the middle of the answer."""
     after: bool = False
     """Do the vendor's work first: the sender cannot know that it succeeded."""
 
@@ -127,7 +129,19 @@ class Vendor:
         if fault.reset and incoming.transport is not None:
             incoming.transport.abort()
             return web.Response()
+        if fault.cut:
+            return await _half(incoming, fault)
         if fault.status:
             return web.Response(status=fault.status, headers=fault.headers, text=fault.body)
         status, answer = self.answer(request)
         return web.json_response(answer, status=status)
+
+
+async def _half(incoming: web.Request, fault: Fault) -> web.StreamResponse:
+    """The beginning of an answer, and then nothing."""
+    response = web.StreamResponse(status=fault.status or 200, headers={"Content-Length": "500", **fault.headers})
+    await response.prepare(incoming)
+    await response.write(fault.body.encode())
+    if incoming.transport is not None:
+        incoming.transport.abort()
+    return response

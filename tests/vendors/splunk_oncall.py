@@ -17,6 +17,8 @@ class SplunkOnCall(Vendor):
     def __init__(self, api_key: str = "splunk-key") -> None:
         super().__init__()
         self.api_key = api_key
+        self.open: set[str] = set()
+        self.paged: list[str] = []
 
     def answer(self, request: Request) -> tuple[int, Any]:
         found = re.fullmatch(r"/integrations/generic/20131114/alert/([^/]+)/([^/]+)", request.path)
@@ -32,4 +34,10 @@ class SplunkOnCall(Vendor):
             self.violations.append("entity_id has no or more than 512 characters")
         unknown = [key for key in body if key not in _FIELDS and not key.startswith("vo_annotate.")]
         self.violations += [f"{key} is unknown" for key in unknown]
+        entity = body.get("entity_id", "")
+        if body.get("message_type") == "CRITICAL" and entity not in self.open:
+            self.open.add(entity)
+            self.paged.append(entity)
+        elif body.get("message_type") == "RECOVERY":
+            self.open.discard(entity)
         return 200, {"result": "success", "entity_id": body.get("entity_id")}

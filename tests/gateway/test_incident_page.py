@@ -11,7 +11,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def path(opening: str, *secrets: str) -> str:
-    return Links("http://gateway", secrets or (LINK_SECRET,)).acknowledge(opening).removeprefix("http://gateway")
+    return Links("http://gateway", secrets or (LINK_SECRET,)).page(opening).removeprefix("http://gateway")
 
 
 async def test_looking_shows_the_incident_and_changes_nothing(house: House) -> None:
@@ -57,7 +57,7 @@ async def test_a_closed_one_says_so(house: House) -> None:
 async def test_only_what_we_signed_is_a_link(house: House, secret: str) -> None:
     incident = await house.open()
     opening = await key_of(house, incident)
-    forged = path(opening, "another") if secret else f"/acknowledge/{opening}"
+    forged = path(opening, "another") if secret else f"/incidents/{opening}"
     assert (await house.http.get(forged)).status_code == 404
     assert (await house.http.post(forged, data={"by": "Eve"})).status_code == 404
     assert (await house.http.get(path(opening, "older-link-secret"))).status_code == 200, "a secret can be rotated"
@@ -69,4 +69,4 @@ async def test_a_link_is_for_its_purpose_alone() -> None:
 
 
 async def test_without_a_secret_there_are_no_links() -> None:
-    assert Links("http://gateway", ()).acknowledge("incident-x-1.01234567") == ""
+    assert Links("http://gateway", ()).page("incident-x-1.01234567") == ""

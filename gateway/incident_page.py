@@ -1,4 +1,4 @@
-"""``/acknowledge/…``: the page behind the link in a message. Looking at it acknowledges nothing; the button does.
+"""``/incidents/…``: the page behind the link in a message. Looking at it acknowledges nothing; the button does.
 
 What fetches addresses out of messages (previews, scanners of mail) only ever looks.
 """
@@ -33,11 +33,11 @@ _log = structlog.get_logger()
 Token = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{10,600}$")]
 
 
-def acknowledge_routes(links: Links, client: Client) -> APIRouter:
-    router = APIRouter(prefix="/acknowledge", include_in_schema=False)
+def page_routes(links: Links, client: Client) -> APIRouter:
+    router = APIRouter(prefix="/incidents", include_in_schema=False)
 
     def page(status: int = 200, **shown: Any) -> HTMLResponse:
-        return HTMLResponse(_pages.get_template("acknowledge.html").render(**shown), status, headers=_HEADERS)
+        return HTMLResponse(_pages.get_template("incident.html").render(**shown), status, headers=_HEADERS)
 
     async def view(incident: str) -> IncidentView:
         handle = client.get_workflow_handle(incident)
@@ -48,7 +48,7 @@ def acknowledge_routes(links: Links, client: Client) -> APIRouter:
     async def look(token: Token) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
         found = links.read(token)
         if found is None:
-            return page(404, gone="This link is not one of ours any more: it may be older than 30 days.")
+            return page(404, gone="This link is not one of ours.")
         try:
             shown = await view(found[0])
         except WorkflowQueryFailedError:
@@ -63,9 +63,11 @@ def acknowledge_routes(links: Links, client: Client) -> APIRouter:
 
     @router.post("/{token}")
     async def press(token: Token, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
-        found = links.read(token)
+        found = links.read(token, to_act=True)
         if found is None:
-            return page(404, gone="This link is not one of ours any more: it may be older than 30 days.")
+            return page(
+                404, gone="This link is not one of ours, or it is older than 30 days: acknowledge where you were told."
+            )
         fields = parse_qs((await bounded_body(request)).decode("utf-8", "replace"), max_num_fields=10)
         by = clean(fields.get("by", [""])[0], 100)
         if not by:
