@@ -1,5 +1,6 @@
 """Changes that Arize reports: a workflow for each, which records it and tells those who look for what changed."""
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
@@ -66,7 +67,7 @@ async def report_change(client: Client, task_queue: str, change: Change) -> str:
     """The workflow that has it durably; a redelivery starts nothing. Raises Problem where Temporal is away."""
     name = f"change-{hashlib.sha256(change.key.encode()).hexdigest()[:24]}"
     async with asking_temporal():
-        try:
+        with contextlib.suppress(WorkflowAlreadyStartedError):  # and done already
             await client.start_workflow(
                 CHANGE_WORKFLOW,
                 change,
@@ -77,6 +78,4 @@ async def report_change(client: Client, task_queue: str, change: Change) -> str:
                 rpc_timeout=RPC_TIMEOUT,
                 static_summary=change.text,
             )
-        except WorkflowAlreadyStartedError:
-            pass  # and done already
     return name
