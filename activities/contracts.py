@@ -1,8 +1,9 @@
 """What workflows and activities say to each other: the activities' signatures, with no side effect behind them.
 
 Activity types, by name: ``classify`` (Classification → Decision), ``page``, ``post``, ``ticket`` and ``console``
-(Delivery → Delivered), ``digest`` (DigestDelivery → Delivered), ``send_digest`` (DigestIssue → Receipt), ``record``
-(Entries → None), ``hearers`` (Change → names of destinations), ``tell_change`` (ChangeDelivery → Receipt).
+(Delivery → Delivered), ``digest`` (DigestDelivery → Delivered), ``issue_digest`` (DigestSending → DigestOutcome),
+``send_digest`` (DigestIssue → Receipt; for digests that 0.1.0 gathered), ``record`` (Entries → None), ``hearers``
+(Change → names of destinations), ``tell_change`` (ChangeDelivery → Receipt).
 """
 
 from datetime import datetime
@@ -22,6 +23,7 @@ TEMPORARY = "Temporary"
 """Error type: the vendor is busy or away; tried again, after its own Retry-After where it names one."""
 
 DIGEST_WORKFLOW = "Digest"
+DIGEST_ISSUE_WORKFLOW = "DigestIssue"
 DIGEST_SIGNAL = "add"
 
 
@@ -212,13 +214,74 @@ class DigestDelivery(_Frozen):
         return told(self.entry.key, "notify", self.entry.target, receipt)
 
 
+class Noisy(_Frozen):
+    """A monitor that spoke often."""
+
+    monitor: Line
+    model: Line = ""
+    times: int
+
+
+class ModelTrend(_Frozen):
+    """How a model fared, all tiers: incidents by tier in this period, in the one before, and the wait for an answer."""
+
+    model: Line
+    team: Line = ""
+    tiers: dict[str, int]
+    before: int
+    answered_after: float | None = Field(default=None, description="Seconds, the median.")
+
+    @property
+    def total(self) -> int:
+        return sum(self.tiers.values())
+
+
+class Trend(_Frozen):
+    """The report for those who own a product: every model's incidents, period by period."""
+
+    models: tuple[ModelTrend, ...] = ()
+    periods: tuple[str, ...] = Field(default=(), description="The days on which they begin, the last one being now's.")
+    tiers: dict[str, tuple[int, ...]] = Field(default={}, description="Incidents by tier, one number a period.")
+
+
 class DigestIssue(_Frozen):
-    """One issue of a digest: everything gathered since the one before."""
+    """One issue of a digest: everything gathered since the one before, and how that compares."""
 
     key: str
     destination: str
     briefs: tuple[Brief, ...]
     since: datetime
+    until: datetime | None = None
+    periods: tuple[str, ...] = ()
+    counts: tuple[int, ...] = Field(default=(), description="Entries in each period; the last one is this issue's.")
+    noisy: tuple[Noisy, ...] = ()
+    trend: Trend | None = None
+
+    @property
+    def counted(self) -> tuple[Brief, ...]:
+        """Without fire drills, which stand in it and are never counted."""
+        return tuple(brief for brief in self.briefs if not brief.drill)
+
+
+class DigestDue(_Frozen):
+    """A destination's digest is to be sent now. ``fallback`` hears of it where that cannot be done."""
+
+    destination: str
+    fallback: tuple[Target, ...] = ()
+
+
+class DigestSending(_Frozen):
+    """``key`` is the issue's: the same on every attempt."""
+
+    key: str
+    destination: str
+
+
+class DigestOutcome(_Frozen):
+    """``entries`` is how many incidents the issue held; ``receipt`` says where it is, or why none was sent."""
+
+    entries: int
+    receipt: Receipt
 
 
 class Change(_Frozen):

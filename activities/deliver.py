@@ -1,7 +1,6 @@
 """The activities that reach people: page, post, ticket, console, and the digests' own sending."""
 
-import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -10,8 +9,9 @@ from temporalio.exceptions import ApplicationError
 
 from activities.contracts import TRIGGERED, Change, ChangeDelivery, Delivered, Delivery, DigestIssue, Link, Receipt
 from activities.destinations import Destination
-from activities.failures import permanent, temporary
+from activities.failures import permanent
 from activities.record import Recorder
+from activities.sorting import sorted_failures
 
 _log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class Deliverer:
     @activity.defn(name="send_digest")
     async def send_digest(self, issue: DigestIssue) -> Receipt:
         destination = self._find(issue.destination)
-        return await _sorted(destination, destination.send_digest(issue, activity.info().attempt))
+        return await sorted_failures(destination, destination.send_digest(issue, activity.info().attempt))
 
     @activity.defn(name="hearers")
     async def hearers(self, change: Change) -> list[str]:
@@ -63,7 +63,7 @@ class Deliverer:
     @activity.defn(name="tell_change")
     async def tell_change(self, delivery: ChangeDelivery) -> Receipt:
         destination = self._find(delivery.target)
-        return await _sorted(destination, destination.tell_change(delivery.change))
+        return await sorted_failures(destination, destination.tell_change(delivery.change))
 
     async def _deliver(self, delivery: Delivery) -> Delivered:
         """The message first, then the record: nobody is told later because the log is slow."""
@@ -87,7 +87,7 @@ class Deliverer:
         try:
             destination = self._find(delivery.target.name)
             sending = destination.deliver(self._answerable(delivery, destination), attempt)
-            receipt = await _sorted(destination, sending)
+            receipt = await sorted_failures(destination, sending)
         except ApplicationError as error:
             log.warning("not delivered", error=error.message, permanent=error.non_retryable)
             raise
@@ -110,17 +110,3 @@ class Deliverer:
         if destination is None:
             raise permanent(f"the policy in force has no destination named {name}; it had when this was decided")
         return destination
-
-
-async def _sorted(destination: Destination, sending: Awaitable[Receipt]) -> Receipt:
-    """Raises nothing but an ApplicationError, permanent or temporary, in which no secret stands."""
-    try:
-        return await sending
-    except ApplicationError as error:
-        raise destination.scrubbed(error) from None
-    except Exception as error:  # noqa: BLE001  # a fault of ours or of a vendor's library; its text may hold a secret
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        _log.error(
-            "unexpected", destination=destination.name, error=type(error).__name__, at=f"{where.name}:{where.lineno}"
-        )
-        raise temporary(f"{destination.name}: unexpected {type(error).__name__}") from None

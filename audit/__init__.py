@@ -4,12 +4,14 @@ Beside it, every policy that ever decided.
 """
 
 from audit.chain import Finding, Record, check, record_hash
+from audit.digests import DigestLedger
 from audit.log import AuditLog, ConflictError, NewRecord
 from audit.policies import Kept, KeptPolicies
 
 __all__ = [
     "AuditLog",
     "ConflictError",
+    "DigestLedger",
     "Finding",
     "Kept",
     "KeptPolicies",

@@ -39,6 +39,11 @@ class AuditLog:
         self._database = Database(url)
         self._engine = self._database.engine
 
+    @property
+    def database(self) -> Database:
+        """For what is kept beside the log."""
+        return self._database
+
     def append(self, batches: Sequence[Sequence[NewRecord]]) -> list[Exception | None]:
         """Append several incidents' records in one transaction; durable when this returns.
 
@@ -61,8 +66,18 @@ class AuditLog:
                     anchor = self._newest(connection)
         return faults
 
-    def read(self, incident: str = "", opening: str = "", kinds: Collection[str] = ()) -> Iterator[Record]:
-        """The records in the order they were written; of one incident or all, of some kinds or all."""
+    def read(
+        self,
+        incident: str = "",
+        opening: str = "",
+        kinds: Collection[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[Record]:
+        """The records in the order they were written; of one incident or all, of some kinds or all, of a time or all.
+
+        ``since`` is within, ``until`` is not.
+        """
         query = select(records).order_by(records.c.id)
         if incident:
             query = query.where(records.c.incident == incident)
@@ -70,6 +85,10 @@ class AuditLog:
             query = query.where(records.c.opening == opening)
         if kinds:
             query = query.where(records.c.what.in_(kinds))
+        if since is not None:
+            query = query.where(records.c.at >= since)
+        if until is not None:
+            query = query.where(records.c.at < until)
         with self._engine.connect() as connection:
             connection = connection.execution_options(yield_per=1000, **{READING: True})
             for row in connection.execute(query):

@@ -47,6 +47,27 @@ policies = Table(
     Column("content", Text, nullable=False),
 )
 
+digest_entries = Table(
+    "digest_entries",
+    metadata,
+    Column("key", String(400), primary_key=True),
+    Column("destination", String(200), nullable=False),
+    Column("incident", String(200), nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("brief", Text, nullable=False),
+    Column("issue", String(300), index=True),
+    Index("digest_entries_by_destination", "destination", "at"),
+)
+digest_issues = Table(
+    "digest_issues",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    Column("destination", String(200), nullable=False),
+    Column("begun_at", DateTime(timezone=True), nullable=False),
+    Column("sent_at", DateTime(timezone=True)),
+    Column("receipt", Text, nullable=False),
+)
+
 _APPEND_ONLY = "the audit log is append-only"
 
 

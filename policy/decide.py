@@ -114,6 +114,15 @@ class Policy:
             }
         )
 
+    def digests(self) -> dict[str, tuple[Target, ...]]:
+        """The destinations that digests go to, and who hears of one that cannot be sent."""
+        found: dict[str, tuple[Target, ...]] = {}
+        for rule in (*self.rules, self.otherwise):
+            for target in rule.decision.digest:
+                more = tuple(one for one in rule.decision.fallback if one not in found.get(target.name, ()))
+                found[target.name] = (*found.get(target.name, ()), *more)
+        return found
+
     def warned(self, warnings: tuple[Problem, ...]) -> "Policy":
         """The same, with what whoever changes it should know."""
         return replace(self, warnings=warnings)

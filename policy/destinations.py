@@ -54,6 +54,13 @@ class DestinationConfig(BaseModel):
     base_url: AnyHttpUrl | None = Field(default=None, description="Instead of the vendor's own root.")
     schedule: str = Field(default="0 8 * * *", description="Cron: when a digest to this destination is sent.")
     timezone: str = Field(default="UTC", description="The schedule's time zone.")
+    when_empty: Literal["skip", "send"] = Field(
+        default="skip", description="Whether a digest that nothing was gathered for is sent all the same."
+    )
+    trend: bool | None = Field(
+        default=None,
+        description="Whether its digests report how every model fared; left out, those of a week or longer do.",
+    )
 
     def secrets(self) -> dict[str, SecretRef]:
         """The named secrets, by key; one in a map by both keys, as in ``headers.Authorization``."""

@@ -17,7 +17,7 @@ from policy.errors import PolicyError, Problem, in_order
 from policy.faults import said
 from policy.near import near
 from policy.salvage import salvaged
-from policy.schema import NOT_BUILT, TYPES_NOT_BUILT, PolicyFile
+from policy.schema import NOT_BUILT, PolicyFile
 from policy.secrets import written_secrets
 from policy.source import PolicySource, read_source
 from policy.yaml_file import KeyPath, Places, read_yaml, written_path
@@ -129,9 +129,6 @@ def _destination(
     if not isinstance(kind, str):
         problems.add(path, f"a destination needs a type, one of {', '.join(sorted(types))}")
         return None
-    if kind not in types and kind in TYPES_NOT_BUILT:
-        problems.add((*path, "type"), f"{kind}: not built yet; there are {', '.join(sorted(types))}")
-        return None
     if kind not in types:
         problems.add((*path, "type"), f"{kind!r} is no type of destination{near(kind, types)}")
         return None
@@ -139,6 +136,11 @@ def _destination(
     if destination:
         try:
             CronSim(destination.schedule, _EPOCH)
+            if unfit := re.search(r"[LW#]", re.sub(r"[A-Z]{3}", "", destination.schedule.upper())):
+                text = f"{destination.schedule!r}: a schedule of Temporal's knows no {unfit[0]}"
+                problems.add((*path, "schedule"), text)
+            elif len(destination.schedule.split()) != 5:
+                problems.add((*path, "schedule"), f"{destination.schedule!r}: a cron expression has five fields here")
         except CronSimError as error:
             problems.add((*path, "schedule"), f"{destination.schedule!r} is no cron expression: {error}")
         try:

@@ -9,7 +9,7 @@ from policy.decision import IncidentFacts
 from policy.destinations import DestinationConfig
 from policy.durations import PATTERN as DURATION
 from policy.json_schema import policy_json_schema
-from policy.schema import NOT_BUILT, TYPES_NOT_BUILT, ModelConfig
+from policy.schema import NOT_BUILT, ModelConfig
 from policy.vocabulary import ALERT, INCIDENT, MODEL
 
 _SECTIONS = (
@@ -53,7 +53,6 @@ def policy_reference(types: Mapping[str, type[DestinationConfig]]) -> str:
     lines += _names("incident", INCIDENT, IncidentFacts)
     lines += ["", "## Not built yet", "", "Using one of these is an error that says so, never silently ignored.", ""]
     lines += [f"- `{key}`: {what}" for key, what in NOT_BUILT.items()]
-    lines += [f"- `type: {name}`" for name in sorted(TYPES_NOT_BUILT)]
     return "\n".join(lines) + "\n"
 
 

@@ -22,7 +22,6 @@ NOT_BUILT = {
 """Keys of the contract whose shape is checked and whose behaviour does not exist yet: using one is an error, never
 silently ignored."""
 
-TYPES_NOT_BUILT = frozenset({"teams", "email", "servicenow"})
 
 MEANT = {
     "escalation": "steps",

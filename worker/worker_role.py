@@ -18,16 +18,18 @@ from activities.deliver import Deliverer
 from activities.destinations import Destination, OpenDestinations
 from activities.digest import Digester
 from activities.record import Recorder
-from audit import AuditLog, KeptPolicies
+from audit import AuditLog, DigestLedger, KeptPolicies
 from gateway.links import SETTING as LINK_SECRET
 from gateway.links import Links
 from policy import Policy, PolicySource
+from worker.digest_schedules import DigestSchedules
 from worker.errors import StartError
 from worker.policy_in_force import PolicyInForce
 from worker.settings import Settings
 from worker.temporal import connect_patiently, make_runtime, register_search_attributes
 from workflows.change import ChangeReport
 from workflows.digest import Digest
+from workflows.digest_issue import DigestIssue
 from workflows.incident import Incident
 
 _log = structlog.get_logger()
@@ -47,9 +49,12 @@ async def run_worker(settings: Settings) -> None:
     log = AuditLog(settings.database_url)
     keeper = PolicyKeeper(settings.database_url)
 
+    schedules = DigestSchedules(settings.task_queue, DigestLedger(log.database).waiting, settings.speed)
+
     def accept(policy: Policy) -> None:
         destinations.take(policy)
         keeper.keep(policy.source)
+        schedules.want(policy)
 
     try:
         in_force = PolicyInForce(settings, accept=accept, count=_counter(runtime))
@@ -71,6 +76,7 @@ async def run_worker(settings: Settings) -> None:
         return
     client = connecting.result()
     await register_search_attributes(client)
+    beside.append(asyncio.create_task(schedules.run(client)))
     with ThreadPoolExecutor(32, "vendors") as threads:
         loop.set_default_executor(threads)
         links = Links(settings.public_url, settings.secrets(LINK_SECRET))
@@ -125,6 +131,11 @@ class PolicyKeeper:
         return True
 
 
+def _no_page(opening: str) -> str:
+    del opening
+    return ""
+
+
 def create_worker(
     client: Client,
     task_queue: str,
@@ -139,15 +150,18 @@ def create_worker(
     ``policy`` gives the one that is in force at the moment.
     """
     recorder = Recorder(log)
-    deliverer = Deliverer(destinations, recorder, links.page) if links else Deliverer(destinations, recorder)
+    page = links.page if links else _no_page
+    deliverer = Deliverer(destinations, recorder, page)
+    digester = Digester(policy, destinations, log, recorder, speed, page)
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[Incident, Digest, ChangeReport],
+        workflows=[Incident, Digest, DigestIssue, ChangeReport],
         activities=[
             Classifier(policy).classify,
             recorder.record,
-            Digester(client, task_queue, policy, speed, recorder).digest,
+            digester.digest,
+            digester.issue_digest,
             deliverer.page,
             deliverer.post,
             deliverer.ticket,

@@ -123,4 +123,6 @@ def amount(metric: str, value: float | None) -> str:
         return f"{value:,.0f} ms" if abs(value) < 1e15 else f"{value:g} ms"
     if metric.endswith(_SHARES) and -1 <= value <= 1:
         return f"{value * 100:.3g} %"
-    return f"{value:,.4g}" if abs(value) < 1e15 else f"{value:g}"
+    if 1000 <= abs(value) < 1e15:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"

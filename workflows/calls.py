@@ -1,13 +1,16 @@
 """How each activity is called: its timeouts, its retries, and its line in the Temporal UI. Nowhere else."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 from activities.contracts import (
     PERMANENT,
+    Brief,
     Change,
     ChangeDelivery,
     Classification,
@@ -16,11 +19,13 @@ from activities.contracts import (
     DigestDelivery,
     DigestEntry,
     DigestIssue,
+    DigestOutcome,
+    DigestSending,
     Entries,
     Entry,
     Receipt,
 )
-from policy import Decision
+from policy import Decision, Target
 from workflows.brief import brief
 from workflows.state import IncidentState, Owed
 
@@ -161,6 +166,64 @@ async def record(state: IncidentState, entries: Sequence[Entry]) -> None:
 
 def _entries(state: IncidentState, entries: Sequence[Entry]) -> Entries:
     return Entries(incident=state.incident, opening=state.opening, entries=tuple(entries))
+
+
+async def issue_digest(sending: DigestSending) -> DigestOutcome:
+    return await workflow.execute_activity(
+        "issue_digest",
+        sending,
+        result_type=DigestOutcome,
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_close_timeout=_PATIENCE["ticket"],
+        retry_policy=_RETRY,
+        summary=f"Send the digest to {sending.destination}",
+    )
+
+
+async def tell_of_digest(info: workflow.Info, destination: str, target: Target, reason: str, now: datetime) -> None:
+    """Say in another place that a digest could not be sent. Raises ActivityError."""
+    headline = f"HIGH digest for {destination} could not be sent"
+    said = Brief(
+        headline=headline,
+        state="Not delivered",
+        tier="high",
+        incident=info.workflow_id,
+        component="digest",
+        since=now,
+        why=f"{reason}. What was gathered is kept, and tried again.",
+    )
+    record = Entries(
+        incident=info.workflow_id,
+        opening=info.first_execution_run_id,
+        entries=(Entry(key="not-delivered", at=now, what="not_delivered", text=f"{headline}: {reason}"),),
+    )
+    await workflow.execute_activity(
+        target.kind,
+        Delivery(
+            key=f"{info.workflow_id}:fallback-{target.name}",
+            thread=info.workflow_id,
+            verb="notify",
+            target=target,
+            brief=said,
+            note=f"{destination} could not be told: {reason}",
+            record=record,
+        ),
+        result_type=Delivered,
+        start_to_close_timeout=_ATTEMPT.get(target.kind, _ATTEMPT_SLOW),
+        schedule_to_close_timeout=_PATIENCE[target.kind],
+        retry_policy=_RETRY,
+        summary=f"Tell {target.name} ({target.type}) that the digest for {destination} could not be sent",
+    )
+
+
+def reason_of(error: ActivityError) -> tuple[str, bool]:
+    """What to tell people, and whether trying again cannot help."""
+    cause = error.cause
+    if isinstance(cause, ActivityTimeoutError) and isinstance(cause.cause, ApplicationError):
+        return cause.cause.message, False
+    if isinstance(cause, ApplicationError):
+        return cause.message, cause.non_retryable
+    return "no worker or vendor answered in time", False
 
 
 async def send_digest(issue: DigestIssue) -> Receipt:

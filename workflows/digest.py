@@ -1,4 +1,7 @@
-"""One issue of a digest: gathers until its time, sends once, and ends. The next entry starts the next issue."""
+"""Digests as 0.1.0 gathered them: those that are open send what they hold, and end. None is begun any more.
+
+Today they are gathered in a ledger and sent by a schedule: ``digest_issue.py``.
+"""
 
 import contextlib
 from datetime import datetime, timedelta
@@ -9,6 +12,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.contracts import DIGEST_SIGNAL, DIGEST_WORKFLOW, Brief, DigestEntry, DigestIssue
     from workflows import calls
+    from workflows.story import plain
 
 FULL = 2_000
 """So many entries are sent before their time: a workflow's history has an end."""
@@ -62,9 +66,5 @@ class Digest:
 
     def _tell(self, text: str) -> None:
         workflow.set_current_details(
-            f"**{text}**\n\n" + "\n".join(f"- {_plain(b.headline)}" for b in self._entries.values())
+            f"**{text}**\n\n" + "\n".join(f"- {plain(b.headline)}" for b in self._entries.values())
         )
-
-
-def _plain(text: str) -> str:
-    return text.translate({ord(char): f"\\{char}" for char in "\\`*_{}[]<>#|~!"})

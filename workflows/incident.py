@@ -12,7 +12,6 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
-from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from activities.contracts import Classification, Entry
@@ -194,7 +193,7 @@ class Incident:
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
-                reason, permanent = _reason(error)
+                reason, permanent = calls.reason_of(error)
                 self._outbox.failed(owed, reason, workflow.now(), permanent=permanent)
             else:
                 recorded = outcome.recorded
@@ -293,13 +292,3 @@ class Incident:
         if self._paying and length < MOST_EVENTS:
             return False  # the next run would begin these deliveries anew, as first attempts
         return info.is_continue_as_new_suggested() or length > MAX_EVENTS
-
-
-def _reason(error: ActivityError) -> tuple[str, bool]:
-    """What to tell people, and whether trying again cannot help."""
-    cause = error.cause
-    if isinstance(cause, ActivityTimeoutError) and isinstance(cause.cause, ApplicationError):
-        return cause.cause.message, False
-    if isinstance(cause, ApplicationError):
-        return cause.message, cause.non_retryable
-    return "no worker or vendor answered in time", False

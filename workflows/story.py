@@ -18,26 +18,26 @@ def story(state: IncidentState, next_one: Appointment | None) -> str:
     decision = state.decision
     alerts = f"{state.alerts} alert{'s' if state.alerts != 1 else ''}"
     actor = state.resolved_by if state.over else state.acknowledged_by
-    who = f" by {_plain(actor)}" if actor else ""
+    who = f" by {plain(actor)}" if actor else ""
     lines = [
-        f"### {_plain(headline(state))}",
+        f"### {plain(headline(state))}",
         f"**{state.state.replace('_', ' ').capitalize()}**{who} · {state.tier} · {alerts}",
         "",
-        f"**Next:** {_plain(awaiting(state, next_one))}",
+        f"**Next:** {plain(awaiting(state, next_one))}",
         "",
-        f"**Why:** rule `{decision.rule}`: {_plain(decision.why)}  (policy `{decision.policy}`)",
+        f"**Why:** rule `{decision.rule}`: {plain(decision.why)}  (policy `{decision.policy}`)",
     ]
     if decision.regulated:
         lines += ["", f"**Regulated:** closed only by a person with the role `{decision.closed_by}`"]
     if state.receipts:
         lines += ["", "| told | how | when | receipt |", "| --- | --- | --- | --- |"]
         lines += [
-            f"| {_plain(one.destination)} | {one.type} | {one.at:%H:%M:%S} | {_plain(one.id)} |"
+            f"| {plain(one.destination)} | {one.type} | {one.at:%H:%M:%S} | {plain(one.id)} |"
             for one in state.receipts[-10:]
         ]
     lines += ["", "| when (UTC) | what | by | |", "| --- | --- | --- | --- |"]
     lines += [
-        f"| {one.at:%m-%d %H:%M:%S} | {one.what.replace('_', ' ')} | {_plain(one.by)} | {_plain(one.text)} |"
+        f"| {one.at:%m-%d %H:%M:%S} | {one.what.replace('_', ' ')} | {plain(one.by)} | {plain(one.text)} |"
         for one in state.timeline[-_LINES:]
     ]
     return "\n".join(lines)
@@ -109,7 +109,7 @@ def view(state: IncidentState, next_one: Appointment | None) -> IncidentView:
     )
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """An alert's words as words: no Markdown, no HTML, no cell of a table of its own."""
     return re.sub(r"([\\`*_{}\[\]<>#|~!])", r"\\\1", text.replace("\n", " "))
 

@@ -11,7 +11,18 @@ from tests.policy.policies import BASE, load
 
 def test_each_module_is_a_type() -> None:
     assert set(destination_types()) == {
-        *("console", "jira", "opsgenie", "pagerduty", "servicenow", "slack", "splunk_oncall", "teams", "webhook"),
+        *(
+            "console",
+            "email",
+            "jira",
+            "opsgenie",
+            "pagerduty",
+            "servicenow",
+            "slack",
+            "splunk_oncall",
+            "teams",
+            "webhook",
+        ),
     }
 
 

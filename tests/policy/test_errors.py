@@ -6,7 +6,7 @@ import pytest
 
 from activities.destinations import destination_types
 from policy import PolicyError, load_policy
-from policy.schema import NOT_BUILT, TYPES_NOT_BUILT
+from policy.schema import NOT_BUILT
 from tests.policy.policies import BASE, RULES, load, problems
 
 TEN = ",".join(["*{0}"] * 10)
@@ -50,7 +50,10 @@ def test_a_good_one_has_no_problems(tmp_path: Path) -> None:
             BASE.replace("type: slack", "type: slak"),
             "destinations.chat.type: 'slak' is no type of destination: did you mean slack?",
         ),
-        (BASE.replace("type: console", "type: email"), "destinations.term.type: email: not built yet"),
+        (
+            BASE.replace("type: console", "type: email, form: t@example.com"),
+            "destinations.term.form: unknown key: did you mean from?",
+        ),
         (
             BASE.replace("{env: KEY}", "abc123secret"),
             "destinations.pager.routing_key: a secret is named, never written here",
@@ -292,13 +295,6 @@ def test_a_model_that_no_catalogue_knows_is_warned_of(tmp_path: Path) -> None:
     rules = "rules:\n  - {name: a, when: 'alert.model == \"weather\"', tier: low}\n"
     (warning,) = load(tmp_path, BASE + "models: {chatbot: {}}\n" + rules).warnings
     assert str(warning).endswith("warning: rules[0].when: 'weather' is no model of the catalogue")
-
-
-@pytest.mark.parametrize("kind", sorted(TYPES_NOT_BUILT))
-def test_a_type_that_is_not_built_is_an_error_that_says_so(tmp_path: Path, kind: str) -> None:
-    assert kind not in destination_types(), "it is built: take it out of TYPES_NOT_BUILT"
-    found = problems(tmp_path, BASE.replace("type: console", f"type: {kind}"))
-    assert any("not built yet" in problem for problem in found)
 
 
 def test_a_folder_of_files_is_one_policy(tmp_path: Path) -> None:

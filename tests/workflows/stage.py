@@ -18,7 +18,7 @@ from alerts import Alert, incident_id, normalise
 from audit import AuditLog, Record, check
 from gateway.deliveries import Deliveries
 from gateway.intake import Intake, Taken
-from policy import load_policy
+from policy import Policy, load_policy
 from tests import DEV_SERVER, TEST_SERVER
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, alert_body, write_policy
@@ -44,7 +44,17 @@ class Stage:
     pagerduty: PagerDuty
     slack: Slack
     jira: Jira
+    policies: list[Policy]
+    """The last one is in force."""
+    file: Path
     alert: Alert = field(default_factory=an_alert)
+
+    def change_policy(self, old: str, new: str) -> None:
+        """Replace a part of the policy's text; its destinations stay as they are."""
+        text = self.file.read_text()
+        assert old in text
+        self.file.write_text(text.replace(old, new))
+        self.policies.append(load_policy(self.file, destination_types()))
 
     @property
     def handle(self) -> WorkflowHandle[Any, Any]:
@@ -131,8 +141,10 @@ async def staged(
         await env.client.operator_service.add_search_attributes(
             AddSearchAttributesRequest(namespace=env.client.namespace, search_attributes=SEARCH_ATTRIBUTES)
         )
-        async with create_worker(env.client, QUEUE, lambda: policy, destinations, log):
-            yield Stage(env, env.client, Intake(env.client, QUEUE, deliveries), log, pagerduty, slack, jira)
+        policies = [policy]
+        async with create_worker(env.client, QUEUE, lambda: policies[-1], destinations, log):
+            intake = Intake(env.client, QUEUE, deliveries)
+            yield Stage(env, env.client, intake, log, pagerduty, slack, jira, policies, file)
     for destination in destinations.values():
         await destination.close()
     deliveries.close()

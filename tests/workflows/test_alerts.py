@@ -138,38 +138,3 @@ async def test_two_segments_are_two_incidents() -> None:
     premium = an_alert(segment={"customer_tier": "premium"})
     free = an_alert(segment={"customer_tier": "free"})
     assert incident_id(premium) != incident_id(free)
-
-
-async def test_a_low_one_goes_into_the_digest_and_is_sent_at_its_time(stage: Stage) -> None:
-    await stage.fire(an_alert("percent_empty", 12))
-    view = await stage.settled("notified")
-    assert view.receipts[0].id == "digest-daily"
-    assert stage.slack.messages == []
-    await stage.after(hours=25)
-    digest = stage.client.get_workflow_handle("digest-daily")
-    assert await digest.result() == 1
-    (message,) = stage.slack.messages
-    assert message["text"].startswith("Digest: 1 since")
-    assert "percent_empty" in str(message["blocks"])
-
-
-async def test_a_digest_gathers_many_incidents_into_one_issue(stage: Stage) -> None:
-    for number in range(3):
-        await stage.fire(an_alert("percent_empty", 12, model=f"model-{number}"))
-        await stage.settled("notified")
-    await stage.after(hours=25)
-    assert await stage.client.get_workflow_handle("digest-daily").result() == 3
-    assert len(stage.slack.messages) == 1
-
-
-async def test_a_digest_that_cannot_be_sent_is_kept_and_tried_again(stage: Stage) -> None:
-    stage.slack.channels.clear()
-    await stage.fire(an_alert("percent_empty", 12))
-    await stage.settled("notified")
-    await stage.after(hours=25)
-    digest = stage.client.get_workflow_handle("digest-daily")
-    assert stage.slack.messages == []
-    stage.slack.channels["ai-ops-alerts"] = "C00000001"
-    await stage.after(hours=2)
-    assert await digest.result() == 1
-    assert len(stage.slack.messages) == 1

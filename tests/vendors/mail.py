@@ -1,0 +1,80 @@
+"""A real SMTP server (aiosmtpd), which keeps what it takes and can be told to refuse."""
+
+from collections import deque
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any, cast
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, Session
+
+from tests.ports import unused_port
+
+
+class _Handler:
+    def __init__(self, mailbox: "Mailbox") -> None:
+        self._mailbox = mailbox
+
+    async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
+        self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self._mailbox.unknown:
+            return f"550 5.1.1 <{address}>: no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        answer = self._mailbox.answers.popleft() if self._mailbox.answers else self._mailbox.always
+        if not answer or answer == "drop after":
+            content = cast("bytes", envelope.content)
+            message = cast("EmailMessage", message_from_bytes(content, policy=policy.default))  # type: ignore[arg-type]
+            self._mailbox.taken.append(message)
+            self._mailbox.recipients.append(list(envelope.rcpt_tos))
+            self._mailbox.raw.append(content)
+        if answer.startswith("drop"):
+            server.transport.abort()
+            return "421 gone"
+        return answer or "250 OK"
+
+
+class Mailbox:
+    """Use it as a context manager."""
+
+    def __init__(self, password: str = "") -> None:
+        self.taken: list[EmailMessage] = []
+        self.recipients: list[list[str]] = []
+        self.raw: list[bytes] = []
+        self.answers: deque[str] = deque()
+        """Answers to the next messages: an SMTP line, ``drop`` before it is taken, ``drop after``; empty takes it."""
+        self.always = ""
+        self.unknown: set[str] = set()
+        self._password = password
+        self.port = unused_port()
+        self._controller = Controller(
+            _Handler(self),
+            hostname="127.0.0.1",
+            port=self.port,
+            authenticator=self._check,
+            auth_required=bool(password),
+            auth_require_tls=False,
+        )
+
+    @property
+    def url(self) -> str:
+        login = f"bot%40example.com:{self._password}@" if self._password else ""
+        return f"smtp://{login}127.0.0.1:{self.port}"
+
+    @property
+    def shown(self) -> list[EmailMessage]:
+        """As a reader sees them: a second message with the same Message-ID is the same message."""
+        return list({str(one["Message-ID"]): one for one in self.taken}.values())
+
+    def _check(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        return AuthResult(success=data.password.decode() == self._password, handled=False)
+
+    def __enter__(self) -> "Mailbox":
+        self._controller.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._controller.stop()
