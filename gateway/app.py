@@ -9,6 +9,7 @@ from temporalio.client import Client
 from gateway import problems
 from gateway.callbacks import callback_routes
 from gateway.deliveries import Deliveries
+from gateway.drills import drill_routes
 from gateway.incident_page import page_routes
 from gateway.incidents import incident_routes
 from gateway.intake import Intake
@@ -31,8 +32,10 @@ def create_app(settings: GatewaySettings, client: Client) -> FastAPI:
 
     app = FastAPI(title="Tocsin", version=VERSION, summary="Arize alerts as incidents", lifespan=lifespan)
     problems.install(app)
-    app.include_router(webhook_routes(settings, client, Intake(client, settings.task_queue, deliveries)))
+    intake = Intake(client, settings.task_queue, deliveries)
+    app.include_router(webhook_routes(settings, client, intake))
     app.include_router(callback_routes(settings, client, deliveries))
+    app.include_router(drill_routes(settings, intake))
     app.include_router(page_routes(settings.links, client))
     app.include_router(incident_routes(settings, client))
     app.include_router(operation_routes(settings, client, deliveries))

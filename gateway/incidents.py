@@ -71,14 +71,7 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
     router = APIRouter(prefix="/api/incidents", tags=["incidents"], dependencies=[bearer])
 
     def caller(request: Request, needed: Role) -> Caller:
-        found = settings.tokens.caller(request.headers.get("authorization", ""))
-        if found is None:
-            raise Problem(
-                401, "a bearer token is needed: see TOCSIN_API_TOKENS", headers={"WWW-Authenticate": "Bearer"}
-            )
-        if not found.may(needed):
-            raise Problem(403, f"this needs the role {needed}; {found.name} has {found.role}")
-        return found
+        return settings.tokens.require(request.headers.get("authorization", ""), needed)
 
     def out(view: IncidentView, run_id: str) -> IncidentOut:
         url = ""

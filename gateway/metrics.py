@@ -9,6 +9,9 @@ ALERTS = Counter(
     ["outcome"],
     registry=registry,
 )
+DRILLS = Counter(
+    "tocsin_drills", "Fire drills that were begun; they are no alerts, and counted nowhere else.", registry=registry
+)
 CALLBACKS = Counter(
     "tocsin_callbacks",
     "Callbacks by sender and what became of them.",

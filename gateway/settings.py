@@ -1,6 +1,6 @@
 """What the gateway needs to know, read once at the start and handed in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from gateway.links import Links
@@ -23,6 +23,8 @@ class GatewaySettings:
     """By the vendor's name; one that has none here can tell us nothing."""
     slack_replies: str = "https://hooks.slack.com/"
     """Where a person who pressed a button is told that it changed nothing; Slack names the rest of the address."""
+    rules: Callable[[], Collection[str]] = frozenset
+    """The names of the rules of the policy in force: what can be drilled."""
     links: Links = field(default_factory=lambda: Links("", ()), repr=False)
     tokens: Tokens = field(default_factory=lambda: Tokens({}))
     insecure: bool = False

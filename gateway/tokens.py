@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from gateway.problems import Problem
 from workflows.messages import Role
 
 _ORDER: tuple[Role, ...] = ("viewer", "responder", "compliance", "admin")
@@ -60,6 +61,17 @@ class Tokens:
                 raise TokenFileError(f"{path}:{number}: sha256: is followed by 64 hexadecimal digits")
             callers[token.removeprefix("sha256:").lower()] = Caller(name, cast("Role", role))
         return cls(callers)
+
+    def require(self, authorization: str, needed: Role) -> Caller:
+        """Who shows this header. Raises Problem where it is nobody, or somebody who may not do that."""
+        found = self.caller(authorization)
+        if found is None:
+            raise Problem(
+                401, "a bearer token is needed: see TOCSIN_API_TOKENS", headers={"WWW-Authenticate": "Bearer"}
+            )
+        if not found.may(needed):
+            raise Problem(403, f"this needs the role {needed}; {found.name} has {found.role}")
+        return found
 
     def role_of(self, name: str) -> Role | Literal[""]:
         """The role of whoever a vendor vouches for by this name, an e-mail address; the highest of several."""

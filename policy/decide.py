@@ -88,7 +88,8 @@ class Policy:
         """A fire drill does what its rule does, whatever the rule's condition says of the alert."""
         rule = next((one for one in self.rules if one.name == alert.drill), self.otherwise)
         why = "a fire drill of this rule" if rule.name == alert.drill else "a fire drill of a rule that is gone"
-        return self._decision(rule, alert, facts, [Verdict(rule.name, True, why)])
+        decision = self._decision(rule, alert, facts, [Verdict(rule.name, True, why)])
+        return decision.model_copy(update={"hold": None})  # what is watched for a while first is drilled at once
 
     def _decision(self, rule: CompiledRule, alert: Alert, facts: Facts, trace: list[Verdict]) -> Decision:
         entry = self.model(alert.model)

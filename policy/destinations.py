@@ -62,6 +62,10 @@ class DestinationConfig(BaseModel):
         description="Whether its digests report how every model fared; left out, those of a week or longer do.",
     )
 
+    def where(self) -> str:
+        """The place there that it reaches, for people: a channel, a project; no secret."""
+        return ""
+
     def secrets(self) -> dict[str, SecretRef]:
         """The named secrets, by key; one in a map by both keys, as in ``headers.Authorization``."""
         values: dict[str, Any] = {key: getattr(self, key) for key in type(self).model_fields}

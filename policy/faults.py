@@ -7,7 +7,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from policy.near import near, nearest
-from policy.schema import MEANT
+from policy.schema import MEANT, NAME
 from policy.secrets import looks_like
 
 _NEEDED = {
@@ -41,6 +41,8 @@ def said(fault: Any, model: type[BaseModel]) -> str:
             allowed = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
             return f"found {_shown(found)}{near(str(found), allowed)}"
         case "string_pattern_mismatch":
+            if context.get("pattern") != NAME:
+                return f"found {_shown(found)}; it has not the form that this key needs (see the policy's reference)"
             return (
                 f"found {_shown(found)}; a name has small letters, digits, - and _, at most 63, and begins with no sign"
             )
@@ -80,7 +82,7 @@ def fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
     current: Any = model
     for part in path:
         if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(part))
+            field = _written(current).get(str(part))
             current = field.annotation if field else None
         else:
             arguments = get_args(current)
@@ -92,4 +94,9 @@ def fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
             )
         if get_origin(current) in (Union, UnionType):
             current = next((arg for arg in get_args(current) if arg is not type(None)), None)
-    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+    return list(_written(current)) if isinstance(current, type) and issubclass(current, BaseModel) else []
+
+
+def _written(model: type[BaseModel]) -> dict[str, Any]:
+    """The fields by the key that an author writes."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}

@@ -71,7 +71,8 @@ def _listed(value: Any) -> Any:
 
 
 OneOrMore = Annotated[Names, BeforeValidator(_listed, json_schema_input_type=str | Names)]
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+Identifier = Annotated[str, Field(pattern=NAME)]
 
 
 class StepConfig(_Strict):

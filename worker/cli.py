@@ -9,6 +9,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from worker.cli_audit import audit
+from worker.cli_destinations import destinations
+from worker.cli_drill import drill
 from worker.cli_health import health
 from worker.cli_incidents import incidents
 from worker.cli_policy import policy
@@ -28,8 +30,10 @@ app = typer.Typer(
 app.add_typer(incidents, name="incidents")
 app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
+app.add_typer(destinations, name="destinations")
 app.command()(send)
 app.command()(health)
+app.command()(drill)
 
 
 @app.command()

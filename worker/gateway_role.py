@@ -50,6 +50,7 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
             namespace=client.namespace,
             policy=lambda: str(in_force.standing()),
             deliveries_url=shared,
+            rules=lambda: [rule.name for rule in in_force.current().rules],
             arize_secrets=settings.secrets("ARIZE_WEBHOOK_SECRET"),
             arize_tokens=settings.secrets("ARIZE_WEBHOOK_TOKEN"),
             callback_secrets={one.name: settings.secrets(one.setting) for one in VENDORS},

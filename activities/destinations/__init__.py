@@ -5,13 +5,20 @@ test; nothing else lists them.
 """
 
 from activities.destinations.base import Destination, Secrets
-from activities.destinations.registry import OpenDestinations, destination_types, open_destinations, with_console
+from activities.destinations.registry import (
+    OpenDestinations,
+    destination_types,
+    open_destination,
+    open_destinations,
+    with_console,
+)
 
 __all__ = [
     "Destination",
     "OpenDestinations",
     "Secrets",
     "destination_types",
+    "open_destination",
     "open_destinations",
     "with_console",
 ]

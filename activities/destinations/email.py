@@ -43,6 +43,9 @@ class EmailConfig(DestinationConfig):
     sender: Address = Field(alias="from", description="Whom it is from: an address, or Name <address>.")
     to: tuple[Address, ...] = Field(min_length=1, max_length=50, description="Who gets it.")
 
+    def where(self) -> str:
+        return ", ".join(self.to)
+
 
 class EmailDestination(Destination):
     type_name = "email"

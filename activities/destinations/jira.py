@@ -35,6 +35,9 @@ class JiraConfig(DestinationConfig):
     issue_type: str = Field(default="Task", min_length=1, max_length=60, description="As the project calls it.")
     labels: tuple[str, ...] = Field(default=(), description="Set on every ticket.")
 
+    def where(self) -> str:
+        return f"{self.project} ({self.issue_type})"
+
 
 class JiraDestination(Destination):
     """Opens a ticket and comments on it. It never closes one: that is a person's to do."""

@@ -56,6 +56,11 @@ class OpsgenieConfig(DestinationConfig):
         default=(), max_length=50, description="Whom it notifies: {team: …}, {user: …}, {escalation: …}, {schedule: …}."
     )
 
+    def where(self) -> str:
+        return ", ".join(
+            f"{kind} {name}" for one in self.responders for kind, name in one.model_dump(exclude_defaults=True).items()
+        )
+
 
 class OpsgenieDestination(HttpDestination):
     """The ``alias`` is the incident's key: a repeated create notifies nobody."""

@@ -66,6 +66,19 @@ def open_destinations(policy: Policy, environment: Mapping[str, str], public_url
     return dict(opened)
 
 
+def open_destination(
+    name: str, config: DestinationConfig, environment: Mapping[str, str], public_url: str
+) -> Destination:
+    """One destination by itself. Raises LookupError where a secret is missing."""
+    secrets: dict[str, str] = {}
+    for key, reference in config.secrets().items():
+        secret = reference.resolve(environment)
+        if secret is None:
+            raise LookupError(f"destination {name}: {key} is to come from {reference.name}, which is not set")
+        secrets[key] = secret
+    return cast("Any", _classes()[config.type])(name, config, secrets, public_url)
+
+
 class OpenDestinations(Mapping[str, Destination]):
     """The open destinations of the policy in force, and those of earlier ones, which open incidents may still name."""
 

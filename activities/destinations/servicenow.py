@@ -46,6 +46,9 @@ class ServiceNowConfig(DestinationConfig):
         default="", max_length=80, pattern=r"^[^\^=]*$", description="Who gets them: the group's name, or its sys_id."
     )
 
+    def where(self) -> str:
+        return f"{self.table}{f' ({self.assignment_group})' if self.assignment_group else ''}"
+
 
 class ServiceNowDestination(HttpDestination):
     """Opens a ticket and notes on it what happens. It never closes one: that is a person's to do."""

@@ -62,6 +62,9 @@ class SlackConfig(DestinationConfig):
         description="Show Acknowledge, Resolve, Silence and False alarm; needs the app's interactivity (see docs).",
     )
 
+    def where(self) -> str:
+        return self.channel
+
 
 class SlackDestination(Destination):
     """Posts through chat.postMessage, changes through chat.update, adds in the thread."""

@@ -32,6 +32,9 @@ class SplunkOnCallConfig(DestinationConfig):
     )
     routing_key: str = Field(pattern=r"^[\w.-]{1,100}$", description="Which escalation policy it reaches.")
 
+    def where(self) -> str:
+        return self.routing_key
+
 
 class SplunkOnCallDestination(HttpDestination):
     """The ``entity_id`` is the incident's key: a repeated CRITICAL pages nobody."""

@@ -31,6 +31,9 @@ class WebhookConfig(DestinationConfig):
     )
     headers: dict[str, SecretSetting] = Field(default={}, description="Sent along, such as Authorization.")
 
+    def where(self) -> str:
+        return self.url.host or ""
+
 
 class WebhookDestination(HttpDestination):
     type_name = "webhook"

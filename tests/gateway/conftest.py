@@ -122,6 +122,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Hous
             "task_queue": QUEUE,
             "namespace": "default",
             "policy": lambda: policy.digest,
+            "rules": lambda: [rule.name for rule in policy.rules],
             "deliveries_url": f"sqlite:///{folder}/gateway.db",
             "arize_secrets": (SECRET, OLD_SECRET),
             "arize_tokens": (TOKEN,),

@@ -66,6 +66,7 @@ async def test_the_document_is_served_and_names_every_endpoint(house: House) -> 
     assert set(document["paths"]) == {
         "/webhooks/arize",
         *(f"/webhooks/{vendor.path}" for vendor in VENDORS),
+        "/api/drills",
         "/api/incidents",
         "/api/incidents/{id}",
         "/api/incidents/{id}/acknowledge",

@@ -66,5 +66,7 @@ class History:
         except ValidationError as error:
             self.refused.append(f"{place}: {error.errors()[0]['msg']}")
             return
+        if alert.drill:
+            return  # nothing was on fire
         at = record["at"] if isinstance(record["at"], datetime) else datetime.fromisoformat(str(record["at"]))
         yield Recorded(alert, at.astimezone(UTC), f"{record['incident']}/{record['opening']}", place)
