@@ -17,7 +17,7 @@ from gateway.operations import operation_routes
 from gateway.settings import GatewaySettings
 from gateway.webhooks import webhook_routes
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 
 def create_app(settings: GatewaySettings, client: Client) -> FastAPI:

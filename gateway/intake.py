@@ -177,7 +177,7 @@ class Intake:
         try:
             await self._client.start_workflow(
                 INCIDENT_WORKFLOW,
-                Opening(arrivals=arrivals),
+                Opening(arrivals=arrivals, chronicle=True),
                 id=incident,
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,

@@ -50,8 +50,7 @@ class Incident:
         state = opening.state or IncidentState(
             incident=info.workflow_id, opening=info.first_execution_run_id, opened_at=workflow.now()
         )
-        # Threads and tickets that tell how it goes on came after 0.1.0, whose incidents go on as they began.
-        state.chronicle = workflow.patched("chronicle")
+        state.chronicle = state.chronicle or opening.chronicle
         self._state = state
         self._outbox = Outbox(state)
         self._life = Life(state, self._outbox)
@@ -87,7 +86,7 @@ class Incident:
                 if not self._awake:
                     return Closing(by=state.resolved_by, alerts=state.alerts)
             if self._has_grown_old():
-                workflow.continue_as_new(Opening(state=state))
+                workflow.continue_as_new(Opening(state=state, chronicle=True))
             self._set_alarm(life.next())
 
     # ── What comes in ───────────────────────────────────────────────────────────────────────────────────

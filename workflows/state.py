@@ -115,3 +115,5 @@ class Opening(BaseModel):
 
     arrivals: Arrivals | None = None
     state: IncidentState | None = None
+    chronicle: bool = False
+    """Said by whoever begins a run today; what 0.1.0 began goes on as it began. Costs no event, as a patch does two."""

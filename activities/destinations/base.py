@@ -13,7 +13,7 @@ from activities.failures import permanent
 from policy import DestinationConfig
 
 TIMEOUT = 10.0  # seconds for one request to a vendor
-USER_AGENT = "tocsin/0.1"
+USER_AGENT = "tocsin/0.2"
 
 Secrets = Mapping[str, str]
 """A destination's secrets by the key that names them in its configuration."""

@@ -9,11 +9,14 @@ import re
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+from activities.contracts import DIGEST_ISSUE_WORKFLOW, DigestDue
 from alerts import incident_id
+from gateway.changes import read_change, report_change
 from tests.vendors import Fault, Jira, PagerDuty, Slack
-from tests.workflows.stage import Stage, an_alert, staged
+from tests.workflows.stage import QUEUE, Stage, an_alert, staged
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -84,13 +87,51 @@ async def low(stage: Stage) -> None:
     await stage.closed()
 
 
-async def digest(stage: Stage) -> str:
+async def digest_issue(stage: Stage) -> str:
     for number in range(3):
         await stage.fire(an_alert("percent_empty", 12, model=f"model-{number}"))
         await stage.settled("notified")
-    await stage.after(hours=25)
-    await stage.client.get_workflow_handle("digest-daily").result()
-    return "digest-daily"
+    stage.slack.script(Fault(status=503))
+    due = DigestDue(destination="daily")
+    await stage.client.execute_workflow(DIGEST_ISSUE_WORKFLOW, due, id="digest-daily-1", task_queue=QUEUE)
+    return "digest-daily-1"
+
+
+async def silenced(stage: Stage) -> None:
+    await stage.fire()
+    await stage.settled("notified")
+    await stage.callback("silence", "Alice Example", id="slack-1", seconds=3600)
+    await stage.settled("acknowledged")
+    await stage.after(minutes=61)
+    await stage.until(lambda view: len(view.receipts) == 2)
+    await stage.callback("false_alarm", "Alice Example", id="slack-2")
+    await stage.closed()
+
+
+async def withdrawn(stage: Stage) -> None:
+    await stage.fire(an_alert("answer_relevance", 0.7))
+    await stage.settled("notified")
+    for number in range(2):
+        await stage.fire(event_id=f"again-{number}")
+    await stage.until(lambda view: view.tier == "critical" and len(view.receipts) == 2)
+    await stage.callback("acknowledge", "Alice Example", id="pagerduty-1")
+    await stage.settled("acknowledged")
+    await stage.callback("reassign", "Alice Example", id="pagerduty-2", note="Bob")
+    await stage.callback("unacknowledge", "Alice Example", id="pagerduty-3")
+    await stage.settled("notified")
+    await stage.after(minutes=16)
+    await stage.until(lambda view: view.escalation == 2)
+    await stage.act("resolve", "bob")
+    await stage.closed()
+
+
+async def change_told(stage: Stage) -> str:
+    body = {"prompt": {"name": "support"}, "version": "8"}
+    change = read_change("prompt.version.created", body, "evt-1", datetime(2026, 11, 24, tzinfo=UTC))
+    assert change is not None
+    name = await report_change(stage.client, QUEUE, change)
+    await stage.client.get_workflow_handle(name).result()
+    return name
 
 
 LIVES: list[Callable[[Stage], Awaitable[str | None]]] = [
@@ -101,7 +142,10 @@ LIVES: list[Callable[[Stage], Awaitable[str | None]]] = [
     regulated,
     undeliverable,
     low,
-    digest,
+    digest_issue,
+    silenced,
+    withdrawn,
+    change_told,
 ]
 
 

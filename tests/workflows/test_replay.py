@@ -10,14 +10,20 @@ from temporalio.worker import Replayer
 
 from tests.workflows.record_histories import HISTORIES, LIVES
 from worker.worker_role import SANDBOX
+from workflows.change import ChangeReport
 from workflows.digest import Digest
+from workflows.digest_issue import DigestIssue
 from workflows.incident import Incident
 
 STORED = sorted(HISTORIES.glob("*/*.json"))
 
 
 def replayer() -> Replayer:
-    return Replayer(workflows=[Incident, Digest], data_converter=pydantic_data_converter, workflow_runner=SANDBOX)
+    return Replayer(
+        workflows=[Incident, Digest, DigestIssue, ChangeReport],
+        data_converter=pydantic_data_converter,
+        workflow_runner=SANDBOX,
+    )
 
 
 @pytest.mark.parametrize("file", STORED, ids=[f"{file.parent.name}-{file.stem}" for file in STORED])
