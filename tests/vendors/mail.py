@@ -1,6 +1,7 @@
 """A real SMTP server (aiosmtpd), which keeps what it takes and can be told to refuse."""
 
 from collections import deque
+from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, cast
@@ -24,9 +25,10 @@ class _Handler:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        answer = self._mailbox.answers.popleft() if self._mailbox.answers else self._mailbox.always
+        content = cast("bytes", envelope.content)
+        box = self._mailbox
+        answer = box.answers.popleft() if box.answers else box.always or box.choose(content.decode("utf-8", "replace"))
         if not answer or answer == "drop after":
-            content = cast("bytes", envelope.content)
             message = cast("EmailMessage", message_from_bytes(content, policy=policy.default))  # type: ignore[arg-type]
             self._mailbox.taken.append(message)
             self._mailbox.recipients.append(list(envelope.rcpt_tos))
@@ -47,6 +49,8 @@ class Mailbox:
         self.answers: deque[str] = deque()
         """Answers to the next messages: an SMTP line, ``drop`` before it is taken, ``drop after``; empty takes it."""
         self.always = ""
+        self.choose: Callable[[str], str] = lambda content: ""
+        """Names the answer to a message by what it holds; asked where none is scripted."""
         self.unknown: set[str] = set()
         self._password = password
         self.port = unused_port()

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -51,6 +51,10 @@ class Vendor:
         self.violations: list[str] = []
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
+        self.choose: Callable[[Request], Fault | None] = lambda request: None
+        """Names the fault of a request by what it holds; asked where none is scripted."""
+        self.done: list[Request] = []
+        """What the vendor did, whatever it answered."""
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread: threading.Thread | None = None
@@ -117,12 +121,12 @@ class Vendor:
             incoming.method, incoming.path, dict(incoming.query), dict(incoming.headers), body, time.time(), received
         )
         self.requests.append(request)
-        fault = self.faults.popleft() if self.faults else self.always
+        fault = self.faults.popleft() if self.faults else self.always or self.choose(request)
         if fault is None:
-            status, answer = self.answer(request)
+            status, answer = self._do(request)
             return web.json_response(answer, status=status)
         if fault.after:
-            self.answer(request)
+            self._do(request)
         if fault.delay:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(fault.delay)
@@ -133,8 +137,14 @@ class Vendor:
             return await _half(incoming, fault)
         if fault.status:
             return web.Response(status=fault.status, headers=fault.headers, text=fault.body)
-        status, answer = self.answer(request)
+        status, answer = self._do(request)
         return web.json_response(answer, status=status)
+
+    def _do(self, request: Request) -> tuple[int, Any]:
+        status, answer = self.answer(request)
+        if status < 300:
+            self.done.append(request)
+        return status, answer
 
 
 async def _half(incoming: web.Request, fault: Fault) -> web.StreamResponse:
