@@ -5,12 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import psutil
+from slack_sdk.signature import SignatureVerifier
 
 from tests.ports import unused_port
 from tests.vendors import PagerDuty
@@ -20,6 +23,7 @@ from worker.first_start import ADDRESS
 
 ARIZE_SECRET = "whsec_acceptance"
 PAGERDUTY_SECRET = "pagerduty-acceptance"
+SLACK_SECRET = "slack-acceptance"
 TOKENS = "viewer vera v-token\nresponder rosa r-token\ncompliance carl c-token\nadmin ada a-token\n"
 
 
@@ -48,6 +52,7 @@ class Tocsin:
             "TOCSIN_TOKEN": "a-token",
             "ARIZE_WEBHOOK_SECRET": ARIZE_SECRET,
             "PAGERDUTY_WEBHOOK_SECRET": PAGERDUTY_SECRET,
+            "SLACK_SIGNING_SECRET": SLACK_SECRET,
             "COLUMNS": "120",
             **({"TOCSIN_POLICY": str(policy)} if policy else {}),
             **settings,
@@ -129,6 +134,15 @@ class Tocsin:
     def callback(self, event_type: str, dedup_key: str, by: str = "Alice Example") -> httpx.Response:
         content, headers = PagerDuty.sign(PagerDuty.callback(event_type, dedup_key, by), PAGERDUTY_SECRET)
         return self.http.post(f"{self.url}/webhooks/pagerduty", content=content, headers=headers)
+
+    def press(self, button: Mapping[str, Any], who: str = "nora") -> httpx.Response:
+        """A person presses a button of a Slack message."""
+        pressed = {"action_id": button["action_id"], "value": button["value"], "action_ts": str(time.time())}
+        payload = {"type": "block_actions", "user": {"id": "U1", "name": who}, "actions": [pressed]}
+        content, stamp = urlencode({"payload": json.dumps(payload)}), str(int(time.time()))
+        signature = SignatureVerifier(SLACK_SECRET).generate_signature(timestamp=stamp, body=content)
+        headers = {"X-Slack-Signature": str(signature), "X-Slack-Request-Timestamp": stamp}
+        return self.http.post(f"{self.url}/webhooks/slack", content=content, headers=headers)
 
     def call(self, method: str, path: str, token: str = "r-token", **more: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}

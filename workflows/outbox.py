@@ -62,7 +62,13 @@ class Outbox:
                 self._tell_one(verb, target, receipt, note)
 
     def _is_source(self, target: Target, via: str) -> bool:
-        """Whether an answer came from this destination: certain where no other of its type was or is being told."""
+        """Whether an answer came from this destination, which shows it already.
+
+        Certain where no other of its type was or is being told. A post shows nothing by itself: a button was pressed
+        under it, and the message is still as it was.
+        """
+        if target.kind == "post":
+            return False
         told = {receipt.destination for receipt in self.state.receipts if receipt.type == via}
         being_told = {one.target.name for one in self.state.owed if one.target.type == via and one.verb == "notify"}
         return told | being_told == {target.name}
