@@ -10,6 +10,7 @@ from datetime import datetime
 from alerts import Alert
 from policy import Decision, IncidentFacts, Step, format_duration
 from workflows.answers import Answers
+from workflows.brief import amount
 from workflows.messages import Answer, Arrival
 from workflows.outbox import Outbox
 from workflows.state import Appointment, IncidentState
@@ -68,7 +69,7 @@ class Life:
             ids = [event_id for arrival in arrivals for event_id in arrival.event_ids][:50]
             self.state.note(now, "received", latest.monitor, event_ids=ids, alert=_compact(latest))
         else:
-            value = "" if latest.value is None else f", now {latest.value:g}"
+            value = "" if latest.value is None else f", now {amount(latest.metric, latest.value)}"
             self.state.note(
                 now, "joined", f"{count} more alert{'s' if count > 1 else ''}{value}", alert=_compact(latest)
             )
@@ -262,7 +263,8 @@ class Life:
         state.latest = arrival.alert
         if state.over or state.decision is None:
             return
-        value = "" if arrival.alert.value is None else f" at {arrival.alert.value:g}"
+        alert = arrival.alert
+        value = "" if alert.value is None else f" at {amount(alert.metric, alert.value)}"
         state.cleared = True
         if state.decision.regulated:
             self.answers.not_obeyed(f"cleared{value}", Answer(act="resolve", by="", via="arize"), now)

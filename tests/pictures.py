@@ -1,0 +1,230 @@
+"""The pictures of messages in docs/pictures: ``python -m tests.pictures`` draws them with chromium.
+
+What is drawn is what is sent: the blocks of Slack's Block Kit, the Adaptive Card, the mail's HTML. How Slack and Teams
+draw those is imitated here, from their own documentation.
+"""
+
+import asyncio
+import base64
+import html
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from activities.contracts import Brief, DigestIssue, Link, ModelTrend, Noisy, Trend
+from activities.destinations.email_letters import Letter, digest_letter
+from tests.activities.places import KINDS, Place
+from tests.activities.sending import a_brief, run
+from tests.activities.test_every_place import WHOLE
+
+FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
+NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
+PAGE = "https://tocsin.example.com/incidents/…"
+_SLACK_CSS = """
+body{font:15px/1.46 Lato,'Helvetica Neue',Arial,sans-serif;color:#1d1c1d;margin:0;padding:16px 20px;width:640px}
+.who{font-weight:900}
+.app{background:#ddd;font-size:10px;padding:1px 4px;border-radius:2px;margin:0 6px;color:#616061}
+.at{color:#616061;font-size:12px}h3{font-size:18px;line-height:1.3;margin:6px 0 4px}p{margin:2px 0}a{color:#1264a3}
+button{font:700 13px/1 Lato,Arial,sans-serif;border:1px solid #bbb;background:#fff;border-radius:4px;padding:9px 12px;
+margin:8px 8px 4px 0}button.primary{background:#007a5a;color:#fff;border-color:#007a5a}small{color:#616061;font-size:12px}
+.thread{border-left:4px solid #ddd;margin:10px 0 0;padding:2px 0 2px 12px}.me{color:#1264a3;background:#e8f5fa}
+"""
+_TEAMS_CSS = """
+body{font:14px/1.4 'Segoe UI',Arial,sans-serif;color:#242424;margin:0;padding:16px;width:620px}
+body{background:#f5f5f5}
+.card{background:#fff;border:1px solid #e1e1e1;border-radius:6px;padding:0 14px 12px;margin:0 0 12px}
+.attention{background:#fdf3f4;color:#c4314b}.warning{background:#fdf6ec;color:#835c00}
+.head{margin:0 -14px;padding:12px 14px;border-radius:6px 6px 0 0}
+p{margin:5px 0}.subtle{color:#616161}.medium{font-size:16px}.bolder{font-weight:600}
+button{font:600 14px 'Segoe UI',Arial;border:1px solid #d1d1d1;background:#fff;border-radius:4px;padding:6px 12px;
+margin:8px 8px 0 0}
+"""
+
+
+def _run_of_slack(one: Mapping[str, Any]) -> str:
+    match one["type"]:
+        case "emoji":
+            colour = {"rotating_light": "#d72b2b", "warning": "#e8a33d"}.get(one["name"], "#4a90d9")
+            return f'<span style="color:{colour}">●</span>'
+        case "link":
+            return f'<a href="#">{html.escape(one["text"])}</a>'
+        case "usergroup" | "user" | "broadcast":
+            return '<span class="me">@ai-platform</span>'
+        case _:
+            text = html.escape(one["text"])
+            return f"<b>{text}</b>" if one.get("style", {}).get("bold") else text
+
+
+def _block(block: Mapping[str, Any]) -> str:
+    match block["type"]:
+        case "header":
+            return f"<h3>{html.escape(block['text']['text'])}</h3>"
+        case "rich_text":
+            lines = ["".join(map(_run_of_slack, section["elements"])) for section in block["elements"]]
+            return "".join(f"<p>{line}</p>" for line in lines)
+        case "actions":
+            return "".join(
+                f'<button class="{one.get("style", "")}">{html.escape(one["text"]["text"])}</button>'
+                for one in block["elements"]
+            )
+        case _:
+            return "".join(f"<p><small>{html.escape(one['text'])}</small></p>" for one in block["elements"])
+
+
+def slack_page(messages: list[dict[str, Any]]) -> str:
+    first = "".join(map(_block, messages[0]["blocks"]))
+    replies = "".join(
+        f'<div class="thread"><span class="who">Tocsin</span>{"".join(map(_block, one["blocks"]))}</div>'
+        for one in messages[1:]
+    )
+    head = '<span class="who">Tocsin</span><span class="app">APP</span><span class="at">3:00 AM</span>'
+    return f"<style>{_SLACK_CSS}</style>{head}{first}{replies}"
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    if item["type"] == "Container":
+        return f'<div class="head {item["style"]}">{"".join(map(_item, item["items"]))}</div>'
+    runs = [
+        f'<span class="{one.get("weight", "")} {one.get("size", "")} {"subtle" if one.get("isSubtle") else ""}">'
+        f"{html.escape(one['text'])}</span>"
+        for one in item["inlines"]
+    ]
+    return f"<p>{''.join(runs)}</p>"
+
+
+def teams_page(cards: list[dict[str, Any]]) -> str:
+    shown = ""
+    for card in cards:
+        actions = "".join(f"<button>{html.escape(one['title'])}</button>" for one in card.get("actions", []))
+        shown += f'<div class="card">{"".join(map(_item, card["body"]))}{actions}</div>'
+    return f"<style>{_TEAMS_CSS}</style>{shown}"
+
+
+def mail_page(letter: Letter) -> str:
+    page = letter.html
+    for name, picture in letter.pictures.items():
+        page = page.replace(f"cid:{name}", "data:image/png;base64," + base64.b64encode(picture).decode())
+    return page
+
+
+async def told(type_name: str) -> Any:
+    """The stand-in, after a message and what came of it."""
+    kind = KINDS[type_name]
+    with tempfile.TemporaryDirectory() as folder, kind.vendor() as vendor:
+        if type_name == "slack":
+            kind = replace(kind, config=f"{kind.config.removesuffix('}}')}, mention: ['@ai-platform']}}}}")
+        place = Place(type_name, kind, vendor, Path(folder), lambda opening: PAGE.replace("…", "x"))
+        first = await run(place.activity(), place.delivery(brief=a_brief(**WHOLE)))
+        for number, (verb, state, note) in enumerate(
+            [
+                ("note", "Triggered", "Triggered again: 5 alerts so far, now 34 %."),
+                ("acknowledge", "Acknowledged", "Acknowledged by Nora Night"),
+            ]
+        ):
+            brief = a_brief(**WHOLE, state=state)
+            later = place.delivery(verb, key=f"later-{number}", first=first, brief=brief, note=note)  # type: ignore[arg-type]
+            await run(place.activity(), later)
+        return vendor
+
+
+def _low(headline: str, model: str, team: str, hours: int, **changes: Any) -> Brief:
+    return a_brief(
+        headline=f"LOW {model} {headline}",
+        model=model,
+        team=team,
+        tier="low",
+        page=PAGE.replace("…", "x"),
+        since=NOW - timedelta(hours=hours),
+        component=headline,
+        links=(Link(text="Runbook", url="https://runbooks.example.com/x"),),
+        **changes,
+    )
+
+
+def a_digest() -> DigestIssue:
+    briefs = (
+        _low("percent_empty 12 % (limit 5 %) · production · premium", "churn-xgb", "growth", 5),
+        _low("psi 0.31 (limit 0.2) · production", "churn-xgb", "growth", 12),
+        _low("psi 0.28 (limit 0.2) · production · eu-west-1", "churn-xgb", "growth", 2, state="Resolved"),
+        _low("embedding_drift 0.12 (limit 0.1) · staging", "search-ranker", "search", 3),
+        _low("token_usage 1,230,000 (was 900,000) · variant-b", "support-chatbot", "support-ai", 18),
+    )
+    return DigestIssue(
+        key="picture",
+        destination="ds-daily",
+        briefs=briefs,
+        since=NOW - timedelta(days=1),
+        until=NOW,
+        periods=tuple(f"{day} Nov" for day in range(17, 25)),
+        counts=(3, 9, 4, 4, 0, 2, 8, 5),
+        noisy=(Noisy(monitor="psi of tenure_months", model="churn-xgb", times=2),),
+    )
+
+
+def a_report() -> DigestIssue:
+    models = (
+        ModelTrend(
+            model="support-chatbot",
+            team="support-ai",
+            tiers={"critical": 3, "high": 7, "low": 2},
+            before=19,
+            answered_after=212,
+        ),
+        ModelTrend(model="churn-xgb", team="growth", tiers={"high": 1, "low": 9}, before=6, answered_after=5400),
+        ModelTrend(model="underwriting-llm", team="credit-risk", tiers={}, before=2),
+    )
+    weeks = ("5 Oct", "12 Oct", "19 Oct", "26 Oct", "2 Nov", "9 Nov", "16 Nov", "23 Nov")
+    tiers = {
+        "critical": (1, 0, 4, 2, 1, 0, 5, 3),
+        "high": (4, 6, 9, 3, 5, 7, 8, 8),
+        "low": (12, 9, 14, 10, 8, 15, 14, 11),
+    }
+    whole = a_digest()
+    return whole.model_copy(
+        update={
+            "destination": "product-weekly",
+            "trend": Trend(models=models, periods=weeks, tiers=tiers),
+            "briefs": whole.briefs[3:],
+            "counts": (1, 2, 0, 3, 1, 1, 4, 2),
+            "periods": weeks,
+            "noisy": (),
+            "since": NOW - timedelta(days=7),
+        }
+    )
+
+
+def draw(name: str, page: str, width: int, height: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "page.html"
+        file.write_text(f'<meta charset="utf-8">{page}')
+        picture = FOLDER / f"{name}.png"
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--force-device-scale-factor=1.5",
+        ]
+        subprocess.run(
+            ["chromium", *options, f"--window-size={width},{height}", f"--screenshot={picture}", file.as_uri()],
+            check=True,
+            capture_output=True,
+        )
+        print(f"{picture.name}: {picture.stat().st_size:,} bytes")
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    slack, teams = asyncio.run(told("slack")), asyncio.run(told("teams"))
+    draw("slack", slack_page(slack.messages), 700, 640)
+    draw("teams", teams_page(teams.cards), 680, 700)
+    draw("email-digest", mail_page(digest_letter(a_digest())), 740, 980)
+    draw("email-trend", mail_page(digest_letter(a_report())), 740, 1010)
+
+
+if __name__ == "__main__":
+    main()
