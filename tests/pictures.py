@@ -30,7 +30,8 @@ body{font:15px/1.46 Lato,'Helvetica Neue',Arial,sans-serif;color:#1d1c1d;margin:
 .app{background:#ddd;font-size:10px;padding:1px 4px;border-radius:2px;margin:0 6px;color:#616061}
 .at{color:#616061;font-size:12px}h3{font-size:18px;line-height:1.3;margin:6px 0 4px}p{margin:2px 0}a{color:#1264a3}
 button{font:700 13px/1 Lato,Arial,sans-serif;border:1px solid #bbb;background:#fff;border-radius:4px;padding:9px 12px;
-margin:8px 8px 4px 0}button.primary{background:#007a5a;color:#fff;border-color:#007a5a}small{color:#616061;font-size:12px}
+margin:8px 8px 4px 0}button.primary{background:#007a5a;color:#fff;border-color:#007a5a}
+small{color:#616061;font-size:12px}
 .thread{border-left:4px solid #ddd;margin:10px 0 0;padding:2px 0 2px 12px}.me{color:#1264a3;background:#e8f5fa}
 """
 _TEAMS_CSS = """
