@@ -13,7 +13,7 @@ RUN groupadd --gid 10001 tocsin \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/tocsin --shell /usr/sbin/nologin tocsin \
     && install --directory --owner tocsin --group tocsin --mode 0700 /var/lib/tocsin
 COPY --from=build /app /app
-ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 TOCSIN_STATE_DIR=/var/lib/tocsin TOCSIN_HOST=0.0.0.0
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 TOCSIN_STATE_DIR=/var/lib/tocsin TOCSIN_HOST=0.0.0.0 MPLCONFIGDIR=/tmp
 USER 10001:10001
 WORKDIR /var/lib/tocsin
 EXPOSE 8080

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Security
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from temporalio.client import (
     Client,
     WorkflowExecution,
@@ -23,6 +23,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from alerts import clean
 from gateway.problems import Problem, responses
 from gateway.settings import GatewaySettings
 from gateway.temporal import asking_temporal
@@ -58,11 +59,17 @@ class IncidentList(BaseModel):
     next: str = Field(default="", description="Give it as cursor to get the next page; empty on the last.")
 
 
+def _clean(text: str) -> str:
+    return clean(text, 2_000)
+
+
 class ActIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    by: str = Field(default="", max_length=200, description="Who acts; the token's name where it is left out.")
-    note: str = Field(default="", max_length=2000)
+    by: Annotated[str, AfterValidator(_clean)] = Field(
+        default="", max_length=200, description="Who acts; the token's name where it is left out."
+    )
+    note: Annotated[str, AfterValidator(_clean)] = Field(default="", max_length=2000)
 
 
 def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:

@@ -121,7 +121,11 @@ class _Route:
         try:
             async with asking_temporal(over):
                 handle = self._client.get_workflow_handle(incident)
-                await handle.signal(ANSWER_SIGNAL, answer, rpc_timeout=_WITHIN)
+                await asyncio.wait_for(
+                    handle.signal(ANSWER_SIGNAL, answer, rpc_timeout=_WITHIN), _WITHIN.total_seconds()
+                )
+        except TimeoutError:
+            raise Problem(503, "Temporal does not answer in time", headers={"Retry-After": "5"}) from None
         except Problem as problem:
             if problem is not over:
                 raise

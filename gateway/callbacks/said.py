@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from alerts import clean
 from workflows.messages import Answer
 
 NAME_CHARS, NOTE_CHARS, ID_CHARS = 200, 2_000, 150
@@ -55,7 +56,8 @@ def within(value: Any, *path: str) -> Any:
 
 
 def text(value: Any, limit: int = NAME_CHARS) -> str:
-    return value.strip()[:limit] if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+    """One line of it, without what could misbehave in a terminal or a log."""
+    return clean(value, limit) if isinstance(value, str) else str(value) if isinstance(value, int) else ""
 
 
 def check_token(setting: str) -> Check:

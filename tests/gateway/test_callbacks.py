@@ -13,10 +13,13 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from gateway.app import create_app
 from tests.gateway.conftest import CALLBACK_SECRETS, House
 from tests.gateway.test_pagerduty import key_of
+from tests.hostile import CONTROL, HOSTILE, INVISIBLE
 from tests.vendors import PagerDuty, Receiver
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -320,3 +323,52 @@ async def test_comments_of_ours_in_jira_are_not_taken_for_a_persons(house: House
     await JIRA.tell(house, payload)
     one = await house.until(incident, lambda one: any(entry["what"] == "annotated" for entry in one["timeline"]))
     assert ("the vendor is on it", "Alice Example") in [(entry["text"], entry["by"]) for entry in one["timeline"]]
+
+
+# ── Whatever stands in it, and whatever becomes of Temporal ─────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("hostile", ["html", "log-line", "header", "right-to-left", "control", "surrogate", "long"])
+@every_vendor
+async def test_no_name_or_note_misbehaves_in_the_record(house: House, vendor: Teller, hostile: str) -> None:
+    incident = await house.open()
+    told = HOSTILE[hostile]
+    payload = json.loads(
+        json.dumps(vendor.says("resolved", await key_of(house, incident))).replace("Alice Example", "@")
+    )
+    payload = _replaced(payload, "@", told[:50_000])
+    assert (await vendor.tell(house, payload)).status_code in {200, 202}
+    one = await house.until(incident, lambda one: one["state"] == "closed")
+    for entry in one["timeline"]:
+        for said in (entry["by"], entry["text"]):
+            assert not (CONTROL | INVISIBLE | {"\n"}) & set(said)
+            said.encode()
+
+
+def _replaced(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(one, old, new) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_replaced(one, old, new) for one in value]
+    return new if value == old else value
+
+
+@every_vendor
+async def test_a_vendor_has_its_answer_in_time_while_temporal_hangs(house: House, vendor: Teller) -> None:
+    """Slack waits for three seconds and then shows an error; 503 lets the others try again."""
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = await Client.connect(f"127.0.0.1:{port}", lazy=True, data_converter=pydantic_data_converter)
+    content, headers = vendor.signs(
+        vendor.says("resolved", "incident-x-0123456789ab.01234567"), CALLBACK_SECRETS[vendor.name][0]
+    )
+    transport = httpx.ASGITransport(create_app(house.settings(), client))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        answer = await asyncio.wait_for(http.post(vendor.path, content=content, headers=headers), 3)
+    assert answer.status_code == 503
+    server.close()
