@@ -18,8 +18,10 @@ def configure(level: str, role: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _bounded,
     ]
-    # An alert's words may stand in a log line: the JSON renderer escapes them, so a line stays a line.
-    renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    # An alert's words may stand in a log line: both renderers escape them, so a line stays a line, and a terminal
+    # does nothing that somebody else told it to.
+    for_people = structlog.dev.ConsoleRenderer(repr_native_str=True)
+    renderer = for_people if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),

@@ -143,24 +143,18 @@ async def tell_change(delivery: ChangeDelivery) -> Receipt:
     )
 
 
-async def record_change(entries: Entries) -> None:
+async def record(state: IncidentState, entries: Sequence[Entry]) -> None:
+    await append(_entries(state, entries))
+
+
+async def append(entries: Entries) -> None:
+    """Append to the audit log, however long that takes."""
     await workflow.execute_activity(
         "record",
         entries,
         start_to_close_timeout=timedelta(seconds=30),
         retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
-        summary="Record the change",
-    )
-
-
-async def record(state: IncidentState, entries: Sequence[Entry]) -> None:
-    """Append to the audit log, however long that takes."""
-    await workflow.execute_activity(
-        "record",
-        _entries(state, entries),
-        start_to_close_timeout=timedelta(seconds=30),
-        retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
-        summary="Record " + ", ".join(dict.fromkeys(entry.what.replace("_", " ") for entry in entries)),
+        summary="Record " + ", ".join(dict.fromkeys(entry.what.replace("_", " ") for entry in entries.entries)),
     )
 
 

@@ -29,7 +29,7 @@ class ChangeReport:
             text=change.text,
             data={"kind": change.kind, "told": reached, "not_told": [name for name in names if name not in reached]},
         )
-        await calls.record_change(Entries(incident=info.workflow_id, opening=info.run_id, entries=(entry,)))
+        await calls.append(Entries(incident=info.workflow_id, opening=info.run_id, entries=(entry,)))
         return len(reached)
 
     async def _tell(self, name: str, change: Change) -> bool:

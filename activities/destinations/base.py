@@ -24,6 +24,17 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def in_lines(delivery: Delivery, *, links: bool = True) -> str:
+    """The whole message as plain text, a line a thing, for vendors that show no more than that."""
+    brief = delivery.brief
+    lines = [brief.headline, delivery.note, *(f"{fact.label}: {fact.value}" for fact in brief.facts)]
+    lines += [f"{one.source}: {one.text} {one.url}".rstrip() for one in brief.findings]
+    lines.append(brief.why)
+    if links:
+        lines += [f"{link.text}: {link.url}" for link in brief.links]
+    return "\n".join(line for line in [*lines, brief.incident] if line)
+
+
 def key_label(key: str) -> str:
     """A key as one word that a reader need not read: what marks a ticket or a comment as ours, and as that one."""
     return f"tocsin-{hashlib.sha256(key.encode()).hexdigest()[:20]}"

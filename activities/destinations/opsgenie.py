@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from activities.contracts import Brief, Delivery, Receipt
-from activities.destinations.base import Secrets, cut
+from activities.destinations.base import Secrets, cut, in_lines
 from activities.destinations.over_http import HttpDestination
 from policy import DestinationConfig, SecretSetting
 from policy.destinations import Kind
@@ -93,7 +93,8 @@ class OpsgenieDestination(HttpDestination):
         alert: dict[str, Any] = {
             "message": cut(f"{reminder}{brief.headline}", MAX_MESSAGE),
             "alias": alias,
-            "description": cut(_description(delivery), MAX_DESCRIPTION),
+            # Opsgenie shows HTML in a description: these two look the same, and begin no tag.
+            "description": cut(in_lines(delivery).replace("<", "‹").replace(">", "›"), MAX_DESCRIPTION),
             "responders": [one.sent() for one in self._config.responders],
             "tags": [cut(tag, MAX_TAG) for tag in brief.tags[:MAX_TAGS]],
             "details": _details(brief),
@@ -102,15 +103,6 @@ class OpsgenieDestination(HttpDestination):
             "priority": brief.priority if brief.priority in {"P1", "P2", "P3", "P4", "P5"} else _PRIORITY[brief.tier],
         }
         return {key: value for key, value in alert.items() if value}
-
-
-def _description(delivery: Delivery) -> str:
-    brief = delivery.brief
-    lines = [brief.headline, delivery.note, *(f"{fact.label}: {fact.value}" for fact in brief.facts), brief.why]
-    lines += [f"{link.text}: {link.url}" for link in brief.links]
-    lines += [f"{one.source}: {one.text} {one.url}".rstrip() for one in brief.findings]
-    # Opsgenie shows HTML in a description: these two look the same, and begin no tag.
-    return "\n".join(line for line in [*lines, brief.incident] if line).replace("<", "‹").replace(">", "›")
 
 
 def _details(brief: Brief) -> dict[str, str]:

@@ -13,8 +13,8 @@ import httpx
 from pydantic import AnyHttpUrl, Field
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import Brief, Delivery, Receipt
-from activities.destinations.base import Secrets, cut, key_label
+from activities.contracts import Delivery, Receipt
+from activities.destinations.base import Secrets, cut, in_lines, key_label
 from activities.destinations.over_http import HttpDestination
 from activities.failures import by_status, permanent
 from policy import DestinationConfig, SecretSetting
@@ -79,7 +79,7 @@ class ServiceNowDestination(HttpDestination):
             brief = delivery.brief
             ticket = {
                 "short_description": cut(brief.headline, MAX_SHORT),
-                "description": cut(_description(delivery), MAX_DESCRIPTION),
+                "description": cut(in_lines(delivery), MAX_DESCRIPTION),
                 "urgency": _URGENCY[brief.tier],
                 "impact": _URGENCY[brief.tier],
                 "correlation_id": key,
@@ -137,14 +137,6 @@ class ServiceNowDestination(HttpDestination):
     def refused(self, answer: httpx.Response) -> ApplicationError:
         remedy = _REMEDIES.get(answer.status_code, "check the table's mandatory fields and its business rules")
         return by_status(self.vendor, answer.status_code, answer.headers, answer.text, remedy)
-
-
-def _description(delivery: Delivery) -> str:
-    brief: Brief = delivery.brief
-    lines = [brief.headline, delivery.note, *(f"{fact.label}: {fact.value}" for fact in brief.facts), brief.why]
-    lines += [f"{one.source}: {one.text} {one.url}".rstrip() for one in brief.findings]
-    lines += [f"{link.text}: {link.url}" for link in brief.links]
-    return "\n".join(line for line in [*lines, brief.incident] if line)
 
 
 def _no_code(text: str) -> str:

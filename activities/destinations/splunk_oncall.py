@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from activities.contracts import Delivery, Receipt, Verb
-from activities.destinations.base import Secrets, cut
+from activities.destinations.base import Secrets, cut, in_lines
 from activities.destinations.over_http import HttpDestination
 from activities.failures import temporary
 from policy import DestinationConfig, SecretSetting
@@ -69,7 +69,7 @@ def _message(delivery: Delivery, entity: str) -> dict[str, Any]:
         "entity_display_name": cut(
             f"REMINDER {brief.headline}" if delivery.verb == "remind" else brief.headline, MAX_NAME
         ),
-        "state_message": cut(_text(delivery), MAX_MESSAGE),
+        "state_message": cut(in_lines(delivery, links=False), MAX_MESSAGE),
         "monitoring_tool": "Tocsin",
     }
     if brief.since and delivery.verb == "notify":
@@ -77,11 +77,3 @@ def _message(delivery: Delivery, entity: str) -> dict[str, Any]:
     for link in brief.links[:10]:
         message[f"vo_annotate.u.{link.text}"] = link.url
     return message
-
-
-def _text(delivery: Delivery) -> str:
-    brief = delivery.brief
-    lines = [delivery.note, *(f"{fact.label}: {fact.value}" for fact in brief.facts)]
-    lines += [f"{one.source}: {one.text} {one.url}".rstrip() for one in brief.findings]
-    lines += [brief.why, brief.incident]
-    return "\n".join(line for line in lines if line)

@@ -53,6 +53,10 @@ class Jira(Vendor):
                 self.violations.append(f"Jira has no {request.method} {request.path}")
                 return 404, {"errorMessages": ["not found"]}
 
+    def described(self, request: Request) -> tuple[str, str] | None:
+        path = re.sub(r"/issue/[A-Z0-9]+-\d+", "/issue/{issueIdOrKey}", request.path)
+        return None if path.endswith("/search/jql") else ("jira-cloud-v3", path)
+
     def _create(self, body: dict[str, Any]) -> tuple[int, Any]:
         self.violations += body_faults("jira-cloud-v3", "/rest/api/3/issue", "post", body)
         fields = body["fields"]

@@ -38,6 +38,10 @@ class Opsgenie(Vendor):
             self.alerts[alias] = "acknowledged" if parts[-1] == "acknowledge" else "closed"
         return 202, {"result": "Request will be processed", "took": 0.1, "requestId": "43a29c5c-3dbf"}
 
+    def described(self, request: Request) -> tuple[str, str] | None:
+        action = request.path.removeprefix("/v2/alerts").rpartition("/")[2]
+        return "opsgenie", f"/v2/alerts/{{identifier}}/{action}" if action else "/v2/alerts"
+
     def _create(self, body: dict[str, Any]) -> None:
         if sum(len(key) + len(value) for key, value in body.get("details", {}).items()) > 8000:
             self.violations.append("details hold more than 8000 characters")

@@ -43,6 +43,9 @@ class PagerDuty(Vendor):
             "dedup_key": body.get("dedup_key", "new"),
         }
 
+    def described(self, request: Request) -> tuple[str, str] | None:
+        return "pagerduty-events-v2", request.path.removeprefix("/v2")
+
     def _fold(self, body: dict[str, Any]) -> None:
         """docs: "dedup_key": an open incident with the same key takes the event in; one key a service."""
         key = f"{body['routing_key']}/{body.get('dedup_key')}"

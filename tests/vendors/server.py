@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from tests.vendors.specs import answer_faults
 from tests.waiting import wait_for
 
 
@@ -71,6 +72,11 @@ class Vendor:
     def answer(self, request: Request) -> tuple[int, Any]:
         """The vendor's proper answer: status and JSON. Runs in the server's thread."""
         raise NotImplementedError
+
+    def described(self, request: Request) -> tuple[str, str] | None:
+        """Which description, and which path of it, says what the answer to a request looks like."""
+        del request
+        return None
 
     def wait_for(self, wanted: Any, seconds: float = 20.0) -> Any:
         """What ``wanted()`` gives, as soon as it is true."""
@@ -144,6 +150,12 @@ class Vendor:
         status, answer = self.answer(request)
         if status < 300:
             self.done.append(request)
+            place = self.described(request)
+            if place is not None and not (isinstance(answer, dict) and answer.get("ok") is False):
+                spec, path = place
+                self.violations += [
+                    f"{path}: {fault}" for fault in answer_faults(spec, path, request.method.lower(), status, answer)
+                ]
         return status, answer
 
 

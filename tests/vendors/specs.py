@@ -73,3 +73,30 @@ def form_faults(name: str, path: str, sent: dict[str, Any], newer: set[str]) -> 
         if one.get("required") and key != "token" and key not in sent
     ]
     return faults + [f"{key} is unknown" for key in sent if key not in parameters and key not in newer]
+
+
+@cache
+def _answer(name: str, path: str, method: str, status: int) -> Draft202012Validator | None:
+    spec = load(name)
+    if spec is None:
+        return None
+    said = spec["paths"][path][method]["responses"].get(str(status))
+    if said is None:
+        return None
+    if "$ref" in said:
+        found: Any = spec
+        for part in said["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        said = found
+    schema = said.get("schema") or said.get("content", {}).get("application/json", {}).get("schema")
+    if schema is None:
+        return None
+    registry = Registry().with_resource("urn:spec", Resource(contents=spec, specification=DRAFT202012))
+    absolute = json.loads(json.dumps(schema).replace('"$ref": "#/', '"$ref": "urn:spec#/'))
+    return Draft202012Validator(absolute, registry=registry)
+
+
+def answer_faults(name: str, path: str, method: str, status: int, answer: Any) -> list[str]:
+    """What the description says is wrong with an answer of a stand-in: it must speak as its vendor does."""
+    validator = _answer(name, path, method, status)
+    return [f"answered {error.message[:200]}" for error in validator.iter_errors(answer)] if validator else []
