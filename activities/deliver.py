@@ -1,7 +1,6 @@
 """The activities that reach people: page, post, ticket, console, and the digests' own sending."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import structlog
 from temporalio import activity
@@ -95,15 +94,15 @@ class Deliverer:
         return receipt
 
     def _answerable(self, delivery: Delivery, destination: Destination) -> Delivery:
-        """With the incident's page; and a link to acknowledge by, where the message has no button of its own."""
-        brief = delivery.brief
-        link = Link(text="Acknowledge", url=self._page(delivery.opening))
-        if not link.url:
+        """With a link to the incident's page: to acknowledge by, where the message has no button of its own."""
+        brief, url = delivery.brief, self._page(delivery.opening)
+        if not url:
             return delivery
-        changes: dict[str, Any] = {"page": link.url}
-        if brief.state == TRIGGERED and delivery.verb in {"notify", "remind"} and not destination.has_buttons:
-            changes["links"] = (link, *brief.links)
-        return delivery.model_copy(update={"brief": brief.model_copy(update=changes)})
+        if brief.state == TRIGGERED and not destination.has_buttons:
+            links = (Link(text="Acknowledge", url=url), *brief.links)
+        else:
+            links = (*brief.links, Link(text="Incident", url=url))
+        return delivery.model_copy(update={"brief": brief.model_copy(update={"page": url, "links": links})})
 
     def _find(self, name: str) -> Destination:
         destination = self._destinations.get(name)

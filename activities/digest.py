@@ -71,7 +71,7 @@ class Digester:
         now = datetime.now(UTC)
         url = self._page(f"{delivery.record.incident}.{delivery.record.opening[:8]}")
         brief = entry.brief.model_copy(update={"page": url})
-        kept = Entry(entry.key, brief.incident, now, brief.model_dump_json())
+        kept = Entry(entry.key, brief.incident, now, brief.model_dump_json(), brief.drill)
         await asyncio.to_thread(self._ledger.add, entry.target.name, kept)
         name, kind = entry.target.name, entry.target.type
         receipt = Receipt(destination=name, type=kind, id=f"digest-{name}", at=now, key=entry.key)

@@ -16,12 +16,13 @@ KEPT = timedelta(days=400)
 
 @dataclass(frozen=True)
 class Entry:
-    """One incident in a digest; ``brief`` is JSON of the sender's own."""
+    """One incident in a digest; ``brief`` is JSON of the sender's own. A fire drill is never counted."""
 
     key: str
     incident: str
     at: datetime
     brief: str
+    drill: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class DigestLedger:
             rows = connection.execute(
                 select(entries).where(entries.c.issue == issue).order_by(entries.c.at, entries.c.key)
             ).all()
-        found = tuple(Entry(row.key, row.incident, _utc(row.at), row.brief) for row in rows)
+        found = tuple(Entry(row.key, row.incident, _utc(row.at), row.brief, row.drill) for row in rows)
         return Issue(found, begun.receipt if begun is not None and begun.sent_at is not None else "")
 
     def sent(self, issue: str, receipt: str, at: datetime) -> None:
@@ -90,9 +91,12 @@ class DigestLedger:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def counts(self, destination: str, edges: Sequence[datetime]) -> list[int]:
-        """How many came in between each two neighbouring times."""
+        """How many came in between each two neighbouring times, fire drills left out."""
         query = select(entries.c.at).where(
-            entries.c.destination == destination, entries.c.at >= edges[0], entries.c.at < edges[-1]
+            entries.c.destination == destination,
+            entries.c.at >= edges[0],
+            entries.c.at < edges[-1],
+            entries.c.drill.is_(False),
         )
         counts = [0] * (len(edges) - 1)
         with self._engine.connect() as connection:

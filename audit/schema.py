@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Index,
@@ -55,6 +56,7 @@ digest_entries = Table(
     Column("incident", String(200), nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("brief", Text, nullable=False),
+    Column("drill", Boolean, nullable=False),
     Column("issue", String(300), index=True),
     Index("digest_entries_by_destination", "destination", "at"),
 )

@@ -14,6 +14,7 @@ from temporalio.client import (
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleIntervalSpec,
+    ScheduleListDescription,
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
@@ -27,6 +28,7 @@ from activities.contracts import DIGEST_ISSUE_WORKFLOW, DigestDue
 from policy import Policy
 
 PREFIX = "digest-"
+MEMO = "tocsin_task_queue"
 CATCH_UP = timedelta(days=7)
 """After an outage the issues that it swallowed are sent, as one: what was gathered is in the first."""
 
@@ -79,9 +81,13 @@ class DigestSchedules:
             await self._set(client, name, due, schedule_spec(config.schedule, config.timezone, self._speed))
         async for listed in await client.list_schedules():
             name = listed.id.removeprefix(PREFIX)
-            if listed.id.startswith(PREFIX) and name not in wanted:
+            if listed.id.startswith(PREFIX) and name not in wanted and await self._is_ours(listed):
                 await client.get_schedule_handle(listed.id).delete()
                 _log.info("digest schedule removed", destination=name)
+
+    async def _is_ours(self, listed: ScheduleListDescription) -> bool:
+        """Others may have schedules in this namespace, too."""
+        return (await listed.memo()).get(MEMO) == self._task_queue
 
     async def _set(self, client: Client, name: str, due: DigestDue, spec: ScheduleSpec) -> None:
         schedule = Schedule(
@@ -97,7 +103,7 @@ class DigestSchedules:
             state=ScheduleState(note=f"Sends what Tocsin gathered for {name}; kept as the policy says."),
         )
         try:
-            await client.create_schedule(f"{PREFIX}{name}", schedule)
+            await client.create_schedule(f"{PREFIX}{name}", schedule, memo={MEMO: self._task_queue})
         except ScheduleAlreadyRunningError:
             handle = client.get_schedule_handle(f"{PREFIX}{name}")
 
@@ -110,7 +116,7 @@ class DigestSchedules:
             except RPCError as error:
                 if error.status != RPCStatusCode.NOT_FOUND:
                     raise
-                await client.create_schedule(f"{PREFIX}{name}", schedule)
+                await client.create_schedule(f"{PREFIX}{name}", schedule, memo={MEMO: self._task_queue})
 
 
 def schedule_spec(cron: str, timezone: str, speed: float = 1.0) -> ScheduleSpec:

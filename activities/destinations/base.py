@@ -24,10 +24,14 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def in_lines(delivery: Delivery, *, links: bool = True) -> str:
+def in_lines(delivery: Delivery, *, headline: bool = True, links: bool = True) -> str:
     """The whole message as plain text, a line a thing, for vendors that show no more than that."""
     brief = delivery.brief
-    lines = [brief.headline, delivery.note, *(f"{fact.label}: {fact.value}" for fact in brief.facts)]
+    lines = [
+        brief.headline if headline else "",
+        delivery.note,
+        *(f"{fact.label}: {fact.value}" for fact in brief.facts),
+    ]
     lines += [f"{one.source}: {one.text} {one.url}".rstrip() for one in brief.findings]
     lines.append(brief.why)
     if links:

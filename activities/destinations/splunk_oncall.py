@@ -69,7 +69,7 @@ def _message(delivery: Delivery, entity: str) -> dict[str, Any]:
         "entity_display_name": cut(
             f"REMINDER {brief.headline}" if delivery.verb == "remind" else brief.headline, MAX_NAME
         ),
-        "state_message": cut(in_lines(delivery, links=False), MAX_MESSAGE),
+        "state_message": cut(in_lines(delivery, headline=False, links=False), MAX_MESSAGE),
         "monitoring_tool": "Tocsin",
     }
     if brief.since and delivery.verb == "notify":

@@ -149,7 +149,7 @@ def _slack(bodies: list[Any], text: str) -> None:
         ]
         assert {one["type"] for one in elements} <= {"text", "emoji", "link"}, "nobody is called"
         assert not re.search(r"<[!@#h]", body.get("text", "")), "the text beside the blocks is escaped"
-        assert all(one["url"].startswith("https://runbooks") for one in elements if one["type"] == "link")
+        assert all(one["url"].startswith(("https://runbooks", "https://tocsin")) for one in elements if one["type"] == "link")
 
 
 def _jira(bodies: list[Any], text: str) -> None:

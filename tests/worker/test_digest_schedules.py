@@ -99,6 +99,14 @@ async def test_at_its_time_the_schedule_sends_what_was_gathered(client: Client, 
     log.close()
 
 
+async def test_a_schedule_of_somebody_else_is_left_alone(client: Client, tmp_path: Path, slack: Slack) -> None:
+    await DigestSchedules("another", dict).bring_in_line(client, policy(tmp_path, slack))
+    await _until(client, {"digest-daily", "digest-weekly"})
+    await DigestSchedules("q", dict).bring_in_line(client, policy(tmp_path, slack, weekly="[daily]"))
+    await asyncio.sleep(1)
+    assert await names(client) == {"digest-daily", "digest-weekly"}
+
+
 async def test_it_waits_for_a_server_that_is_away(client: Client, tmp_path: Path, slack: Slack) -> None:
     schedules = DigestSchedules("q", dict)
     running = asyncio.create_task(schedules.run(client))
