@@ -84,6 +84,8 @@ class Deliverer:
             attempt=attempt,
         )
         try:
+            if delivery.target.kind == "page" and delivery.verb in {"note", "change"}:
+                raise permanent("a pager is told no notes: it would page somebody for them")
             destination = self._find(delivery.target.name)
             sending = destination.deliver(self._answerable(delivery, destination), attempt)
             receipt = await sorted_failures(destination, sending)

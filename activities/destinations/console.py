@@ -20,6 +20,7 @@ _TITLE = {
     "acknowledge": "{name} · acknowledged",
     "resolve": "{name} · resolved",
     "note": "{name} · note",
+    "change": "{name} · as it stands now",
     "remind": "{name} · reminder",
 }
 

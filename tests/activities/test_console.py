@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from activities.contracts import DigestIssue
+from activities.contracts import DigestIssue, Verb
 from tests.activities.sending import a_brief, a_delivery, deliverer, run
 
 
@@ -20,11 +20,17 @@ async def test_the_whole_message_is_printed_once(tmp_path: Path, capsys: pytest.
         assert printed.count(part) == 1, printed
 
 
-@pytest.mark.parametrize("verb", ["acknowledge", "resolve", "note", "remind"])
+@pytest.mark.parametrize("verb", [verb for verb in get_args(Verb) if verb != "notify"])
 async def test_every_verb_has_its_title(tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: Any) -> None:
     await run(deliverer(tmp_path, "{type: console}").console, a_delivery("console", "console", verb))
-    title = {"acknowledge": "acknowledged", "resolve": "resolved", "remind": "reminder"}.get(verb, verb)
-    assert f"here · {title}" in capsys.readouterr().out
+    titles = {
+        "acknowledge": "acknowledged",
+        "resolve": "resolved",
+        "remind": "reminder",
+        "note": "note",
+        "change": "as it stands now",
+    }
+    assert f"here · {titles[verb]}" in capsys.readouterr().out
 
 
 async def test_markup_in_an_alert_stays_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import Fact, Finding, Link, Receipt
+from activities.contracts import Fact, Finding, Link, Receipt, Verb
 from tests.activities.places import KINDS, VERBS, Place
 from tests.activities.sending import SECRETS, a_brief, run
 from tests.hostile import CONTROL, HOSTILE, INVISIBLE
@@ -149,7 +149,9 @@ def _slack(bodies: list[Any], text: str) -> None:
         ]
         assert {one["type"] for one in elements} <= {"text", "emoji", "link"}, "nobody is called"
         assert not re.search(r"<[!@#h]", body.get("text", "")), "the text beside the blocks is escaped"
-        assert all(one["url"].startswith(("https://runbooks", "https://tocsin")) for one in elements if one["type"] == "link")
+        assert all(
+            one["url"].startswith(("https://runbooks", "https://tocsin")) for one in elements if one["type"] == "link"
+        )
 
 
 def _jira(bodies: list[Any], text: str) -> None:
@@ -235,3 +237,16 @@ async def test_a_second_attempt_is_no_second_message(place: Place) -> None:
     await life(place, (1, 2))
     if place.kind.folds:
         assert len(place.effects) == len(set(place.effects))
+
+
+@pytest.mark.parametrize("verb", ["note", "change"])
+async def test_no_note_pages_anybody(place: Place, verb: Any) -> None:
+    if place.kind.activity != "page":
+        return
+    with pytest.raises(ApplicationError, match="it would page somebody"):
+        await run(place.activity(), place.delivery(verb))
+    assert place.vendor.requests == []
+
+
+def test_every_verb_is_tried_somewhere() -> None:
+    assert {verb for verbs in VERBS.values() for verb in verbs} == set(get_args(Verb))
