@@ -1,5 +1,8 @@
 """Destinations are found by their type, without a list of them."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,23 @@ def test_a_digests_schedule_is_in_its_own_time_zone() -> None:
     assert next_issue("0 8 * * *", "Europe/Berlin", summer) == datetime(2026, 7, 2, 6, tzinfo=UTC)
     assert next_issue("0 8 * * *", "Europe/Berlin", winter) == datetime(2026, 12, 2, 7, tzinfo=UTC)
     assert (next_issue("0 8 * * *", "UTC", winter, 60) - winter).total_seconds() == 20 * 60
+
+
+def test_a_third_party_adds_a_type_from_its_own_package(tmp_path: Path) -> None:
+    """As an installed package does: a module, and the entry point that names its class."""
+    (tmp_path / "pager9000.py").write_text(
+        "from activities.destinations.console import ConsoleConfig, ConsoleDestination\n"
+        "class Pager9000(ConsoleDestination):\n"
+        "    type_name = 'pager9000'\n"
+    )
+    about = tmp_path / "pager9000-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: pager9000\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[tocsin.destinations]\npager9000 = pager9000:Pager9000\n")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(BASE.replace("type: console", "type: pager9000"))
+    command = [sys.executable, "-m", "worker.cli", "destinations", "test", "term"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "TOCSIN_POLICY": str(policy), "COLUMNS": "120"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "✓ term (pager9000): printed-" in result.stdout
