@@ -122,6 +122,8 @@ class _Compiler:
                 self.report(path, f"{name!r} is of type {config.type}, which opens no tickets")
             elif not tickets and config.kind == "ticket":
                 self.report(path, f"{name!r} is of type {config.type}: name it as ticket, not here")
+            elif "digest" in path and config.kind == "page":
+                self.report(path, f"{name!r} is of type {config.type}, which pages people and takes no digests")
             elif any(target.name == name for target in found):
                 self.report(path, f"{name!r} stands here twice", warning=True)
             else:

@@ -15,11 +15,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader
+
 from activities.contracts import Brief, DigestIssue, Link, ModelTrend, Noisy, Trend
 from activities.destinations.email_letters import Letter, digest_letter
+from policy import Decision
 from tests.activities.places import KINDS, Place
 from tests.activities.sending import a_brief, run
 from tests.activities.test_every_place import WHOLE
+from workflows.messages import IncidentView
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
@@ -198,6 +202,28 @@ def a_report() -> DigestIssue:
     )
 
 
+def incident_page() -> str:
+    """What stands behind the link to acknowledge by."""
+    decision = Decision(
+        rule="error-rate-breach",
+        why='alert.metric = "error_rate", alert.value = 0.31, model.slo.error_rate = 0.05',
+        tier="critical",
+        runbook="https://runbooks.example.com/support",
+    )
+    incident = IncidentView(
+        id="incident-support-chatbot-4b629acc8409",
+        opening="01a20bc7",
+        state="notified",
+        tier="critical",
+        opened_at=NOW - timedelta(hours=4),
+        headline=WHOLE["headline"],
+        awaiting="Escalate to step 2 (ai-secondary, eng-managers) unless acknowledged, at 2026-11-24 03:15:00 UTC",
+        decision=decision,
+    )
+    pages = Environment(loader=PackageLoader("gateway", "pages"), autoescape=True)
+    return pages.get_template("incident.html").render(incident=incident)
+
+
 def draw(name: str, page: str, width: int, height: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.html"
@@ -223,6 +249,7 @@ def main() -> None:
     slack, teams = asyncio.run(told("slack")), asyncio.run(told("teams"))
     draw("slack", slack_page(slack.messages), 700, 640)
     draw("teams", teams_page(teams.cards), 680, 700)
+    draw("incident-page", incident_page(), 500, 760)
     draw("email-digest", mail_page(digest_letter(a_digest())), 740, 980)
     draw("email-trend", mail_page(digest_letter(a_report())), 740, 1010)
 

@@ -30,7 +30,7 @@ from gateway.temporal import asking_temporal
 from workflows.messages import ANSWER_SIGNAL, Answer
 
 VENDORS = (PAGERDUTY, OPSGENIE, SPLUNK_ONCALL, SLACK, JIRA, SERVICENOW)
-_WITHIN = timedelta(seconds=2.5)  # Slack wants its answer within 3 s, and the others are no worse off
+_WITHIN = timedelta(seconds=1.8)  # Slack wants its answer within 3 s, and the others are no worse off
 _log = structlog.get_logger()
 
 

@@ -51,6 +51,10 @@ def test_a_good_one_has_no_problems(tmp_path: Path) -> None:
             "destinations.chat.type: 'slak' is no type of destination: did you mean slack?",
         ),
         (
+            BASE.replace("low: {digest: [term]}", "low: {digest: [pager]}"),
+            "tiers.low.digest: 'pager' is of type pagerduty, which pages people and takes no digests",
+        ),
+        (
             BASE.replace("type: console", "type: email, form: t@example.com"),
             "destinations.term.form: unknown key: did you mean from?",
         ),
