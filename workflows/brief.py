@@ -112,7 +112,7 @@ def _baseline(alert: Alert) -> str:
     if alert.baseline is None:
         return ""
     text = amount(alert.metric, alert.baseline)
-    return text if alert.change is None else f"{text} ({alert.change:+.0%})"
+    return text if alert.change is None else f"{text} ({alert.change * 100:+,.0f} %)"
 
 
 def amount(metric: str, value: float | None) -> str:

@@ -70,6 +70,8 @@ def _panel(name: str, delivery: Delivery) -> Panel:
         lines.append(Text(delivery.note))
     if delivery.verb in {"notify", "remind"}:
         facts = Table.grid(padding=(0, 2))
+        facts.add_column(no_wrap=True)
+        facts.add_column(overflow="fold")  # an address is to be copied whole
         for fact in brief.facts:
             facts.add_row(Text(fact.label, style="dim"), Text(fact.value))
         if brief.why:
