@@ -168,10 +168,8 @@ def test_one_message_is_seen_or_the_fallback_is_told(world: tuple[Tocsin, dict[s
 
     def told(name: str, fault: str) -> str:
         seen = _seen(name, vendors[name], NAMES[fault])
-        instead = sum(
-            f"cell-{NAMES[fault]}-end" in one.raw.decode() and incidents[name, fault] in one.raw.decode()
-            for one in fallback.requests
-        )
+        # A worker that dies after the fallback was told tells it again, under the same id: a reader drops that.
+        instead = len({_key("webhook", one) for one in fallback.requests if incidents[name, fault] in one.raw.decode()})
         return {(1, 0): "one", (0, 1): "fallback"}.get((seen, instead), f"{seen} seen, {instead} instead")
 
     def settled() -> bool:
