@@ -143,7 +143,8 @@ def _seen(name: str, vendor: Any, slug: str) -> int:
 
 def _key(name: str, one: Request) -> str:
     field_of = {"pagerduty": "dedup_key", "opsgenie": "alias", "splunk_oncall": "entity_id"}
-    return str(one.body[field_of[name]]) if name in field_of else one.headers["webhook-id"]
+    headers = {header.lower(): value for header, value in one.headers.items()}
+    return str(one.body[field_of[name]]) if name in field_of else headers["webhook-id"]
 
 
 @pytest.mark.timeout(400)
