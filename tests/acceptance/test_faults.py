@@ -136,9 +136,9 @@ def _seen(name: str, vendor: Any, slug: str) -> int:
     taken = [one for one in vendor.done if mark in one.raw.decode() and "/issue/" not in one.path]
     if not KINDS[name].folds:
         return len(taken)
-    # By the key that the vendor folds repeats by, or one of what was looked up before it was made.
-    keys = {_key(name, one) for one in taken}
-    return len(keys) if name in {"pagerduty", "opsgenie", "splunk_oncall", "webhook"} else len(taken)
+    if name in {"pagerduty", "opsgenie", "splunk_oncall", "webhook"}:
+        return len({_key(name, one) for one in taken})  # the key that the vendor folds repeats by
+    return len(taken)  # the others are looked up before they are made
 
 
 def _key(name: str, one: Request) -> str:
