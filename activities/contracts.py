@@ -258,6 +258,13 @@ class DigestIssue(_Frozen):
     trend: Trend | None = None
 
     @property
+    def lines(self) -> tuple[str, ...]:
+        """A line an incident, for places that show no more."""
+        return tuple(
+            brief.headline if brief.state == TRIGGERED else f"{brief.headline} · {brief.state}" for brief in self.briefs
+        )
+
+    @property
     def counted(self) -> tuple[Brief, ...]:
         """Without fire drills, which stand in it and are never counted."""
         return tuple(brief for brief in self.briefs if not brief.drill)

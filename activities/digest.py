@@ -39,6 +39,8 @@ from policy import DestinationConfig, Policy
 PERIODS = 8
 """So many periods are compared: this one, and those before it."""
 NOISY = 5
+_ENDS = ("resolved", "cleared")
+_BURNS_AGAIN = ("reopened", "burning_again")
 LONG = timedelta(days=6)
 """A digest of that long a period reports the trend, unless its destination says otherwise."""
 
@@ -102,7 +104,7 @@ class Digester:
         self, sending: DigestSending, config: DestinationConfig, entries: tuple[Entry, ...], now: datetime
     ) -> DigestIssue:
         edges = periods(config.schedule, config.timezone, now, self._speed)
-        briefs = tuple(Brief.model_validate_json(entry.brief) for entry in entries)
+        briefs = self._as_they_are_now(entries)
         counts = self._ledger.counts(sending.destination, edges)
         monitors = Counter((brief.component, brief.model) for brief in briefs if not brief.drill)
         reports = config.trend if config.trend is not None else (edges[-1] - edges[-2]) * self._speed >= LONG
@@ -120,6 +122,19 @@ class Digester:
                 if times > 1
             ),
             trend=self._trend(edges, config.timezone) if reports else None,
+        )
+
+    def _as_they_are_now(self, entries: tuple[Entry, ...]) -> tuple[Brief, ...]:
+        """What was gathered at night may be well by the morning."""
+        since = min((entry.at for entry in entries), default=None)
+        turns = self._log.read(kinds=(*_ENDS, *_BURNS_AGAIN), since=since) if since else ()
+        well: set[str] = set()
+        for record in turns:
+            opening = f"{record.incident}.{record.opening[:8]}"
+            (well.add if record.what in _ENDS else well.discard)(opening)
+        briefs = [(Brief.model_validate_json(entry.brief), entry.key.partition(":")[0]) for entry in entries]
+        return tuple(
+            brief.model_copy(update={"state": "Resolved"}) if opening in well else brief for brief, opening in briefs
         )
 
     def _trend(self, edges: list[datetime], timezone: str) -> Trend:

@@ -50,8 +50,8 @@ class ConsoleDestination(Destination):
         table = Table(title=f"Digest for {self.name}: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC")
         for column in ("model", "what", "team"):
             table.add_column(column)
-        for brief in issue.briefs:
-            table.add_row(Text(brief.model), Text(brief.headline), Text(brief.team))
+        for brief, line in zip(issue.briefs, issue.lines, strict=True):
+            table.add_row(Text(brief.model), Text(line), Text(brief.team))
         if issue.key not in self._printed:
             self._printed.add(issue.key)
             _print(table)

@@ -58,7 +58,7 @@ def reply(delivery: Delivery) -> list[dict[str, Any]]:
 def digest(issue: DigestIssue, title: str) -> list[dict[str, Any]]:
     """A digest: a line an incident; where there is room for no more, how many are left out."""
     room = (MAX_BLOCKS - 2) * 20
-    lines = [_section(_text(f"• {brief.headline}")) for brief in issue.briefs[:room]]
+    lines = [_section(_text(f"• {line}")) for line in issue.lines[:room]]
     blocks = [_header(title), *(_rich(lines[start : start + 20]) for start in range(0, len(lines), 20))]
     if len(issue.briefs) > room:
         blocks.append(_rich([_section(_text(f"… and {len(issue.briefs) - room} more"))]))

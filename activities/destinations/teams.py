@@ -51,7 +51,7 @@ class TeamsDestination(HttpDestination):
 
     async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
         title = f"Digest: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC"
-        lines = [_text(_run(f"• {brief.headline}")) for brief in issue.briefs]
+        lines = [_text(_run(f"• {line}")) for line in issue.lines]
         return await self._post(issue.key, _card([_text(_run(title, bold=True)), *lines], [], title))
 
     async def _post(self, key: str, card: dict[str, Any]) -> Receipt:

@@ -59,6 +59,16 @@ async def test_an_issue_holds_all_that_was_gathered(stage: Stage) -> None:
     assert len(stage.slack.messages) == 1
 
 
+async def test_what_is_well_by_the_morning_is_said_to_be(stage: Stage) -> None:
+    await gather(stage, 2)
+    await stage.clear()
+    await stage.closed()
+    await (await begin(stage)).result()
+    (message,) = stage.slack.messages
+    lines = [line for line in str(message["blocks"]).split("•") if "percent_empty" in line]
+    assert ["Resolved" in line for line in lines] == [False, True]
+
+
 async def test_an_empty_one_is_sent_where_the_policy_says_so(stage: Stage) -> None:
     ledger = DigestLedger(stage.log.database)
     stage.change_policy("daily:      {type: slack,", "daily:      {type: slack, when_empty: send,")
