@@ -47,7 +47,7 @@ class ConsoleDestination(Destination):
         return self._printed_as(delivery.key)
 
     async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
-        table = Table(title=f"Digest for {self.name}: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC")
+        table = Table(title=f"Digest for {self.name}: {len(issue.counted)} since {issue.since:%Y-%m-%d %H:%M} UTC")
         for column in ("model", "what", "team"):
             table.add_column(column)
         for brief, line in zip(issue.briefs, issue.lines, strict=True):

@@ -55,7 +55,7 @@ class SlackConfig(DestinationConfig):
     channel: str = Field(pattern=r"^(#[^\s#]{1,79}|[CGD][A-Z0-9]{6,})$", description="#name, or the channel's id.")
     mention: tuple[Annotated[str, Field(pattern=r"^(@[\w.-]+|[USW][A-Z0-9]{6,}|here|channel)$")], ...] = Field(
         default=(),
-        description="Who is called by the first message: @usergroup, a user's or group's id, here or channel.",
+        description="Who is called by a new message: @usergroup, a user's or group's id, here or channel.",
     )
     buttons: bool = Field(
         default=True,
@@ -95,7 +95,7 @@ class SlackDestination(Destination):
             raise self._sorted(error) from None
 
     async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
-        title = f"Digest: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC"
+        title = f"Digest: {len(issue.counted)} since {issue.since:%Y-%m-%d %H:%M} UTC"
         try:
             return await self._send(issue.key, attempt, _content(title, slack_blocks.digest(issue, title)), None)
         except Exception as error:  # noqa: BLE001  # sorted, never swallowed
@@ -186,10 +186,11 @@ class SlackDestination(Destination):
         if self._groups is None:
             try:
                 answer = await self._api().usergroups_list()
-                groups = cast("list[dict[str, Any]]", answer.get("usergroups", []))
-                self._groups = {str(group["handle"]): str(group["id"]) for group in groups}
             except SlackApiError:
-                self._groups = {}  # without the scope usergroups:read the name still stands there, as text
+                # Without the scope usergroups:read, or for the moment: the name still stands there, as text.
+                return "text", name
+            groups = cast("list[dict[str, Any]]", answer.get("usergroups", []))
+            self._groups = {str(group["handle"]): str(group["id"]) for group in groups}
         group = self._groups.get(name.removeprefix("@"))
         return ("usergroup", group) if group else ("text", name)
 

@@ -50,7 +50,7 @@ class TeamsDestination(HttpDestination):
         return await self._post(delivery.key, _incident(delivery) if whole else _line(delivery))
 
     async def send_digest(self, issue: DigestIssue, attempt: int) -> Receipt:
-        title = f"Digest: {len(issue.briefs)} since {issue.since:%Y-%m-%d %H:%M} UTC"
+        title = f"Digest: {len(issue.counted)} since {issue.since:%Y-%m-%d %H:%M} UTC"
         lines = [_text(_run(f"• {line}")) for line in issue.lines]
         return await self._post(issue.key, _card([_text(_run(title, bold=True)), *lines], [], title))
 

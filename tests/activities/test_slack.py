@@ -94,6 +94,18 @@ async def test_only_those_whom_the_policy_names_are_called(tmp_path: Path, slack
     assert [one["range"] for one in elements(message, "broadcast")] == ["here"]
 
 
+async def test_a_group_that_cannot_be_looked_up_now_is_called_by_the_next_message(tmp_path: Path, slack: Slack) -> None:
+    activities = deliverer(tmp_path, config(slack, extra=", mention: ['@ai-platform']"))
+    slack.script(
+        Fault(status=200, headers={"Content-Type": "application/json"}, body='{"ok":false,"error":"ratelimited"}')
+    )
+    await run(activities.post, a_delivery("post", "slack", key="1"))
+    await run(activities.post, a_delivery("post", "slack", key="2"))
+    first, second = slack.messages
+    assert ("@ai-platform" in text_of(first), elements(first, "usergroup")) == (True, [])
+    assert len(elements(second, "usergroup")) == 1
+
+
 @pytest.mark.parametrize("verb", ["acknowledge", "resolve"])
 async def test_a_change_of_state_updates_the_message_in_place(tmp_path: Path, slack: Slack, verb: Any) -> None:
     activities = deliverer(tmp_path, config(slack))
