@@ -96,6 +96,17 @@ class Stage:
                 raise AssertionError(f"not so within {seconds} s: {view.model_dump_json(indent=1)}")
             await asyncio.sleep(0.02)
 
+    async def in_time(self, wanted: Callable[[IncidentView], T | None], **step: float) -> T:
+        """Let time pass, step by step, until it is so.
+
+        The test server ends an activity that has been tried for too long when time next passes, and not always by then.
+        """
+        for _ in range(10):
+            await self.after(**step)
+            if found := wanted(await self.view()):
+                return found
+        return await self.until(wanted, 5)
+
     async def settled(self, state: str) -> IncidentView:
         """The incident in that state."""
         return await self.until(lambda view: view if view.state == state else None)

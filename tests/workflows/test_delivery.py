@@ -32,12 +32,10 @@ async def test_an_outage_is_waited_out(stage: Stage) -> None:
 async def test_a_long_outage_tells_the_fallback_and_the_page_is_sent_when_it_ends(stage: Stage) -> None:
     stage.pagerduty.always = Fault(status=503)
     await stage.fire()
-    await stage.after(minutes=3)
-    await stage.until(lambda view: view.receipts)
+    await stage.in_time(lambda view: view.receipts, minutes=3)
     assert len(stage.slack.messages) == 1
     stage.pagerduty.always = None
-    await stage.after(minutes=4)
-    view = await stage.until(lambda view: view if len(view.receipts) == 2 else None)
+    view = await stage.in_time(lambda view: view if len(view.receipts) == 2 else None, minutes=4)
     assert view.receipts[1].destination == "primary"
     assert view.escalation == 1
 
@@ -45,8 +43,7 @@ async def test_a_long_outage_tells_the_fallback_and_the_page_is_sent_when_it_end
 async def test_an_answer_ends_the_trying(stage: Stage) -> None:
     stage.pagerduty.always = Fault(status=503)
     await stage.fire()
-    await stage.after(minutes=3)
-    await stage.until(lambda view: view.receipts)
+    await stage.in_time(lambda view: view.receipts, minutes=3)
     await stage.act("acknowledge", "bob")
     await stage.until(lambda view: "acknowledged" in view.state)
     await stage.after(minutes=5)
@@ -61,8 +58,7 @@ async def test_where_pager_and_fallback_are_both_dead_it_keeps_trying(stage: Sta
     await stage.fire()
     await stage.after(minutes=14)
     stage.slack.always = None
-    await stage.after(minutes=10)
-    await stage.until(lambda view: any(one.destination == "ops" for one in view.receipts))
+    await stage.in_time(lambda view: any(one.destination == "ops" for one in view.receipts), minutes=10)
     assert len({str(message["metadata"]) for message in stage.slack.messages}) == len(stage.slack.messages)
 
 

@@ -81,11 +81,9 @@ async def test_a_ticket_that_cannot_be_opened_is_tried_until_it_can(stage: Stage
     await stage.fire(BIAS)
     await stage.settled("notified")
     await stage.act("acknowledge", "bob")
-    await stage.after(minutes=20)
-    await stage.until(lambda view: any(one.what == "not_delivered" for one in view.timeline))
+    await stage.in_time(lambda view: any(one.what == "not_delivered" for one in view.timeline), minutes=20)
     stage.jira.always = None
-    await stage.after(minutes=2)
-    await stage.until(lambda view: any(one.type == "jira" for one in view.receipts))
+    await stage.in_time(lambda view: any(one.type == "jira" for one in view.receipts), minutes=2)
     assert len(stage.jira.issues) == 1
 
 
