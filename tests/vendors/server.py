@@ -131,8 +131,7 @@ class Vendor:
         if fault is None:
             status, answer = self._do(request)
             return web.json_response(answer, status=status)
-        if fault.after:
-            self._do(request)
+        done = self._do(request) if fault.after else None
         if fault.delay:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(fault.delay)
@@ -143,7 +142,7 @@ class Vendor:
             return await _half(incoming, fault)
         if fault.status:
             return web.Response(status=fault.status, headers=fault.headers, text=fault.body)
-        status, answer = self._do(request)
+        status, answer = done or self._do(request)
         return web.json_response(answer, status=status)
 
     def _do(self, request: Request) -> tuple[int, Any]:
