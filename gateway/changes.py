@@ -12,8 +12,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from activities.contracts import Change, Fact
 from alerts import clean, web_address
-from gateway.intake import RPC_TIMEOUT
-from gateway.temporal import asking_temporal
+from gateway.handover import RPC_TIMEOUT
 from workflows.messages import CHANGE_WORKFLOW
 
 _TESTS = "webhook."
@@ -63,19 +62,21 @@ def read_change(event: str, body: Mapping[str, Any], delivery: str, now: datetim
     )
 
 
-async def report_change(client: Client, task_queue: str, change: Change) -> str:
-    """The workflow that has it durably; a redelivery starts nothing. Raises Problem where Temporal is away."""
-    name = f"change-{hashlib.sha256(change.key.encode()).hexdigest()[:24]}"
-    async with asking_temporal():
-        with contextlib.suppress(WorkflowAlreadyStartedError):  # and done already
-            await client.start_workflow(
-                CHANGE_WORKFLOW,
-                change,
-                id=name,
-                task_queue=task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                rpc_timeout=RPC_TIMEOUT,
-                static_summary=change.text,
-            )
-    return name
+def change_workflow(change: Change) -> str:
+    """The id of the workflow that has it."""
+    return f"change-{hashlib.sha256(change.key.encode()).hexdigest()[:24]}"
+
+
+async def report_change(client: Client, task_queue: str, change: Change) -> None:
+    """Returns once a workflow has it durably; a redelivery starts nothing. Raises what Temporal's client raises."""
+    with contextlib.suppress(WorkflowAlreadyStartedError):  # and done already
+        await client.start_workflow(
+            CHANGE_WORKFLOW,
+            change,
+            id=change_workflow(change),
+            task_queue=task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            rpc_timeout=RPC_TIMEOUT,
+            static_summary=change.text,
+        )

@@ -56,7 +56,8 @@ def drill_routes(settings: GatewaySettings, intake: Intake) -> APIRouter:
         try:
             taken = await intake.take(alert, alert.event_id)
         except UnavailableError as error:
-            raise Problem(503, f"Temporal did not take the drill: {error}", headers={"Retry-After": "5"}) from None
+            detail = f"neither Temporal nor the spool took the drill: {error}"
+            raise Problem(503, detail, headers={"Retry-After": "5"}) from None
         metrics.DRILLS.inc()
         _log.info("drill begun", incident=taken.incident, rule=body.rule, by=body.by or who.name)
         return Accepted(incident=taken.incident, state=taken.state)

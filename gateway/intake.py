@@ -1,257 +1,266 @@
-"""From an authentic alert to a workflow that has it durably: start the incident, or signal it.
+"""Takes alerts and answers durably: Temporal has them, or else the spool.
 
 Alerts of one incident travel in one lane, in their order. While one request to Temporal is under way, the
 alerts behind it gather, and go together in the next: a storm of repeats costs few signals, and a fresh
-incident never waits behind it.
+incident never waits behind it. Where Temporal does not take them they go to the spool, and what comes after them
+in the same lane goes there too, until all of it is delivered.
 """
 
 import asyncio
-import hashlib
-from collections import OrderedDict
-from collections.abc import Sequence
+import contextlib
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Literal
 
 import structlog
+from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.contracts import Change
 from alerts import Alert, incident_id
-from gateway.deliveries import Delivered, Deliveries
-from workflows import search
-from workflows.messages import ARRIVE_SIGNAL, INCIDENT_WORKFLOW, Arrival, Arrivals
-from workflows.state import Opening
+from gateway.changes import change_workflow, report_change
+from gateway.deliveries import Deliveries
+from gateway.handover import RPC_TIMEOUT, Handover, Submission, Taken
+from gateway.spool import Item, Spool, Spooled, SpoolError
+from workflows.messages import ANSWER_SIGNAL, Answer
 
 MAX_BATCH = 500  # alerts in one signal; repeats that are alike are one entry of it
-MAX_ENTRIES = 50  # entries that are not alike
-KNOWN_OPEN = 50_000
-RPC_TIMEOUT = timedelta(seconds=10)
-ATTEMPTS = 5
-
-Outcome = Literal["started", "joined", "recorded"]
+PATIENCE = RPC_TIMEOUT.total_seconds() + 1  # seconds for one request to Temporal, its client's own retries included
+LANES_AT_ONCE = 32
+DRAINED_AT_ONCE = 100
+LOOK_EVERY, LOOK_RARELY = 0.2, 2.0  # seconds
+LEFT_ALONE = 10.0  # seconds that a lane is left alone in which something failed that has nothing to do with the others
 
 _log = structlog.get_logger()
 
 
 class UnavailableError(Exception):
-    """Temporal did not take it. Nothing was promised; the sender must send again."""
+    """Neither Temporal nor the spool took it. Nothing was promised; the sender must send again."""
 
 
 class ReplayedError(Exception):
     """The same signed bytes came before under another id, and nothing is open that they could join."""
 
 
-@dataclass(frozen=True)
-class Taken:
-    """Where the alert is now, durably."""
+class _SpooledAlert(BaseModel):
+    model_config = ConfigDict(frozen=True)
 
-    incident: str
-    state: Outcome
-
-
-@dataclass
-class _Submission:
     alert: Alert
     delivery: str
     proof: str
-    done: asyncio.Future[Taken]
-    replayed: bool = False
-    """Its signed bytes came before, under another id: it may join what is open, and opens nothing."""
-
-    @property
-    def remembered_as(self) -> str:
-        """The sender's id, or else what it says was evaluated when: the same twice is no news."""
-        if self.delivery or not self.alert.occurred_at:
-            return self.delivery
-        parts = (
-            *self.alert.identity,
-            self.alert.status,
-            self.alert.occurred_at.isoformat(),
-            str(self.alert.value),
-        )
-        return f"evaluation-{hashlib.sha256(repr(parts).encode()).hexdigest()[:40]}"
+    own_id: str
 
 
 @dataclass
 class _Lane:
-    waiting: list[_Submission] = field(default_factory=list["_Submission"])
+    waiting: list[Submission] = field(default_factory=list[Submission])
     runner: asyncio.Task[None] | None = None
 
 
 class Intake:
-    def __init__(self, client: Client, task_queue: str, deliveries: Deliveries) -> None:
-        self._client = client
-        self._task_queue = task_queue
-        self._deliveries = deliveries
+    def __init__(self, client: Client, task_queue: str, deliveries: Deliveries, spool: Spool) -> None:
+        self._client, self._task_queue = client, task_queue
+        self._handover = Handover(client, task_queue, deliveries)
+        self._spool = spool
         self._lanes: dict[str, _Lane] = {}
-        self._open: OrderedDict[str, None] = OrderedDict()
+        self._away = False
+        """Temporal did not answer, and has not since: nobody waits for it before going to the spool."""
+        self._left_alone: dict[str, float] = {}
 
     async def take(self, alert: Alert, delivery: str = "", proof: str = "") -> Taken:
-        """Returns once Temporal has the alert durably.
+        """Returns once Temporal, or the spool, has the alert durably.
 
         ``delivery`` is the sender's id of the event, ``proof`` a digest of what was signed.
         Raises UnavailableError or ReplayedError.
         """
         incident = incident_id(alert)
-        submission = _Submission(alert, delivery, proof, asyncio.get_running_loop().create_future())
+        submission = Submission(alert, delivery, proof)
         lane = self._lanes.setdefault(incident, _Lane())
         lane.waiting.append(submission)
         if lane.runner is None:
             lane.runner = asyncio.create_task(self._run(incident, lane))
-        return await submission.done
+        taken = await submission.done
+        if taken.replayed:
+            raise ReplayedError
+        return taken
+
+    async def take_answer(self, incident: str, answer: Answer, within: float = PATIENCE) -> bool:
+        """Tell an incident what a person did; True where Temporal has it, False where the spool does.
+
+        ``within`` is how many seconds Temporal may take. Raises IncidentOverError or UnavailableError.
+        """
+        if not self._must_spool(incident):
+            try:
+                async with asyncio.timeout(within):
+                    await self._signal(incident, answer)
+            except RPCError as error:
+                if error.status == RPCStatusCode.NOT_FOUND:
+                    raise IncidentOverError from None
+                self._note(error)
+            except (TimeoutError, RuntimeError) as error:
+                self._note(error)
+            else:
+                return True
+        await self._put(Item(incident, "answer", answer.model_dump_json().encode()))
+        return False
+
+    async def take_change(self, change: Change) -> bool:
+        """Have a change recorded and told; True where Temporal has it, False where the spool does.
+
+        Raises UnavailableError.
+        """
+        lane = change_workflow(change)
+        if not self._must_spool(lane):
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await report_change(self._client, self._task_queue, change)
+            except (RPCError, TimeoutError, RuntimeError) as error:
+                self._note(error)
+            else:
+                return True
+        await self._put(Item(lane, "change", change.model_dump_json().encode()))
+        return False
+
+    # ── The lanes ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _must_spool(self, lane: str) -> bool:
+        return self._spool.holds(lane) or (self._away and self._spool.depth.items > 0)
 
     async def _run(self, incident: str, lane: _Lane) -> None:
         while lane.waiting:
             batch, lane.waiting = lane.waiting[:MAX_BATCH], lane.waiting[MAX_BATCH:]
+            if not self._must_spool(incident):
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        await self._handover.send(incident, batch)
+                except Exception as error:  # noqa: BLE001  # whatever it was, the alerts are kept
+                    self._note(error, incident)
+            left = [one for one in batch if not one.done.done()]
             try:
-                await self._send(incident, batch)
-            except Exception as error:  # noqa: BLE001  # whatever it was, the sender is told to send again
-                _log.warning("temporal did not take alerts", incident=incident, alerts=len(batch), error=str(error))
-                for submission in batch:
-                    if not submission.done.done():
-                        submission.done.set_exception(UnavailableError(str(error)))
+                await self._put(*[_spooled(incident, one) for one in left])
+            except UnavailableError as error:
+                for one in left:
+                    one.done.set_exception(error)
+            for one in left:
+                one.settle(incident, "spooled")
         del self._lanes[incident]
 
-    async def _send(self, incident: str, batch: Sequence[_Submission]) -> None:
-        before = await self._deliveries.recall({one.remembered_as for one in batch}, {one.proof for one in batch})
-        known = {one.id: one for one in before}
-        ids_by_proof = {one.proof: one.id for one in before if one.proof}
-        fresh: dict[str | int, _Submission] = {}
-        for one in batch:
-            if one.delivery and one.delivery in known:
-                one.done.set_result(_again(known[one.delivery]))
-            else:
-                first = ids_by_proof.setdefault(one.proof, one.remembered_as) if one.proof else one.remembered_as
-                one.replayed = first != one.remembered_as
-                fresh.setdefault(one.delivery or id(one), one)
-        await self._send_fresh(incident, list(fresh.values()), known)
-        for one in batch:  # a redelivery within this very batch: answered once the first is durable
-            if not one.done.done():
-                one.done.set_result(Taken(incident, "joined"))
+    def _note(self, error: Exception, lane: str = "") -> None:
+        if is_away(error):
+            if not self._away:
+                _log.warning("temporal does not answer; what comes goes to the spool", error=_told(error))
+            self._away = True
+        else:
+            _log.error("temporal did not take what came; it goes to the spool", lane=lane, error=_told(error))
 
-    async def _send_fresh(self, incident: str, fresh: list[_Submission], known: dict[str, Delivered]) -> None:
-        while fresh:
-            part, rest = _cut(fresh)
-            outcome = await self._hand_over(incident, part, known)
-            await self._deliveries.remember(
-                [
-                    # A proof is kept once, with the id that it first came under.
-                    Delivered(one.remembered_as, "" if one.replayed else one.proof, incident, outcome)
-                    for one in part
-                ]
-            )
-            for index, one in enumerate(part):
-                if outcome == "recorded" and one.replayed:
-                    one.done.set_exception(ReplayedError())
-                    continue
-                state: Outcome = "joined" if outcome == "started" and index > 0 else outcome
-                one.done.set_result(Taken(incident, state))
-            fresh = rest
-
-    async def _hand_over(self, incident: str, part: Sequence[_Submission], known: dict[str, Delivered]) -> Outcome:
-        arrivals = Arrivals(arrivals=tuple(gather([one.alert for one in part], [one.delivery for one in part])))
-        # What was evaluated and told before may join, but an incident that it opened and that is over stays over.
-        opens = any(
-            one.alert.status != "cleared" and not one.replayed and (one.delivery or one.remembered_as not in known)
-            for one in part
-        )
-        signal_first = incident in self._open or not opens
-        for attempt in range(ATTEMPTS):
-            if signal_first or attempt > 0:
-                if await self._signal(incident, arrivals):
-                    return "joined"
-                if not opens:
-                    return "recorded"  # nothing is open that it could clear, or the same was told before
-            if await self._start(incident, arrivals):
-                return "started"
-        raise UnavailableError("the incident opened and closed faster than it could be reached")
-
-    async def _start(self, incident: str, arrivals: Arrivals) -> bool:
-        alert = next(one.alert for one in arrivals.arrivals if one.alert.status != "cleared")
-        pairs = [SearchAttributePair(search.STATE, "received")]
-        pairs += [SearchAttributePair(search.MODEL, alert.model)] if alert.model else []
-        pairs += [SearchAttributePair(search.ENVIRONMENT, alert.environment)] if alert.environment else []
+    async def _put(self, *items: Item) -> None:
+        if not items:
+            return
         try:
-            await self._client.start_workflow(
-                INCIDENT_WORKFLOW,
-                Opening(arrivals=arrivals, chronicle=True),
-                id=incident,
-                task_queue=self._task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                search_attributes=TypedSearchAttributes(pairs),
-                static_summary=_summary(alert),
-                rpc_timeout=RPC_TIMEOUT,
-            )
-        except WorkflowAlreadyStartedError:
-            self._remember_open(incident)
-            return False
-        self._remember_open(incident)
+            await self._spool.put(items)
+        except SpoolError as error:
+            _log.error("nobody can take what comes", lane=items[0].lane, items=len(items), error=str(error))
+            raise UnavailableError(str(error)) from None
+
+    async def _signal(self, incident: str, answer: Answer) -> None:
+        handle = self._client.get_workflow_handle(incident)
+        await handle.signal(ANSWER_SIGNAL, answer, rpc_timeout=RPC_TIMEOUT)
+
+    # ── The drain ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def drain(self) -> None:
+        """Deliver what is in the spool, for ever: each lane in its order, the lane with the oldest first."""
+        wait = LOOK_EVERY
+        while True:
+            await asyncio.sleep(wait)
+            if not self._spool.depth.items:
+                self._away = False
+                continue
+            try:
+                reached = await self._drain_once()
+            except Exception as error:  # noqa: BLE001  # the spool itself cannot be read: tried again
+                _log.error("the spool is not drained", error=_told(error))
+                reached = False
+            wait = LOOK_EVERY if reached else min(wait * 2, LOOK_RARELY)
+
+    async def _drain_once(self) -> bool:
+        """Whether Temporal answered."""
+        now = asyncio.get_running_loop().time()
+        self._left_alone = {lane: until for lane, until in self._left_alone.items() if until > now}
+        lanes = [
+            lane
+            for lane in await self._spool.lanes(LANES_AT_ONCE + len(self._left_alone))
+            if lane not in self._left_alone
+        ]
+        if self._away and lanes:  # one tries whether it is back
+            if not await self._drain_lane(lanes.pop(0)):
+                return False
+            self._away = False
+            _log.warning("temporal answers again", spooled=self._spool.depth.items)
+        return all(await asyncio.gather(*map(self._drain_lane, lanes)))
+
+    async def _drain_lane(self, lane: str) -> bool:
+        """False where Temporal does not answer."""
+        try:
+            while items := await self._spool.first(lane, DRAINED_AT_ONCE):
+                async with asyncio.timeout(2 * PATIENCE):
+                    await self._deliver(lane, items)
+                await self._spool.drop(lane, items)
+                _log.info("delivered from the spool", lane=lane, kind=items[0].kind, items=len(items))
+        except Exception as error:  # noqa: BLE001  # it stays where it is, and is tried again
+            if is_away(error):
+                self._away = True
+                return False
+            _log.error("what is in the spool is not taken", lane=lane, error=_told(error))
+            self._left_alone[lane] = asyncio.get_running_loop().time() + LEFT_ALONE
         return True
 
-    async def _signal(self, incident: str, arrivals: Arrivals) -> bool:
-        without_raw = arrivals.model_copy(
-            update={
-                "arrivals": tuple(
-                    one.model_copy(update={"alert": one.alert.model_copy(update={"raw": {}})})
-                    for one in arrivals.arrivals
-                )
-            }
-        )
+    async def _deliver(self, lane: str, items: list[Spooled]) -> None:
+        match items[0].kind:
+            case "alert":
+                alerts = [_SpooledAlert.model_validate_json(one.content) for one in items]
+                batch = [Submission(one.alert, one.delivery, one.proof, one.own_id) for one in alerts]
+                await self._handover.send(lane, batch, again=True)
+            case "answer":
+                for one in items:
+                    with contextlib.suppress(IncidentOverError):
+                        await self._answer_again(lane, Answer.model_validate_json(one.content))
+            case "change":
+                for one in items:
+                    await report_change(self._client, self._task_queue, Change.model_validate_json(one.content))
+
+    async def _answer_again(self, incident: str, answer: Answer) -> None:
         try:
-            await self._client.get_workflow_handle(incident).signal(ARRIVE_SIGNAL, without_raw, rpc_timeout=RPC_TIMEOUT)
+            await self._signal(incident, answer)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
-            self._open.pop(incident, None)
-            return False
-        self._remember_open(incident)
-        return True
-
-    def _remember_open(self, incident: str) -> None:
-        self._open[incident] = None
-        self._open.move_to_end(incident)
-        if len(self._open) > KNOWN_OPEN:
-            self._open.popitem(last=False)
+            _log.info("answer for an incident that is not open", incident=incident, act=answer.act, by=answer.by)
 
 
-def gather(alerts: Sequence[Alert], deliveries: Sequence[str]) -> list[Arrival]:
-    """Alerts in their order, neighbours that are alike in all but id and time as one arrival."""
-    arrivals: list[Arrival] = []
-    last: Alert | None = None
-    for alert, delivery in zip(alerts, deliveries, strict=True):
-        plain = alert.model_copy(update={"event_id": "", "occurred_at": None, "raw": {}})
-        ids = (delivery,) if delivery else ()
-        if plain == last:
-            arrivals[-1] = Arrival(
-                alert=arrivals[-1].alert, count=arrivals[-1].count + 1, event_ids=arrivals[-1].event_ids + ids
-            )
-        else:
-            arrivals.append(Arrival(alert=alert, event_ids=ids))
-            last = plain
-    return arrivals
+class IncidentOverError(Exception):
+    """The incident is not open (any more)."""
 
 
-def _cut(submissions: list[_Submission]) -> tuple[list[_Submission], list[_Submission]]:
-    """As many as may travel in one signal."""
-    entries = 0
-    last: Alert | None = None
-    for index, one in enumerate(submissions):
-        plain = one.alert.model_copy(update={"event_id": "", "occurred_at": None, "raw": {}})
-        entries += plain != last
-        last = plain
-        if entries > MAX_ENTRIES:
-            return submissions[:index], submissions[index:]
-    return submissions, []
+def is_away(error: Exception) -> bool:
+    """Whether Temporal did not answer, rather than refused."""
+    if isinstance(error, RPCError):
+        return error.status in {
+            RPCStatusCode.UNAVAILABLE,
+            RPCStatusCode.DEADLINE_EXCEEDED,
+            RPCStatusCode.RESOURCE_EXHAUSTED,
+            RPCStatusCode.CANCELLED,
+            RPCStatusCode.ABORTED,
+            RPCStatusCode.UNAUTHENTICATED,
+            RPCStatusCode.PERMISSION_DENIED,
+        }
+    # What the client raises while it has never reached the server is a RuntimeError.
+    return isinstance(error, TimeoutError) or (isinstance(error, RuntimeError) and "client connect" in str(error))
 
 
-def _again(delivered: Delivered) -> Taken:
-    return Taken(delivered.incident, "recorded" if delivered.state == "recorded" else "joined")
+def _spooled(incident: str, one: Submission) -> Item:
+    kept = _SpooledAlert(alert=one.alert, delivery=one.delivery, proof=one.proof, own_id=one.own_id)
+    return Item(incident, "alert", kept.model_dump_json().encode())
 
 
-def _summary(alert: Alert) -> str:
-    where = " · ".join(part for part in (alert.environment, alert.region) if part)
-    text = f"{alert.model or alert.monitor}: {alert.metric or alert.monitor}"
-    return f"{text} · {where}" if where else text
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]

@@ -1,11 +1,15 @@
 """The gateway's figures for Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from gateway.spool import Depth
 
 registry = CollectorRegistry()
 ALERTS = Counter(
     "tocsin_alerts",
-    "Alerts by what became of them: started, joined, recorded, refused or unavailable.",
+    "Alerts by what became of them: started, joined, recorded, spooled, refused or unavailable.",
     ["outcome"],
     registry=registry,
 )
@@ -20,7 +24,7 @@ CALLBACKS = Counter(
 )
 ACCEPTED = Histogram(
     "tocsin_alert_accepted_seconds",
-    "From an alert's arrival until Temporal had it durably.",
+    "From an alert's arrival until Temporal, or the spool, had it durably.",
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=registry,
 )
@@ -30,3 +34,15 @@ POLICY_RELOADS = Counter(
     ["outcome"],
     registry=registry,
 )
+SPOOL_ITEMS = Gauge("tocsin_spool_items", "Alerts, answers and changes that wait for Temporal.", registry=registry)
+SPOOL_BYTES = Gauge("tocsin_spool_bytes", "How much room they take.", registry=registry)
+SPOOL_LIMIT = Gauge("tocsin_spool_limit_bytes", "From here on the gateway answers 503.", registry=registry)
+SPOOL_AGE = Gauge("tocsin_spool_oldest_seconds", "How long the oldest has waited.", registry=registry)
+
+
+def watch_spool(depth: Callable[[], Depth]) -> None:
+    """Have the spool's figures read whenever somebody asks for them."""
+    SPOOL_ITEMS.set_function(lambda: depth().items)
+    SPOOL_BYTES.set_function(lambda: depth().bytes)
+    SPOOL_LIMIT.set_function(lambda: depth().limit)
+    SPOOL_AGE.set_function(lambda: depth().age)

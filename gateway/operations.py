@@ -14,22 +14,37 @@ from temporalio.service import RPCError
 from gateway import metrics
 from gateway.deliveries import Deliveries
 from gateway.settings import GatewaySettings
+from gateway.spool import Spool, SpoolError
 
 
 class Health(BaseModel):
     status: Literal["alive"] = "alive"
 
 
+class Spooled(BaseModel):
+    """What waits for Temporal: how many, how many bytes of how many, and for how many seconds the oldest."""
+
+    items: int
+    bytes: int
+    limit: int
+    oldest_seconds: float
+
+
 class Readiness(BaseModel):
-    """``ready`` is true where an alert that comes now is taken; each part says ``ok`` or what is wrong."""
+    """``ready`` is true where an alert that comes now is taken, if only by the spool.
+
+    Each part says ``ok`` or what is wrong.
+    """
 
     ready: bool
     temporal: str
+    spool: str
+    spooled: Spooled
     deliveries: str
     policy: str
 
 
-def operation_routes(settings: GatewaySettings, client: Client, deliveries: Deliveries) -> APIRouter:
+def operation_routes(settings: GatewaySettings, client: Client, deliveries: Deliveries, spool: Spool) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     @router.get("/healthz", summary="The process lives")
@@ -42,10 +57,15 @@ def operation_routes(settings: GatewaySettings, client: Client, deliveries: Deli
         responses={503: {"model": Readiness, "description": "Not ready"}},
     )
     async def readyz() -> Readiness:  # pyright: ignore[reportUnusedFunction]
-        temporal, store = await asyncio.gather(_temporal(client), _store(deliveries))
+        temporal, store, spooling = await asyncio.gather(_temporal(client), _store(deliveries), _spool(spool))
+        depth = spool.depth
         readiness = Readiness(
-            ready=temporal == store == "ok",
+            ready=spooling == "ok" or temporal == store == "ok",
             temporal=temporal,
+            spool=spooling,
+            spooled=Spooled(
+                items=depth.items, bytes=depth.bytes, limit=depth.limit, oldest_seconds=round(depth.age, 1)
+            ),
             deliveries=store,
             policy=settings.policy(),
         )
@@ -65,6 +85,14 @@ async def _temporal(client: Client) -> str:
         return error.message[:200] or error.status.name
     except (TimeoutError, RuntimeError) as error:
         return str(error)[:200] or "no answer within 3 s"
+    return "ok"
+
+
+async def _spool(spool: Spool) -> str:
+    try:
+        await spool.ping()
+    except SpoolError as error:
+        return str(error)
     return "ok"
 
 

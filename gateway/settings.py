@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from gateway.encryption import Keyring
 from gateway.links import Links
+from gateway.spool import LIMIT_BYTES
 from gateway.tokens import Tokens
 
 
@@ -17,6 +20,11 @@ class GatewaySettings:
     """The policy in force, and what was refused since, for ``/readyz``."""
     deliveries_url: str
     """An SQLAlchemy address for what was delivered already."""
+    spool: Path
+    """The file that alerts wait in while Temporal is away; this gateway's own."""
+    spool_limit: int = LIMIT_BYTES
+    keys: Keyring = field(default_factory=lambda: Keyring(()), repr=False)
+    """What the spool is encrypted with; empty where nothing is."""
     arize_secrets: tuple[str, ...] = field(default=(), repr=False)
     arize_tokens: tuple[str, ...] = field(default=(), repr=False)
     callback_secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]], repr=False)

@@ -8,12 +8,11 @@ from typing import Any, Literal
 import structlog
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from temporalio.client import Client
 
 from alerts import AlertError, BodyError, is_change, normalise, read_body
 from gateway import metrics
 from gateway.bodies import bounded_body
-from gateway.changes import read_change, report_change
+from gateway.changes import read_change
 from gateway.intake import Intake, ReplayedError, UnavailableError
 from gateway.problems import Problem, responses
 from gateway.settings import GatewaySettings
@@ -32,7 +31,7 @@ def _json_body(example: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) -> APIRouter:
+def webhook_routes(settings: GatewaySettings, intake: Intake) -> APIRouter:
     router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
     @router.post(
@@ -60,12 +59,13 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
             event = event or str(content.get("event", ""))
             if is_change(event):
                 change = read_change(event, content, delivery, datetime.now(UTC))
-                if change is not None:
-                    await report_change(client, settings.task_queue, change)
-                metrics.ALERTS.labels("recorded").inc()
-                _log.info("change told", change=event, event_id=delivery)
-                return Accepted(incident="", state="recorded")
+                state = "recorded" if change is None or await intake.take_change(change) else "spooled"
+                metrics.ALERTS.labels(state).inc()
+                _log.info("change told", change=event, event_id=delivery, state=state)
+                return Accepted(incident="", state=state)
             alert = normalise(content, delivery, event)
+        except UnavailableError as error:
+            raise _unavailable(error) from None
         except BodyError as error:
             metrics.ALERTS.labels("refused").inc()
             raise Problem(400, str(error)) from None
@@ -87,11 +87,15 @@ def webhook_routes(settings: GatewaySettings, client: Client, intake: Intake) ->
                 "these signed bytes came before, under another X-Arize-Webhook-Id; what they opened is closed",
             ) from None
         except UnavailableError as error:
-            metrics.ALERTS.labels("unavailable").inc()
-            raise Problem(503, f"Temporal did not take the alert: {error}", headers={"Retry-After": "5"}) from None
+            raise _unavailable(error) from None
         metrics.ALERTS.labels(taken.state).inc()
         metrics.ACCEPTED.observe(time.perf_counter() - began)
         _log.info("alert taken", incident=taken.incident, state=taken.state, event_id=alert.event_id)
         return Accepted(incident=taken.incident, state=taken.state)
 
     return router
+
+
+def _unavailable(error: UnavailableError) -> Problem:
+    metrics.ALERTS.labels("unavailable").inc()
+    return Problem(503, f"neither Temporal nor the spool took it: {error}", headers={"Retry-After": "5"})

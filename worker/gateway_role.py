@@ -10,9 +10,12 @@ import uvicorn
 from gateway import metrics
 from gateway.app import create_app
 from gateway.callbacks import VENDORS
+from gateway.encryption import SETTING as ENCRYPTION_KEY
+from gateway.encryption import EncryptionError, Keyring
 from gateway.links import SETTING as LINK_SECRET
 from gateway.links import Links
 from gateway.settings import GatewaySettings, UnauthenticatedError
+from gateway.spool import SpoolError
 from gateway.tokens import TokenFileError, Tokens
 from worker.errors import StartError
 from worker.policy_in_force import PolicyInForce
@@ -35,12 +38,13 @@ async def run_gateway(settings: Settings, *, insecure: bool) -> None:
     """Raises StartError or PolicyError where it must not start."""
     try:
         await _serve(settings, insecure=insecure)
-    except (UnauthenticatedError, TokenFileError) as error:
+    except (UnauthenticatedError, TokenFileError, EncryptionError, SpoolError) as error:
         raise StartError(str(error)) from None
 
 
 async def _serve(settings: Settings, *, insecure: bool) -> None:
     in_force = PolicyInForce(settings, count=lambda outcome: metrics.POLICY_RELOADS.labels(outcome).inc())
+    keys = Keyring.read(settings.secrets(ENCRYPTION_KEY))
     client = await connect(settings, lazy=True)
     database = settings.environment.get("TOCSIN_DATABASE_URL", "")
     shared = database if database.startswith("postgres") else f"sqlite:///{settings.state_dir}/gateway.db"
@@ -50,6 +54,9 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
             namespace=client.namespace,
             policy=lambda: str(in_force.standing()),
             deliveries_url=shared,
+            spool=settings.state_dir / "spool.db",
+            spool_limit=settings.spool_bytes,
+            keys=keys,
             rules=lambda: [rule.name for rule in in_force.current().rules],
             arize_secrets=settings.secrets("ARIZE_WEBHOOK_SECRET"),
             arize_tokens=settings.secrets("ARIZE_WEBHOOK_TOKEN"),

@@ -28,6 +28,8 @@ class Settings:
     temporal_ui_url: str
     worker_metrics: str
     log_level: str
+    spool_bytes: int
+    """How much the gateway's spool may hold."""
     console_fallback: bool
     """Whether the console stands in for a destination that lacks its secret; else the worker does not start."""
     environment: Mapping[str, str] = field(repr=False)
@@ -62,6 +64,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         temporal_ui_url=(environment.get("TOCSIN_TEMPORAL_UI_URL") or "").rstrip("/"),
         worker_metrics=environment.get("TOCSIN_WORKER_METRICS") or "",
         log_level=(environment.get("TOCSIN_LOG_LEVEL") or "info").lower(),
+        spool_bytes=int(_number(environment, "TOCSIN_SPOOL_MIB", 256, 1, 1_000_000) * 2**20),
         console_fallback=_truth(environment, "TOCSIN_CONSOLE_FALLBACK"),
         environment=dict(environment),
     )

@@ -8,15 +8,20 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
+from gateway.encryption import SETTING as ENCRYPTION_KEY
+from gateway.encryption import EncryptionError, Keyring, data_converter
+from worker.errors import StartError
 from worker.settings import Settings
 from workflows import search
 
 _log = structlog.get_logger()
+
+QUICK = RetryConfig(max_elapsed_time_millis=1500, max_retries=3)
+"""For a gateway: what Temporal does not take soon goes to the spool, and a sender waits for its answer."""
 
 SEARCH_ATTRIBUTES = {
     **{key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in search.KEYWORDS},
@@ -32,11 +37,19 @@ def make_runtime(metrics: str) -> Runtime | None:
 async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
     """A client for the cluster that the environment names (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, profiles, TLS).
 
-    Raises RuntimeError where the cluster does not answer; a ``lazy`` client connects at its first use.
+    Raises RuntimeError where the cluster does not answer; a ``lazy`` client connects at its first use, and tries
+    nothing for long. Raises
+    StartError where TOCSIN_ENCRYPTION_KEY is not usable.
     """
+    try:
+        converter = data_converter(Keyring.read(settings.secrets(ENCRYPTION_KEY)))
+    except EncryptionError as error:
+        raise StartError(str(error)) from None
     config = ClientConfig.load_client_connect_config(override_env_vars=dict(settings.environment))
     config.setdefault("target_host", "127.0.0.1:7233")
-    return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy, runtime=runtime)
+    return await Client.connect(
+        **config, data_converter=converter, lazy=lazy, runtime=runtime, retry_config=QUICK if lazy else None
+    )
 
 
 async def connect_patiently(settings: Settings, *, runtime: Runtime | None = None) -> Client:

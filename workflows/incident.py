@@ -24,10 +24,12 @@ with workflow.unsafe.imports_passed_through():
         INCIDENT_QUERY,
         INCIDENT_WORKFLOW,
         OVER,
+        TAKEN_QUERY,
         Answer,
         Arrival,
         Arrivals,
         Closing,
+        EventIds,
         IncidentView,
     )
     from workflows.outbox import Outbox
@@ -116,6 +118,11 @@ class Incident:
     @workflow.query(name=INCIDENT_QUERY)
     def incident(self) -> IncidentView:
         return view(self._state, self._life.next())
+
+    @workflow.query(name=TAKEN_QUERY)
+    def taken(self, asked: EventIds) -> list[str]:
+        """Those of the ids that it has taken: a gateway asks that does not know whether its signal arrived."""
+        return sorted(set(asked.ids) & set(self._state.seen))
 
     async def _take(self, answer: Answer) -> IncidentView:
         """Carry out an update. Raises ApplicationError of type Over or Forbidden."""

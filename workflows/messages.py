@@ -14,6 +14,7 @@ CHANGE_WORKFLOW = "Change"
 ARRIVE_SIGNAL = "arrive"
 ANSWER_SIGNAL = "answer"
 INCIDENT_QUERY = "incident"
+TAKEN_QUERY = "taken"
 
 FORBIDDEN = "Forbidden"
 """Error type of an update: the responder's role may not do that here."""
@@ -59,6 +60,10 @@ class Arrivals(_Frozen):
     """Alerts in the order in which they came."""
 
     arrivals: tuple[Arrival, ...]
+
+
+class EventIds(_Frozen):
+    ids: tuple[str, ...]
 
 
 class Answer(_Frozen):

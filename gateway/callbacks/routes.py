@@ -1,7 +1,6 @@
-"""One route for every vendor's callbacks: authentic? ours? open? Then it is a signal to the incident."""
+"""One route for every vendor's callbacks: authentic? ours? Then the incident hears it, if it is open."""
 
 import asyncio
-from datetime import timedelta
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
@@ -10,7 +9,6 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from temporalio.client import Client
 
 from alerts import BodyError, read_body
 from gateway import metrics
@@ -23,33 +21,33 @@ from gateway.callbacks.servicenow import SERVICENOW
 from gateway.callbacks.slack import SLACK
 from gateway.callbacks.splunk_oncall import SPLUNK_ONCALL
 from gateway.deliveries import Deliveries
+from gateway.intake import IncidentOverError, Intake, UnavailableError
 from gateway.keys import ours
 from gateway.problems import Problem, responses
 from gateway.settings import GatewaySettings
-from gateway.temporal import asking_temporal
-from workflows.messages import ANSWER_SIGNAL, Answer
+from workflows.messages import Answer
 
 VENDORS = (PAGERDUTY, OPSGENIE, SPLUNK_ONCALL, SLACK, JIRA, SERVICENOW)
-_WITHIN = timedelta(seconds=1.8)  # Slack wants its answer within 3 s, and the others are no worse off
+_WITHIN = 1.8  # seconds: Slack wants its answer within 3 s, and the others are no worse off
 _log = structlog.get_logger()
 
 
 class Heard(BaseModel):
-    state: Literal["accepted", "ignored"]
+    state: Literal["accepted", "spooled", "ignored"]
     incident: str = ""
     why: str = ""
 
 
-def callback_routes(settings: GatewaySettings, client: Client, deliveries: Deliveries) -> APIRouter:
+def callback_routes(settings: GatewaySettings, intake: Intake, deliveries: Deliveries) -> APIRouter:
     router = APIRouter(prefix="/webhooks", tags=["answers"])
     for vendor in VENDORS:
-        _Route(vendor, settings, client, deliveries).add_to(router)
+        _Route(vendor, settings, intake, deliveries).add_to(router)
     return router
 
 
 class _Route:
-    def __init__(self, vendor: Vendor, settings: GatewaySettings, client: Client, deliveries: Deliveries) -> None:
-        self._vendor, self._settings, self._client, self._deliveries = vendor, settings, client, deliveries
+    def __init__(self, vendor: Vendor, settings: GatewaySettings, intake: Intake, deliveries: Deliveries) -> None:
+        self._vendor, self._settings, self._intake, self._deliveries = vendor, settings, intake, deliveries
         self._secrets = settings.callback_secrets.get(vendor.name, ())
         self._replies: set[asyncio.Task[None]] = set()
 
@@ -116,25 +114,22 @@ class _Route:
 
     async def _tell(self, incident: str, answer: Answer, said: Said) -> Any:
         vendor = self._vendor
-        over = Problem(200, "the incident is not open any more")
         log = _log.bind(incident=incident, act=answer.act, by=answer.by, via=vendor.name)
         try:
-            async with asking_temporal(over):
-                handle = self._client.get_workflow_handle(incident)
-                await asyncio.wait_for(
-                    handle.signal(ANSWER_SIGNAL, answer, rpc_timeout=_WITHIN), _WITHIN.total_seconds()
-                )
-        except TimeoutError:
-            raise Problem(503, "Temporal does not answer in time", headers={"Retry-After": "5"}) from None
-        except Problem as problem:
-            if problem is not over:
-                raise
+            told = await self._intake.take_answer(incident, answer, _WITHIN)
+        except UnavailableError as error:
+            detail = f"neither Temporal nor the spool took the answer: {error}"
+            raise Problem(503, detail, headers={"Retry-After": "5"}) from None
+        except IncidentOverError:
             log.info("answer for an incident that is not open")
             self._reply(said.reply_to, f"{incident} is closed already: nothing was changed.")
-            return self._ignored(over.detail, incident)
-        metrics.CALLBACKS.labels(vendor.name, "accepted").inc()
-        log.info("answer taken")
-        return Heard(state="accepted", incident=incident)
+            return self._ignored("the incident is not open any more", incident)
+        state: Literal["accepted", "spooled"] = "accepted" if told else "spooled"
+        metrics.CALLBACKS.labels(vendor.name, state).inc()
+        log.info("answer taken", state=state)
+        if not told:
+            self._reply(said.reply_to, "Kept: it is passed on as soon as Tocsin reaches Temporal again.")
+        return Heard(state=state, incident=incident)
 
     def _ignored(self, why: str, incident: str = "") -> Any:
         metrics.CALLBACKS.labels(self._vendor.name, "ignored").inc()

@@ -89,6 +89,32 @@ def test_the_gateway_killed_right_after_its_answer(fragile: World) -> None:
     tocsin.wait_until_ready()
 
 
+def test_temporal_hangs_and_the_gateway_is_killed_meanwhile(fragile: World) -> None:
+    """What was answered is on the gateway's own disk, and the next gateway delivers it."""
+    tocsin = fragile.tocsin
+    server = tocsin.child("server")
+    server.suspend()
+    try:
+        alert = fragile.alert()
+        answers = [tocsin.send({**alert, "metric_value": value}, f"evt-{value}") for value in (0.31, 0.32, 0.33)]
+        assert [(answer.status_code, answer.json()["state"]) for answer in answers] == [(202, "spooled")] * 3
+        ready = tocsin.http.get(f"{tocsin.url}/readyz").json()
+        assert (ready["ready"], ready["spooled"]["items"]) == (True, 3)
+        assert ready["spooled"]["oldest_seconds"] > 0
+        gateway = tocsin.child("gateway")
+        gateway.kill()
+        gateway.wait(10)
+        wait_for(lambda: tocsin.printed().count("gateway ended by itself"))
+    finally:
+        server.resume()
+    incident = answers[0].json()["incident"]
+    fragile.paged(incident)
+    one = tocsin.until(incident, lambda one: one["alerts"] == 3)
+    assert one["alert"]["value"] == 0.33
+    assert len(fragile.pages(incident, "primary")) == 1
+    wait_for(lambda: tocsin.http.get(f"{tocsin.url}/readyz").json()["spooled"]["items"] == 0)
+
+
 def test_ctrl_c_stops_everything(fragile: World) -> None:
     tocsin = fragile.tocsin
     assert tocsin.process is not None

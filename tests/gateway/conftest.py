@@ -117,6 +117,8 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Hous
     policy = load_policy(folder / "policy.yaml", destination_types())
     log = AuditLog(f"sqlite:///{folder}/audit.db")
 
+    spools = itertools.count(1)
+
     def settings(**changes: Any) -> GatewaySettings:
         values: dict[str, Any] = {
             "task_queue": QUEUE,
@@ -124,6 +126,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Hous
             "policy": lambda: policy.digest,
             "rules": lambda: [rule.name for rule in policy.rules],
             "deliveries_url": f"sqlite:///{folder}/gateway.db",
+            "spool": folder / f"spool-{next(spools)}.db",
             "arize_secrets": (SECRET, OLD_SECRET),
             "arize_tokens": (TOKEN,),
             "callback_secrets": CALLBACK_SECRETS,

@@ -221,17 +221,31 @@ async def test_a_body_without_an_end_is_cut_off(house: House) -> None:
     assert sent < 1_000_000
 
 
-async def test_without_temporal_nothing_is_promised(house: House) -> None:
+async def test_without_temporal_it_is_kept_and_without_room_nothing_is_promised(house: House) -> None:
     from temporalio.client import Client
     from temporalio.contrib.pydantic import pydantic_data_converter
 
     away = await Client.connect("127.0.0.1:9", lazy=True, data_converter=pydantic_data_converter)
-    app = create_app(house.settings(), away)
+    app = create_app(house.settings(spool_limit=4_000), away)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as http:
-        answer = await http.post("/webhooks/arize", json=house.alert(), headers={"Authorization": TOKEN})
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+        async def send() -> httpx.Response:
+            return await http.post("/webhooks/arize", json=house.alert(), headers={"Authorization": TOKEN})
+
+        kept = 0
+        while (answer := await send()).status_code == 202:
+            assert answer.json()["state"] == "spooled"
+            kept += 1
         ready = await http.get("/readyz")
-        assert (ready.status_code, ready.json()["ready"]) == (503, False)
+        assert ready.status_code == 200, "one that is small enough is still taken"
+        assert ready.json()["spooled"]["items"] == kept >= 2
+        assert 0 < ready.json()["spooled"]["bytes"] <= ready.json()["spooled"]["limit"] == 4_000
+        assert "connect error" in ready.json()["temporal"]
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "the spool is full" in answer.json()["detail"]
+        figures = (await http.get("/metrics")).text
+        assert f"tocsin_spool_items {kept}.0" in figures
+        assert "tocsin_spool_oldest_seconds" in figures
         assert (await http.get("/healthz")).status_code == 200
 
 

@@ -355,7 +355,7 @@ def _replaced(value: Any, old: str, new: str) -> Any:
 
 @every_vendor
 async def test_a_vendor_has_its_answer_in_time_while_temporal_hangs(house: House, vendor: Teller) -> None:
-    """Slack waits for three seconds and then shows an error; 503 lets the others try again."""
+    """Slack waits for three seconds and then shows an error: what a person did is kept, and passed on later."""
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -370,5 +370,6 @@ async def test_a_vendor_has_its_answer_in_time_while_temporal_hangs(house: House
     transport = httpx.ASGITransport(create_app(house.settings(), client))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         answer = await asyncio.wait_for(http.post(vendor.path, content=content, headers=headers), 3)
-    assert answer.status_code == 503
+    assert answer.status_code in {200, 202}
+    assert answer.json()["state"] == "spooled"
     server.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from activities.contracts import DIGEST_ISSUE_WORKFLOW, DigestDue
 from alerts import incident_id
-from gateway.changes import read_change, report_change
+from gateway.changes import change_workflow, read_change, report_change
 from tests.vendors import Fault, Jira, PagerDuty, Slack
 from tests.workflows.stage import QUEUE, Stage, an_alert, staged
 
@@ -129,7 +129,8 @@ async def change_told(stage: Stage) -> str:
     body = {"prompt": {"name": "support"}, "version": "8"}
     change = read_change("prompt.version.created", body, "evt-1", datetime(2026, 11, 24, tzinfo=UTC))
     assert change is not None
-    name = await report_change(stage.client, QUEUE, change)
+    name = change_workflow(change)
+    await report_change(stage.client, QUEUE, change)
     await stage.client.get_workflow_handle(name).result()
     return name
 

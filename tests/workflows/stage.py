@@ -17,7 +17,9 @@ from activities.destinations import destination_types, open_destinations
 from alerts import Alert, incident_id, normalise
 from audit import AuditLog, Record, check
 from gateway.deliveries import Deliveries
-from gateway.intake import Intake, Taken
+from gateway.handover import Taken
+from gateway.intake import Intake
+from gateway.spool import Spool
 from policy import Policy, load_policy
 from tests import DEV_SERVER, TEST_SERVER
 from tests.vendors import Jira, PagerDuty, Slack
@@ -154,9 +156,11 @@ async def staged(
         )
         policies = [policy]
         async with create_worker(env.client, QUEUE, lambda: policies[-1], destinations, log):
-            intake = Intake(env.client, QUEUE, deliveries)
+            spool = Spool(tmp_path / "spool.db")
+            intake = Intake(env.client, QUEUE, deliveries, spool)
             yield Stage(env, env.client, intake, log, pagerduty, slack, jira, policies, file)
     for destination in destinations.values():
         await destination.close()
+    spool.close()
     deliveries.close()
     log.close()

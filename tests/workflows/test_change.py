@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from gateway.changes import read_change, report_change
+from gateway.changes import change_workflow, read_change, report_change
 from tests.vendors import Fault
 from tests.workflows.stage import QUEUE, Stage
 
@@ -13,9 +13,12 @@ BODY = {"event": "prompt.version.created", "prompt": {"name": "support", "id": "
 async def told(stage: Stage, delivery: str = "evt-1") -> int:
     change = read_change("prompt.version.created", BODY, delivery, NOW)
     assert change is not None
-    name = await report_change(stage.client, QUEUE, change)
-    told = await stage.client.get_workflow_handle(name).result()
-    assert await report_change(stage.client, QUEUE, change) == name, "a redelivery starts nothing"
+    handle = stage.client.get_workflow_handle(change_workflow(change))
+    await report_change(stage.client, QUEUE, change)
+    told = await handle.result()
+    run = (await handle.describe()).run_id
+    await report_change(stage.client, QUEUE, change)
+    assert (await handle.describe()).run_id == run, "a redelivery starts nothing"
     return told
 
 
