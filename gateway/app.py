@@ -10,6 +10,7 @@ from temporalio.client import Client
 
 from gateway import metrics, problems
 from gateway.callbacks import callback_routes
+from gateway.codec_server import allow_ui, codec_routes
 from gateway.deliveries import Deliveries
 from gateway.drills import drill_routes
 from gateway.incident_page import page_routes
@@ -51,5 +52,8 @@ def create_app(settings: GatewaySettings, client: Client) -> FastAPI:
     app.include_router(drill_routes(settings, intake))
     app.include_router(page_routes(settings.links, client))
     app.include_router(incident_routes(settings, client))
+    if settings.keys:
+        app.include_router(codec_routes(settings))
+        allow_ui(app, settings)
     app.include_router(operation_routes(settings, client, deliveries, spool))
     return app

@@ -6,20 +6,20 @@ from alerts.body import MAX_BYTES
 from gateway.problems import Problem
 
 
-async def bounded_body(request: Request) -> bytes:
-    """The raw body, refused with 413 as soon as it is over 256 KiB."""
+async def bounded_body(request: Request, most: int = MAX_BYTES) -> bytes:
+    """The raw body, refused with 413 as soon as it is over 256 KiB, or ``most`` bytes."""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > MAX_BYTES:
-        raise _too_large()
+    if length.isdigit() and int(length) > most:
+        raise _too_large(most)
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > MAX_BYTES:
-            raise _too_large()
+        if size > most:
+            raise _too_large(most)
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _too_large() -> Problem:
-    return Problem(413, f"at most {MAX_BYTES:,} bytes are taken", headers={"Connection": "close"})
+def _too_large(most: int) -> Problem:
+    return Problem(413, f"at most {most:,} bytes are taken", headers={"Connection": "close"})

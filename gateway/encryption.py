@@ -34,6 +34,8 @@ class Keyring:
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ciphers = {key_id(key): AESGCM(key) for key in keys}
         self.current = key_id(keys[0]) if keys else ""
+        self.seed = hashlib.sha256(b"".join(keys[:1])).digest()
+        """What other secrets of this gateway's may be made from."""
 
     @classmethod
     def read(cls, values: Iterable[str]) -> "Keyring":

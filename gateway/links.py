@@ -12,7 +12,7 @@ class Links:
     """The worker makes them and the gateway reads them, so both have the secrets; the first one signs."""
 
     def __init__(self, public_url: str, secrets: tuple[str, ...]) -> None:
-        self._root = public_url.rstrip("/")
+        self.root = public_url.rstrip("/")
         # itsdangerous signs with the last of its keys, and takes any of them.
         self._serializer = URLSafeTimedSerializer(list(reversed(secrets)), salt="incident") if secrets else None
 
@@ -20,7 +20,7 @@ class Links:
         """The address for an incident's opening; nothing where there is no secret to sign with."""
         if self._serializer is None:
             return ""
-        return f"{self._root}/incidents/{self._serializer.dumps(opening)}"
+        return f"{self.root}/incidents/{self._serializer.dumps(opening)}"
 
     def read(self, token: str, *, to_act: bool = False) -> tuple[str, str] | None:
         """The incident and the opening that a link of ours is for; None for any other.

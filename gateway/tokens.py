@@ -73,6 +73,10 @@ class Tokens:
             raise Problem(403, f"this needs the role {needed}; {found.name} has {found.role}")
         return found
 
+    def holds(self, name: str, needed: Role) -> bool:
+        """Whether a token of that name has the role, or a higher one."""
+        return any(one.name == name and one.may(needed) for one in self._callers.values())
+
     def role_of(self, name: str) -> Role | Literal[""]:
         """The role of whoever a vendor vouches for by this name, an e-mail address; the highest of several."""
         held = {one.role for one in self._callers.values() if one.name.casefold() == name.casefold()}

@@ -24,11 +24,12 @@ def temporal_binary() -> str:
     return found
 
 
-def server_command(database: Path, namespace: str, port: int, ui_port: int) -> list[str]:
-    """How to start the server. ``ui_port`` 0 means without its UI."""
+def server_command(database: Path, namespace: str, port: int, ui_port: int, codec: str = "") -> list[str]:
+    """How to start the server. ``ui_port`` 0 means without its UI; ``codec`` is where that has histories decrypted."""
     command = [temporal_binary(), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port)]
     command += ["--db-filename", str(database), "--namespace", namespace, "--log-level", "error"]
     command += ["--ui-port", str(ui_port)] if ui_port else ["--headless"]
+    command += ["--ui-codec-endpoint", codec] if codec and ui_port else []
     for key in search.KEYWORDS:
         command += ["--search-attribute", f"{key.name}=Keyword"]
     return [*command, "--search-attribute", f"{search.REGULATED.name}=Bool"]

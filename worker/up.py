@@ -16,6 +16,7 @@ from rich.text import Text
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from gateway.encryption import SETTING as ENCRYPTION_KEY
 from worker.children import Child
 from worker.embedded import free_port, server_command
 from worker.errors import StartError
@@ -86,9 +87,10 @@ async def run_up(environment: Mapping[str, str], options: UpOptions) -> None:
             env["TEMPORAL_ADDRESS"] = f"127.0.0.1:{port}"
             env["TOCSIN_TEMPORAL_UI_URL"] = f"http://127.0.0.1:{ui_port}"
             state = read_settings(env).state_dir
+            codec = f"{begun.public_url}/codec" if begun.secrets(ENCRYPTION_KEY) else ""
             await start(
                 TEMPORAL,
-                server_command(state / "temporal.db", namespace, port, ui_port),
+                server_command(state / "temporal.db", namespace, port, ui_port, codec),
                 state / "temporal.log",
             )
         settings = read_settings(env)
