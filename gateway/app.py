@@ -17,6 +17,7 @@ from gateway.incident_page import page_routes
 from gateway.incidents import incident_routes
 from gateway.intake import Intake
 from gateway.operations import operation_routes
+from gateway.rates import Limiter, source
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool
 from gateway.webhooks import webhook_routes
@@ -45,15 +46,22 @@ def create_app(settings: GatewaySettings, client: Client) -> FastAPI:
         spool.close()
         deliveries.close()
 
-    app = FastAPI(title="Tocsin", version=VERSION, summary="Arize alerts as incidents", lifespan=lifespan)
-    problems.install(app)
-    app.include_router(webhook_routes(settings, intake))
-    app.include_router(callback_routes(settings, intake, deliveries))
-    app.include_router(drill_routes(settings, intake))
+    app = FastAPI(
+        title="Tocsin",
+        version=VERSION,
+        summary="Arize alerts as incidents",
+        lifespan=lifespan,
+        responses=problems.responses(429),
+    )
+    limiter = Limiter(settings.rates)
+    problems.install(app, lambda request: limiter.spend("refused", source(request)))
+    app.include_router(webhook_routes(settings, intake, limiter))
+    app.include_router(callback_routes(settings, intake, deliveries, limiter))
+    app.include_router(drill_routes(settings, intake, limiter))
     app.include_router(page_routes(settings.links, client))
-    app.include_router(incident_routes(settings, client))
+    app.include_router(incident_routes(settings, client, limiter))
     if settings.keys:
-        app.include_router(codec_routes(settings))
+        app.include_router(codec_routes(settings, limiter))
         allow_ui(app, settings)
     app.include_router(operation_routes(settings, client, deliveries, spool))
     return app

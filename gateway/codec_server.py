@@ -22,6 +22,7 @@ from temporalio.api.common.v1 import Payloads
 from gateway.bodies import bounded_body
 from gateway.encryption import EncryptionCodec, EncryptionError
 from gateway.problems import Problem, responses
+from gateway.rates import Limiter, source
 from gateway.settings import GatewaySettings
 from workflows.messages import Role
 
@@ -36,7 +37,7 @@ _HEADERS = {
 _pages = Environment(loader=PackageLoader("gateway", "pages"), autoescape=True)
 
 
-def codec_routes(settings: GatewaySettings) -> APIRouter:
+def codec_routes(settings: GatewaySettings, limiter: Limiter) -> APIRouter:
     router = APIRouter(prefix="/codec", tags=["codec"])
     codec = EncryptionCodec(settings.keys)
     secret = hashlib.sha256(b"tocsin codec sessions" + settings.keys.seed).digest()
@@ -71,6 +72,7 @@ def codec_routes(settings: GatewaySettings) -> APIRouter:
         fields = parse_qs((await bounded_body(request)).decode("utf-8", "replace"), max_num_fields=10)
         who = settings.tokens.caller(f"Bearer {fields.get('token', [''])[0]}")
         if who is None:
+            await limiter.spend("refused", source(request))
             return page(401, refused=True)
         answer = RedirectResponse("/codec", 303, headers=_HEADERS)
         # Strict: a page of another site cannot have anything decoded with it, and the UI's is of the same.
@@ -98,6 +100,7 @@ def codec_routes(settings: GatewaySettings) -> APIRouter:
 
         async def answer(request: Request) -> JSONResponse:
             require(request, needed)
+            await limiter.spend("api", source(request))
             given = (await payloads(request)).payloads
             try:
                 made = await work(given)

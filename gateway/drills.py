@@ -13,6 +13,7 @@ from alerts import Alert
 from gateway import metrics
 from gateway.intake import Intake, UnavailableError
 from gateway.problems import Problem, responses
+from gateway.rates import Limiter
 from gateway.settings import GatewaySettings
 from gateway.webhooks import Accepted
 
@@ -28,7 +29,7 @@ class DrillIn(BaseModel):
     by: str = Field(default="", max_length=200, description="Who drills; the token's name where it is left out.")
 
 
-def drill_routes(settings: GatewaySettings, intake: Intake) -> APIRouter:
+def drill_routes(settings: GatewaySettings, intake: Intake, limiter: Limiter) -> APIRouter:
     bearer = Security(HTTPBearer(auto_error=False, description="A token of TOCSIN_API_TOKENS."))
     router = APIRouter(prefix="/api/drills", tags=["drills"], dependencies=[bearer])
 
@@ -37,6 +38,7 @@ def drill_routes(settings: GatewaySettings, intake: Intake) -> APIRouter:
     )
     async def drill(request: Request, body: DrillIn) -> Accepted:  # pyright: ignore[reportUnusedFunction]
         who = settings.tokens.require(request.headers.get("authorization", ""), "responder")
+        await limiter.spend("api", who.name)
         rules = settings.rules()
         if body.rule not in rules:
             meant = difflib.get_close_matches(body.rule, rules, 1)

@@ -25,6 +25,7 @@ from temporalio.service import RPCError
 
 from alerts import clean
 from gateway.problems import Problem, responses
+from gateway.rates import Limiter
 from gateway.settings import GatewaySettings
 from gateway.temporal import asking_temporal
 from gateway.tokens import Caller
@@ -72,13 +73,15 @@ class ActIn(BaseModel):
     note: Annotated[str, AfterValidator(_clean)] = Field(default="", max_length=2000)
 
 
-def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
+def incident_routes(settings: GatewaySettings, client: Client, limiter: Limiter) -> APIRouter:
     # For the document alone: what is shown is checked in ``caller``, which knows the roles.
     bearer = Security(HTTPBearer(auto_error=False, description="A token of TOCSIN_API_TOKENS."))
     router = APIRouter(prefix="/api/incidents", tags=["incidents"], dependencies=[bearer])
 
-    def caller(request: Request, needed: Role) -> Caller:
-        return settings.tokens.require(request.headers.get("authorization", ""), needed)
+    async def caller(request: Request, needed: Role) -> Caller:
+        who = settings.tokens.require(request.headers.get("authorization", ""), needed)
+        await limiter.spend("api", who.name)
+        return who
 
     def out(view: IncidentView, run_id: str) -> IncidentOut:
         url = ""
@@ -105,7 +108,7 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         cursor: Annotated[str, Query(max_length=4000)] = "",
     ) -> IncidentList:
-        caller(request, "viewer")
+        await caller(request, "viewer")
         wanted = {
             search.STATE: None if state == "closed" else state,
             search.TIER: tier,
@@ -132,12 +135,12 @@ def incident_routes(settings: GatewaySettings, client: Client) -> APIRouter:
 
     @router.get("/{id}", summary="Read one incident", responses=responses(401, 403, 404, 422, 503))
     async def read_incident(request: Request, id: IncidentId) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
-        caller(request, "viewer")
+        await caller(request, "viewer")
         async with asking_temporal(_unknown(id)):
             return await of(await client.get_workflow_handle(id).describe(rpc_timeout=_TIMEOUT))
 
     async def act(request: Request, incident: str, verb: Act, body: ActIn) -> IncidentOut:
-        who = caller(request, "responder")
+        who = await caller(request, "responder")
         answer = Answer(act=verb, by=body.by or who.name, role=who.role, via="api", note=body.note, token=who.name)
         handle: Any = client.get_workflow_handle(incident)
         closed = Problem(409, "it is closed already")

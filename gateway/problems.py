@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details: what is wrong, where, and what helps."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -7,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 MEDIA_TYPE = "application/problem+json"
 _TITLES = {
@@ -18,6 +20,7 @@ _TITLES = {
     409: "Not possible any more",
     413: "Too large",
     422: "Not understood",
+    429: "Too often",
     503: "Not available",
 }
 
@@ -45,13 +48,25 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _TITLES[status], "content": content} for status in statuses}
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of the app a problem, the framework's own included."""
+def install(app: FastAPI, count_refusal: Callable[[Request], Awaitable[None]]) -> None:
+    """Make every error of the app a problem, the framework's own included.
+
+    ``count_refusal`` hears of every 401, and may raise a Problem that is answered instead.
+    """
 
     async def problem(request: Request, error: Exception) -> JSONResponse:
-        del request
         assert isinstance(error, Problem)
+        if error.status == 401:
+            try:
+                await count_refusal(request)
+            except Problem as instead:
+                error = instead
         return _answer(error.status, error.detail, error.reasons, error.headers)
+
+    async def gone(request: Request, error: Exception) -> JSONResponse:
+        """The client hung up, or was cut off, before its request was whole: nobody reads this."""
+        del request, error
+        return _answer(400, "the request ended before it was whole", [], None)
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         del request
@@ -65,6 +80,7 @@ def install(app: FastAPI) -> None:
         return _answer(422, "the request does not have the form that this endpoint takes", reasons, None)
 
     app.add_exception_handler(Problem, problem)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.encryption import Keyring
 from gateway.links import Links
+from gateway.rates import Rates
 from gateway.spool import LIMIT_BYTES
 from gateway.tokens import Tokens
 
@@ -25,6 +26,7 @@ class GatewaySettings:
     spool_limit: int = LIMIT_BYTES
     keys: Keyring = field(default_factory=lambda: Keyring(()), repr=False)
     """What the spool is encrypted with; empty where nothing is."""
+    rates: Rates = field(default_factory=Rates)
     arize_secrets: tuple[str, ...] = field(default=(), repr=False)
     arize_tokens: tuple[str, ...] = field(default=(), repr=False)
     callback_secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]], repr=False)

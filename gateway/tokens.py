@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -32,8 +32,10 @@ class TokenFileError(ValueError):
 class Tokens:
     """Only hashes are kept, so that a dump of this process shows no token."""
 
-    def __init__(self, callers: Mapping[str, Caller]) -> None:
+    def __init__(self, callers: Mapping[str, Caller], in_clear: Sequence[str] = ()) -> None:
         self._callers = dict(callers)
+        self.in_clear = tuple(in_clear)
+        """The names of those whose tokens stand in the file themselves, and not their hashes."""
 
     @classmethod
     def read(cls, path: Path) -> "Tokens":
@@ -42,6 +44,7 @@ class Tokens:
         Empty lines and lines that begin with # are skipped. Raises TokenFileError with the line's number.
         """
         callers: dict[str, Caller] = {}
+        in_clear: list[str] = []
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except OSError as error:
@@ -57,10 +60,11 @@ class Tokens:
             role, name, token = parts
             if not token.startswith("sha256:"):
                 token = f"sha256:{_hash(token)}"
+                in_clear.append(name)
             elif not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", token):
                 raise TokenFileError(f"{path}:{number}: sha256: is followed by 64 hexadecimal digits")
             callers[token.removeprefix("sha256:").lower()] = Caller(name, cast("Role", role))
-        return cls(callers)
+        return cls(callers, in_clear)
 
     def require(self, authorization: str, needed: Role) -> Caller:
         """Who shows this header. Raises Problem where it is nobody, or somebody who may not do that."""

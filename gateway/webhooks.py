@@ -15,6 +15,7 @@ from gateway.bodies import bounded_body
 from gateway.changes import read_change
 from gateway.intake import Intake, ReplayedError, UnavailableError
 from gateway.problems import Problem, responses
+from gateway.rates import Limiter, source
 from gateway.settings import GatewaySettings
 from gateway.signatures import check_arize
 
@@ -31,7 +32,7 @@ def _json_body(example: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def webhook_routes(settings: GatewaySettings, intake: Intake) -> APIRouter:
+def webhook_routes(settings: GatewaySettings, intake: Intake, limiter: Limiter) -> APIRouter:
     router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
     @router.post(
@@ -51,6 +52,7 @@ def webhook_routes(settings: GatewaySettings, intake: Intake) -> APIRouter:
             if why_not:
                 metrics.ALERTS.labels("refused").inc()
                 raise Problem(401, why_not, headers={"WWW-Authenticate": "Bearer"})
+        await limiter.spend("webhooks", source(request))
         headers = request.headers
         delivery = headers.get("x-arize-webhook-id", "")
         event = headers.get("x-arize-webhook-event", "")

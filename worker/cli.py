@@ -15,6 +15,7 @@ from worker.cli_health import health
 from worker.cli_incidents import incidents
 from worker.cli_policy import policy
 from worker.cli_send import send
+from worker.cli_token import token
 from worker.errors import StartError
 from worker.settings import Settings, read_settings
 
@@ -31,6 +32,7 @@ app.add_typer(incidents, name="incidents")
 app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
 app.add_typer(destinations, name="destinations")
+app.add_typer(token, name="token")
 app.command()(send)
 app.command()(health)
 app.command()(drill)
@@ -84,8 +86,9 @@ def _settings(role: str) -> Settings:
         settings = read_settings(os.environ)
     except StartError as error:
         _stop(str(error))
-    from worker.logs import configure
+    from worker.logs import configure, environment_secrets, keep_out
 
+    keep_out(environment_secrets(settings.environment))
     configure(settings.log_level, role)
     return settings
 

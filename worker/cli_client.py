@@ -1,13 +1,12 @@
 """How the terminal reaches the gateway: its address, and a token."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import httpx
 import typer
 
-from worker.first_start import ADDRESS, TOKENS, local_token
+from worker.first_start import ADDRESS, local_token
 from worker.settings import Settings, read_settings
 
 
@@ -25,8 +24,7 @@ def call(method: str, path: str, body: dict[str, Any] | None = None, params: dic
     The token is TOCSIN_TOKEN, or the local one that ``tocsin up`` made in the state folder.
     """
     settings = read_settings(os.environ)
-    file = settings.api_tokens or settings.state_dir / TOKENS
-    token = os.environ.get("TOCSIN_TOKEN") or local_token(Path(file))
+    token = os.environ.get("TOCSIN_TOKEN") or local_token(settings.state_dir)
     url = f"{gateway_url(settings)}{path}"
     try:
         answer = httpx.request(

@@ -1,5 +1,6 @@
 """What a first start makes for itself in the state folder, so that nothing ever runs open to anyone."""
 
+import hashlib
 import secrets
 from collections.abc import Callable, MutableMapping
 from functools import partial
@@ -9,6 +10,7 @@ ARIZE_SECRET = "arize-webhook-secret"  # noqa: S105  # a file's name
 PAGERDUTY_SECRET = "pagerduty-webhook-secret"  # noqa: S105
 LINK_SECRET = "link-secret"  # noqa: S105
 TOKENS = "api-tokens"
+LOCAL_TOKEN = "local-token"  # noqa: S105  # a file's name
 ADDRESS = "address"
 """Where the gateway of the running ``tocsin up`` is, for the commands that talk to it."""
 _MADE = {
@@ -34,34 +36,34 @@ def complete(environment: MutableMapping[str, str], state_dir: Path) -> list[str
             told.append(f"{name} is not set: using {state_dir / file}")
     if not environment.get("TOCSIN_API_TOKENS"):
         path = state_dir / TOKENS
-        _kept(path, _tokens)
+        if not (state_dir / LOCAL_TOKEN).exists():
+            there = _kept(path, lambda: "# <role> <name> <sha256:HEX of a token>")
+            line = token_line("admin", "local-admin", _kept(state_dir / LOCAL_TOKEN, new_token))
+            path.write_text(f"{there}\n{line}\n", encoding="utf-8")
         environment["TOCSIN_API_TOKENS"] = str(path)
         told.append(f"TOCSIN_API_TOKENS is not set: using {path}")
     return told
 
 
-def local_token(path: Path, role: str = "admin") -> str:
-    """The plain token of a role in a tokens' file, or nothing where only its hash is there."""
+def local_token(state_dir: Path) -> str:
+    """The token that ``tocsin up`` made for the commands on this machine, or nothing."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return (state_dir / LOCAL_TOKEN).read_text(encoding="utf-8").strip()
     except OSError:
         return ""
-    for line in lines:
-        parts = line.split()
-        if len(parts) == 3 and parts[0] == role and not parts[2].startswith("sha256:"):
-            return parts[2]
-    return ""
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def token_line(role: str, name: str, token: str) -> str:
+    """How a token stands in the tokens' file: its hash, from which nobody gets the token back."""
+    return f"{role} {name} sha256:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
 def _secret(prefix: str) -> str:
     return prefix + secrets.token_hex(24)
-
-
-def _tokens() -> str:
-    lines = [
-        f"{role} local-{role} {secrets.token_urlsafe(24)}" for role in ("viewer", "responder", "compliance", "admin")
-    ]
-    return "# <role> <name> <token, or sha256:HEX of it>\n" + "\n".join(lines)
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 
+import structlog
 import uvicorn
 
 from gateway import metrics
@@ -14,13 +15,17 @@ from gateway.encryption import SETTING as ENCRYPTION_KEY
 from gateway.encryption import EncryptionError, Keyring
 from gateway.links import SETTING as LINK_SECRET
 from gateway.links import Links
+from gateway.patience import PatientProtocol
+from gateway.rates import RateError, Rates
 from gateway.settings import GatewaySettings, UnauthenticatedError
 from gateway.spool import SpoolError
 from gateway.tokens import TokenFileError, Tokens
 from worker.errors import StartError
 from worker.policy_in_force import PolicyInForce
 from worker.settings import Settings
-from worker.temporal import connect
+from worker.temporal import connect, make_runtime
+
+_log = structlog.get_logger()
 
 
 class _Server(uvicorn.Server):
@@ -38,16 +43,19 @@ async def run_gateway(settings: Settings, *, insecure: bool) -> None:
     """Raises StartError or PolicyError where it must not start."""
     try:
         await _serve(settings, insecure=insecure)
-    except (UnauthenticatedError, TokenFileError, EncryptionError, SpoolError) as error:
+    except (UnauthenticatedError, TokenFileError, EncryptionError, RateError, SpoolError) as error:
         raise StartError(str(error)) from None
 
 
 async def _serve(settings: Settings, *, insecure: bool) -> None:
     in_force = PolicyInForce(settings, count=lambda outcome: metrics.POLICY_RELOADS.labels(outcome).inc())
     keys = Keyring.read(settings.secrets(ENCRYPTION_KEY))
-    client = await connect(settings, lazy=True)
+    client = await connect(settings, lazy=True, runtime=make_runtime())
     database = settings.environment.get("TOCSIN_DATABASE_URL", "")
     shared = database if database.startswith("postgres") else f"sqlite:///{settings.state_dir}/gateway.db"
+    tokens = Tokens.read(settings.api_tokens) if settings.api_tokens else Tokens({})
+    if tokens.in_clear:
+        _log.warning("API tokens stand in clear in their file; `tocsin token new` keeps a hash", of=tokens.in_clear)
     app = create_app(
         GatewaySettings(
             task_queue=settings.task_queue,
@@ -57,12 +65,13 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
             spool=settings.state_dir / "spool.db",
             spool_limit=settings.spool_bytes,
             keys=keys,
+            rates=Rates(**settings.rates),
             rules=lambda: [rule.name for rule in in_force.current().rules],
             arize_secrets=settings.secrets("ARIZE_WEBHOOK_SECRET"),
             arize_tokens=settings.secrets("ARIZE_WEBHOOK_TOKEN"),
             callback_secrets={one.name: settings.secrets(one.setting) for one in VENDORS},
             links=Links(settings.public_url, settings.secrets(LINK_SECRET)),
-            tokens=Tokens.read(settings.api_tokens) if settings.api_tokens else Tokens({}),
+            tokens=tokens,
             insecure=insecure,
             temporal_ui_url=settings.temporal_ui_url,
         ),
@@ -74,6 +83,7 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
             host=settings.host,
             port=settings.port,
             log_config=None,
+            http=PatientProtocol,
             access_log=False,
             server_header=False,
             timeout_keep_alive=30,

@@ -1,16 +1,23 @@
 """Structured logs on standard error: JSON for machines, colour for a person at a terminal."""
 
+import json
 import logging
+import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
 _LONGEST = 2000
+_secrets: set[str] = set()
+_secret: re.Pattern[str] | None = None
+_CREDENTIALS = re.compile(r"((?i:\bbearer |\bbasic )|://[^/\s:@\"']{0,100}:(?=[^/\s@\"']{1,200}@))[^\s\"'@,;]+")
+"""What looks like credentials is none of a log's business, whoever's they are."""
 
 
 def configure(level: str, role: str) -> None:
+    """Begin to log. Secrets that ``keep_out`` has heard of stand in no line, wherever they come from."""
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -23,7 +30,7 @@ def configure(level: str, role: str) -> None:
     for_people = structlog.dev.ConsoleRenderer(repr_native_str=True)
     renderer = for_people if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, structlog.processors.format_exc_info, renderer, _scrubbed],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -33,11 +40,38 @@ def configure(level: str, role: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, _scrubbed],
         )
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     logging.getLogger("temporalio").setLevel(max(number, logging.WARNING))
+
+
+def keep_out(secrets: Iterable[str]) -> None:
+    """These are never logged from now on. What is shorter than six characters would blot out half of every line."""
+    for secret in secrets:
+        if len(secret) >= 6:
+            _secrets.update({secret, json.dumps(secret)[1:-1]})
+    global _secret  # one pattern for the whole process, made anew when a secret comes
+    longest_first = sorted(_secrets, key=len, reverse=True)
+    _secret = re.compile("|".join(map(re.escape, longest_first))) if _secrets else None
+
+
+def environment_secrets(environment: Mapping[str, str]) -> Iterator[str]:
+    """What the environment says is secret, by its name; a setting may hold several."""
+    for name, value in environment.items():
+        if re.search(r"SECRET|TOKEN|PASSWORD|_KEY$|_KEY_|PWD$", name) and not value.startswith(("/", "./")):
+            yield from filter(None, (part.strip() for part in value.split(",")))
+        yield from re.findall(r"://[^/\s:@]*:([^/\s@]+)@", value)
+
+
+def _scrubbed(logger: Any, method: str, line: Any) -> Any:
+    del logger, method
+    if not isinstance(line, str):
+        return line
+    if _secret is not None:
+        line = _secret.sub("…", line)
+    return _CREDENTIALS.sub(r"\1…", line)
 
 
 def _bounded(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -28,6 +28,8 @@ class Settings:
     temporal_ui_url: str
     worker_metrics: str
     log_level: str
+    rates: Mapping[str, str]
+    """How often one source may ask: webhooks, api, refused; as ``6000/minute``."""
     spool_bytes: int
     """How much the gateway's spool may hold."""
     console_fallback: bool
@@ -64,6 +66,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         temporal_ui_url=(environment.get("TOCSIN_TEMPORAL_UI_URL") or "").rstrip("/"),
         worker_metrics=environment.get("TOCSIN_WORKER_METRICS") or "",
         log_level=(environment.get("TOCSIN_LOG_LEVEL") or "info").lower(),
+        rates={
+            kind: environment[name]
+            for kind in ("webhooks", "api", "refused")
+            if environment.get(name := f"TOCSIN_RATE_{kind.upper()}")
+        },
         spool_bytes=int(_number(environment, "TOCSIN_SPOOL_MIB", 256, 1, 1_000_000) * 2**20),
         console_fallback=_truth(environment, "TOCSIN_CONSOLE_FALLBACK"),
         environment=dict(environment),

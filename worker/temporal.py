@@ -1,6 +1,7 @@
 """The connection to Temporal, by Temporal's own settings, and the search attributes that Tocsin needs there."""
 
 import asyncio
+import logging
 
 import structlog
 from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
@@ -9,7 +10,14 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from gateway.encryption import SETTING as ENCRYPTION_KEY
@@ -29,9 +37,17 @@ SEARCH_ATTRIBUTES = {
 }
 
 
-def make_runtime(metrics: str) -> Runtime | None:
-    """A runtime that serves the SDK's figures for Prometheus at ``metrics``, an address such as 0.0.0.0:9464."""
-    return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))) if metrics else None
+def make_runtime(metrics: str = "") -> Runtime:
+    """A runtime whose own log lines go the way of ours.
+
+    With ``metrics``, an address such as 0.0.0.0:9464, it serves the SDK's figures for Prometheus there.
+    """
+    logging_config = LoggingConfig(
+        filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+        forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio")),
+    )
+    served = PrometheusConfig(bind_address=metrics) if metrics else None
+    return Runtime(telemetry=TelemetryConfig(logging=logging_config, metrics=served))
 
 
 async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:

@@ -24,6 +24,7 @@ from gateway.links import Links
 from policy import Policy, PolicySource
 from worker.digest_schedules import DigestSchedules
 from worker.errors import StartError
+from worker.logs import keep_out
 from worker.policy_in_force import PolicyInForce
 from worker.settings import Settings
 from worker.temporal import connect_patiently, make_runtime, register_search_attributes
@@ -53,6 +54,7 @@ async def run_worker(settings: Settings) -> None:
 
     def accept(policy: Policy) -> None:
         destinations.take(policy)
+        keep_out(destinations.secrets())
         keeper.keep(policy.source)
         schedules.want(policy)
 
@@ -92,10 +94,8 @@ async def run_worker(settings: Settings) -> None:
     log.close()
 
 
-def _counter(runtime: Runtime | None) -> Callable[[str], None]:
+def _counter(runtime: Runtime) -> Callable[[str], None]:
     """Counts reloads of the policy by their outcome, beside Temporal's own figures."""
-    if runtime is None:
-        return lambda _: None
     counter = runtime.metric_meter.create_counter("tocsin_policy_reloads", "loaded, unchanged or refused")
     return lambda outcome: counter.add(1, {"outcome": outcome})
 

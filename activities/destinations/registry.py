@@ -120,6 +120,11 @@ class OpenDestinations(Mapping[str, Destination]):
     def __len__(self) -> int:
         return len(self._open)
 
+    def secrets(self) -> Iterator[str]:
+        """What no log line may hold."""
+        for _, resolved, _ in self._open.values():
+            yield from resolved.values()
+
     async def close(self) -> None:
         """Let go of every connection."""
         for destination in (*self._replaced, *self.values()):

@@ -24,6 +24,7 @@ from gateway.deliveries import Deliveries
 from gateway.intake import IncidentOverError, Intake, UnavailableError
 from gateway.keys import ours
 from gateway.problems import Problem, responses
+from gateway.rates import Limiter, source
 from gateway.settings import GatewaySettings
 from workflows.messages import Answer
 
@@ -38,16 +39,19 @@ class Heard(BaseModel):
     why: str = ""
 
 
-def callback_routes(settings: GatewaySettings, intake: Intake, deliveries: Deliveries) -> APIRouter:
+def callback_routes(settings: GatewaySettings, intake: Intake, deliveries: Deliveries, limiter: Limiter) -> APIRouter:
     router = APIRouter(prefix="/webhooks", tags=["answers"])
     for vendor in VENDORS:
-        _Route(vendor, settings, intake, deliveries).add_to(router)
+        _Route(vendor, settings, intake, deliveries, limiter).add_to(router)
     return router
 
 
 class _Route:
-    def __init__(self, vendor: Vendor, settings: GatewaySettings, intake: Intake, deliveries: Deliveries) -> None:
+    def __init__(
+        self, vendor: Vendor, settings: GatewaySettings, intake: Intake, deliveries: Deliveries, limiter: Limiter
+    ) -> None:
         self._vendor, self._settings, self._intake, self._deliveries = vendor, settings, intake, deliveries
+        self._limiter = limiter
         self._secrets = settings.callback_secrets.get(vendor.name, ())
         self._replies: set[asyncio.Task[None]] = set()
 
@@ -80,6 +84,7 @@ class _Route:
         if why_not:
             metrics.CALLBACKS.labels(vendor.name, "refused").inc()
             raise Problem(401, why_not)
+        await self._limiter.spend("webhooks", source(request))
         try:
             said = vendor.read(read_body(self._json(body)))
         except BodyError as error:

@@ -15,6 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from gateway.app import create_app
 from gateway.callbacks import VENDORS
+from gateway.rates import Rates
 from gateway.settings import GatewaySettings
 from gateway.tokens import Caller, Tokens, _hash
 from tests.gateway.conftest import House
@@ -34,6 +35,7 @@ def _app() -> Any:
             policy=lambda: "digest",
             deliveries_url=f"sqlite:///{folder}/gateway.db",
             spool=Path(folder) / "spool.db",
+            rates=Rates(refused="1000000/minute"),
             insecure=True,
             tokens=Tokens({_hash(TOKEN): Caller("schema", "admin")}),
         ),

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests import DEV_SERVER
 from tests.hostile import CONTROL, HOSTILE
 
 SAY = """
@@ -40,3 +41,68 @@ def test_for_people_a_terminal_does_nothing_that_an_alert_tells_it_to(name: str)
     assert not (CONTROL - colours) & set(seen)
     assert "\x1b[2J" not in seen
     assert "\x1b]0;" not in seen
+
+
+SCRUB = """
+import logging, os, structlog
+from worker.logs import configure, environment_secrets, keep_out
+keep_out([*environment_secrets(os.environ), 'a "quoted" secret', "short"])
+configure("info", "test")
+log = structlog.get_logger()
+log.info("called", url="https://user:hunter22@example.com/x", header="Authorization: Bearer abc.def-ghi", told="short")
+log.info("said", error="vendor said: key-of-pagerduty is wrong", nested={"list": ['a "quoted" secret', "second-value"]})
+try:
+    raise ValueError("failed with key-of-pagerduty")
+except ValueError:
+    log.exception("broke")
+logging.getLogger("httpx").warning("GET https://x/?token=%s", "key-of-pagerduty")
+"""
+
+
+def test_a_secret_stands_in_no_line_whoever_logs_it() -> None:
+    environment = {
+        **os.environ,
+        "PAGERDUTY_PRIMARY_KEY": "key-of-pagerduty, second-value",
+        "TOCSIN_DATABASE_URL": "postgresql://tocsin:db-password@db/x",
+    }
+    result = subprocess.run([sys.executable, "-c", SCRUB], env=environment, capture_output=True, text=True, timeout=60)
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert [one["event"] for one in lines][:3] == ["called", "said", "broke"]
+    assert lines[0]["url"] == "https://user:…@example.com/x"
+    assert lines[0]["header"] == "Authorization: Bearer …"
+    assert lines[0]["told"] == "short", "too short to be told from a word"
+    assert lines[1]["error"] == "vendor said: … is wrong"
+    assert "ValueError: failed with …" in lines[2]["exception"]
+    assert lines[3]["event"] == "GET https://x/?token=…"
+    for secret in ("hunter22", "abc.def", "key-of-pagerduty", "second-value", "quoted"):
+        assert secret not in result.stderr
+
+
+def test_the_sdk_logs_the_same_way() -> None:
+    """Temporal's core prints lines of its own shape otherwise, with colours."""
+    say = """
+import asyncio, sys
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+from worker.logs import configure
+from worker.temporal import QUICK, make_runtime
+configure("info", "test")
+async def main():
+    path = sys.argv[1]
+    quiet = {"dev_server_existing_path": path, "dev_server_log_level": "never"}
+    async with await WorkflowEnvironment.start_local(**quiet) as env:
+        address = env.client.service_client.config.target_host
+        client = await Client.connect(address, runtime=make_runtime(), retry_config=QUICK)
+    try:
+        await client.count_workflows("")
+    except Exception as error:
+        print(type(error).__name__)
+    await asyncio.sleep(0.5)
+asyncio.run(main())
+"""
+    result = subprocess.run([sys.executable, "-c", say, DEV_SERVER], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "RPCError"
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert any("gRPC call" in line["event"] for line in lines), result.stderr
+    assert {line["level"] for line in lines} <= {"warning", "error"}

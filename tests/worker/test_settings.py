@@ -41,9 +41,12 @@ def test_a_first_start_makes_what_is_missing_and_a_second_keeps_it(tmp_path: Pat
     complete(second, tmp_path)
     assert first == second
     assert first["ARIZE_WEBHOOK_SECRET"].startswith("whsec_")
-    caller = Tokens.read(tmp_path / "api-tokens").caller(f"Bearer {local_token(tmp_path / 'api-tokens', 'compliance')}")
+    tokens = Tokens.read(tmp_path / "api-tokens")
+    caller = tokens.caller(f"Bearer {local_token(tmp_path)}")
     assert caller
-    assert caller.role == "compliance"
+    assert caller.role == "admin"
+    assert tokens.in_clear == ()
+    assert local_token(tmp_path) not in (tmp_path / "api-tokens").read_text()
     assert all(file.stat().st_mode & 0o077 == 0 for file in tmp_path.iterdir())
 
 
