@@ -1,7 +1,9 @@
 """The activity ``record``: appends to the audit log.
 
-Recording is never a local activity: those run before Temporal has committed the step that asked for them, so a
-worker that dies there would leave a record of what then happens differently.
+Recording is an activity of its own, or rides on a delivery: a local activity runs before Temporal has committed the
+step that asked for it, so a worker that dies there would leave a record of what then happens differently. The one
+exception is an answer that came by a signal. The signal is committed before anybody acts on it, and what comes after it
+in the history cannot come before it: however often the step is done over, that is what happens, as the same entry.
 """
 
 import asyncio

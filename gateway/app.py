@@ -22,7 +22,7 @@ from gateway.settings import GatewaySettings
 from gateway.spool import Spool
 from gateway.webhooks import webhook_routes
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 
 
 def create_app(settings: GatewaySettings, client: Client) -> FastAPI:
@@ -33,7 +33,7 @@ def create_app(settings: GatewaySettings, client: Client) -> FastAPI:
     deliveries = Deliveries(settings.deliveries_url)
     spool = Spool(settings.spool, settings.keys, settings.spool_limit)
     metrics.watch_spool(lambda: spool.depth)
-    intake = Intake(client, settings.task_queue, deliveries, spool)
+    intake = Intake(client, settings.task_queue, deliveries, spool, settings.decide)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:

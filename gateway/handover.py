@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import uuid
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from alerts import Alert
 from gateway.deliveries import Delivered, Deliveries
+from policy import Decision
 from workflows import search
 from workflows.messages import ARRIVE_SIGNAL, INCIDENT_WORKFLOW, TAKEN_QUERY, Arrival, Arrivals, EventIds
 from workflows.state import Opening
@@ -25,6 +26,7 @@ KNOWN_OPEN = 50_000
 RPC_TIMEOUT = timedelta(seconds=5)
 ATTEMPTS = 5
 
+Decide = Callable[[Alert], Decision | None]
 Outcome = Literal["started", "joined", "recorded"]
 
 
@@ -78,8 +80,12 @@ class Submission:
 
 
 class Handover:
-    def __init__(self, client: Client, task_queue: str, deliveries: Deliveries) -> None:
+    def __init__(
+        self, client: Client, task_queue: str, deliveries: Deliveries, decide: Decide = lambda _: None
+    ) -> None:
+        """``decide`` says what the policy in force makes of a first alert, where there is one."""
         self._client = client
+        self._decide = decide
         self._task_queue = task_queue
         self._deliveries = deliveries
         self._open: OrderedDict[str, None] = OrderedDict()
@@ -148,10 +154,14 @@ class Handover:
         pairs = [SearchAttributePair(search.STATE, "received")]
         pairs += [SearchAttributePair(search.MODEL, alert.model)] if alert.model else []
         pairs += [SearchAttributePair(search.ENVIRONMENT, alert.environment)] if alert.environment else []
+        decision = self._decide(alert)
+        if decision is not None:
+            # So that it can be found by them at once, at no event's cost. The workflow corrects them where it must.
+            pairs += [SearchAttributePair(key, value) for key, value in search.decided(decision)]
         try:
             await self._client.start_workflow(
                 INCIDENT_WORKFLOW,
-                Opening(arrivals=arrivals, chronicle=True),
+                Opening(arrivals=arrivals, chronicle=True, frugal=True),
                 id=incident,
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,

@@ -19,7 +19,7 @@ from activities.contracts import Change
 from alerts import Alert, incident_id
 from gateway.changes import change_workflow, report_change
 from gateway.deliveries import Deliveries
-from gateway.handover import RPC_TIMEOUT, Handover, Submission, Taken
+from gateway.handover import RPC_TIMEOUT, Decide, Handover, Submission, Taken
 from gateway.spool import Item, Spool, Spooled, SpoolError
 from workflows.messages import ANSWER_SIGNAL, Answer
 
@@ -57,9 +57,11 @@ class _Lane:
 
 
 class Intake:
-    def __init__(self, client: Client, task_queue: str, deliveries: Deliveries, spool: Spool) -> None:
+    def __init__(
+        self, client: Client, task_queue: str, deliveries: Deliveries, spool: Spool, decide: Decide = lambda _: None
+    ) -> None:
         self._client, self._task_queue = client, task_queue
-        self._handover = Handover(client, task_queue, deliveries)
+        self._handover = Handover(client, task_queue, deliveries, decide)
         self._spool = spool
         self._lanes: dict[str, _Lane] = {}
         self._away = False

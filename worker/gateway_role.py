@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import structlog
 import uvicorn
@@ -66,6 +67,7 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
             spool_limit=settings.spool_bytes,
             keys=keys,
             rates=Rates(**settings.rates),
+            decide=lambda alert: in_force.current().decide(alert, datetime.now(UTC)),
             rules=lambda: [rule.name for rule in in_force.current().rules],
             arize_secrets=settings.secrets("ARIZE_WEBHOOK_SECRET"),
             arize_tokens=settings.secrets("ARIZE_WEBHOOK_TOKEN"),

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 from activities.contracts import (
@@ -39,6 +39,7 @@ _PATIENCE = {
     "ticket": timedelta(minutes=15),
     "console": timedelta(minutes=1),
 }
+_SOON = timedelta(seconds=15)
 _PATIENCE_AFTERWARDS = timedelta(hours=24)  # for what changes or adds to a message, and for digests
 _RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
@@ -75,8 +76,8 @@ async def classify(asked: Classification) -> Decision:
     )
 
 
-async def deliver(state: IncidentState, owed: Owed, entries: Sequence[Entry]) -> Delivered:
-    """Deliver one message, and record the entries by the way.
+async def deliver(state: IncidentState, owed: Owed, entries: Sequence[Entry], *, soon: bool = False) -> Delivered:
+    """Deliver one message, and record the entries by the way; ``soon`` or not at all.
 
     Raises ActivityError when the message could not be delivered, for good or within the patience.
     """
@@ -93,6 +94,7 @@ async def deliver(state: IncidentState, owed: Owed, entries: Sequence[Entry]) ->
             retry_policy=_RETRY,
             summary=f"Put into the digest of {owed.target.name}",
         )
+    patience = _PATIENCE[kind] if owed.verb == "notify" else _PATIENCE_AFTERWARDS
     return await workflow.execute_activity(
         kind,
         Delivery(
@@ -107,7 +109,7 @@ async def deliver(state: IncidentState, owed: Owed, entries: Sequence[Entry]) ->
         ),
         result_type=Delivered,
         start_to_close_timeout=_ATTEMPT.get(kind, _ATTEMPT_SLOW),
-        schedule_to_close_timeout=_PATIENCE[kind] if owed.verb == "notify" else _PATIENCE_AFTERWARDS,
+        schedule_to_close_timeout=_SOON if soon else patience,
         retry_policy=_RETRY,
         summary=_summary(owed),
     )
@@ -147,6 +149,26 @@ async def record(state: IncidentState, entries: Sequence[Entry]) -> None:
     await append(_entries(state, entries))
 
 
+async def record_at_once(state: IncidentState, entries: Sequence[Entry]) -> bool:
+    """Record within this very workflow task; False where the audit log does not take it soon.
+
+    Only for what happens however often the task is done over: ``activities.record`` says why.
+    """
+    try:
+        await workflow.execute_local_activity(
+            "record",
+            _entries(state, entries),
+            start_to_close_timeout=timedelta(seconds=2),
+            retry_policy=RetryPolicy(maximum_attempts=1),
+            summary=_recording(entries),
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        return False
+    return True
+
+
 async def append(entries: Entries) -> None:
     """Append to the audit log, however long that takes."""
     await workflow.execute_activity(
@@ -154,8 +176,12 @@ async def append(entries: Entries) -> None:
         entries,
         start_to_close_timeout=timedelta(seconds=30),
         retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
-        summary="Record " + ", ".join(dict.fromkeys(entry.what.replace("_", " ") for entry in entries.entries)),
+        summary=_recording(entries.entries),
     )
+
+
+def _recording(entries: Sequence[Entry]) -> str:
+    return "Record " + ", ".join(dict.fromkeys(entry.what.replace("_", " ") for entry in entries))
 
 
 def _entries(state: IncidentState, entries: Sequence[Entry]) -> Entries:

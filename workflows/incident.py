@@ -14,7 +14,7 @@ from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contracts import Classification, Entry
+    from activities.contracts import Classification, Delivered, Entry
     from workflows import calls, search
     from workflows.life import Life
     from workflows.messages import (
@@ -53,11 +53,11 @@ class Incident:
             incident=info.workflow_id, opening=info.first_execution_run_id, opened_at=workflow.now()
         )
         state.chronicle = state.chronicle or opening.chronicle
+        state.frugal = state.frugal or opening.frugal
         self._state = state
         self._outbox = Outbox(state)
         self._life = Life(state, self._outbox)
-        self._arrivals: list[Arrival] = list(opening.arrivals.arrivals) if opening.arrivals else []
-        self._answers: list[Answer] = []
+        self._inbox: list[Arrival | Answer] = list(opening.arrivals.arrivals) if opening.arrivals else []
         self._paying: dict[str, asyncio.Task[None]] = {}
         self._lanes: dict[str, asyncio.Lock] = {}
         self._underway: set[str] = set()
@@ -65,7 +65,11 @@ class Incident:
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: Appointment | None = None
         self._fault: BaseException | None = None
-        self._shown: tuple[object, ...] = ()
+        self._sure: set[str] = set()
+        """Keys of entries that stand for an answer that Temporal has: whatever is done over, they happen."""
+        self._shown = search.shown(info.typed_search_attributes) if state.frugal else ()
+        self._lingers = False
+        """Something that the end has to wait for takes its time."""
         self._awake = True
 
     @workflow.run
@@ -88,19 +92,19 @@ class Incident:
                 if not self._awake:
                     return Closing(by=state.resolved_by, alerts=state.alerts)
             if self._has_grown_old():
-                workflow.continue_as_new(Opening(state=state, chronicle=True))
+                workflow.continue_as_new(Opening(state=state, chronicle=True, frugal=True))
             self._set_alarm(life.next())
 
     # ── What comes in ───────────────────────────────────────────────────────────────────────────────────
 
     @workflow.signal(name=ARRIVE_SIGNAL)
     def arrive(self, arrivals: Arrivals) -> None:
-        self._arrivals.extend(arrivals.arrivals)
+        self._inbox.extend(arrivals.arrivals)
         self._awake = True
 
     @workflow.signal(name=ANSWER_SIGNAL)
     def answer(self, answer: Answer) -> None:
-        self._answers.append(answer)
+        self._inbox.append(answer)
         self._awake = True
 
     @workflow.update
@@ -144,18 +148,35 @@ class Incident:
 
     async def _hear(self) -> None:
         """Take in alerts and answers, in their order, until none is left."""
-        while self._arrivals or self._answers:
-            if self._arrivals:
-                await self._hear_alerts()
-            if self._state.decision is not None:
-                answers, self._answers = self._answers, []
-                for answer in answers:
-                    self._life.answers.take(answer, workflow.now())
-            elif not self._arrivals:
-                return
+        while self._inbox:
+            alerts_first = self._state.decision is None or not self._state.frugal
+            if arrivals := self._next_alerts(alerts_first):
+                await self._hear_alerts(arrivals)
+            if self._state.decision is None:
+                if not any(isinstance(one, Arrival) for one in self._inbox):
+                    return
+                continue
+            for answer in self._next_answers(not self._state.frugal):
+                before = self._state.numbered
+                self._life.answers.take(answer, workflow.now())
+                self._sure.update(str(number + 1) for number in range(before, self._state.numbered))
 
-    async def _hear_alerts(self) -> None:
-        arrivals, self._arrivals = self._arrivals, []
+    def _next_alerts(self, all_of_them: bool) -> list[Arrival]:
+        """Those at the head of what came, or all of them."""
+        other = (index for index, one in enumerate(self._inbox) if isinstance(one, Answer))
+        end = len(self._inbox) if all_of_them else next(other, len(self._inbox))
+        found = [one for one in self._inbox[:end] if isinstance(one, Arrival)]
+        self._inbox = [one for one in self._inbox[:end] if isinstance(one, Answer)] + self._inbox[end:]
+        return found
+
+    def _next_answers(self, all_of_them: bool) -> list[Answer]:
+        other = (index for index, one in enumerate(self._inbox) if isinstance(one, Arrival))
+        end = len(self._inbox) if all_of_them else next(other, len(self._inbox))
+        found = [one for one in self._inbox[:end] if isinstance(one, Answer)]
+        self._inbox = [one for one in self._inbox[:end] if isinstance(one, Arrival)] + self._inbox[end:]
+        return found
+
+    async def _hear_alerts(self, arrivals: list[Arrival]) -> None:
         burning: list[Arrival] = []
         for arrival in filter(None, map(self._life.fresh, arrivals)):
             status = arrival.alert.status
@@ -195,7 +216,7 @@ class Incident:
         async with lane:
             entries, recorded = self._take_unrecorded(), False
             try:
-                outcome = await calls.deliver(self._state, owed, entries)
+                outcome = await self._call(owed, entries)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -208,6 +229,17 @@ class Incident:
         del self._paying[owed.key]
         self._awake = True
 
+    async def _call(self, owed: Owed, entries: list[Entry]) -> Delivered:
+        """Deliver one message. Raises ActivityError."""
+        if self._closes_soon():
+            try:
+                return await calls.deliver(self._state, owed, entries, soon=True)
+            except ActivityError as error:
+                if is_cancelled_exception(error) or calls.reason_of(error)[1]:
+                    raise
+            self._lingers = self._awake = True
+        return await calls.deliver(self._state, owed, entries)
+
     def _keep_record(self) -> None:
         """Have recorded what goes along with no delivery. Only what Temporal has committed is ever recorded."""
         if self._recording is None and any(one.key not in self._underway for one in self._state.unrecorded):
@@ -215,12 +247,18 @@ class Incident:
             self._recording = self._aside(self._record())
 
     async def _record(self) -> None:
+        sure = self._take_unrecorded()
+        if sure:
+            at_once = self._state.frugal and all(one.key in self._sure for one in sure)
+            self._settle(sure, recorded=at_once and await calls.record_at_once(self._state, sure))
         while entries := self._take_unrecorded():
+            self._lingers = True
             await calls.record(self._state, entries)
             self._settle(entries, recorded=True)
             if all(one.what == "joined" for one in self._state.unrecorded) and self._state.unrecorded:
                 # A storm of repeats: they go into the record together, and cost the history little.
                 await workflow.sleep(GATHER_REPEATS, summary="Gather repeats for the record")
+        self._lingers = False
         self._recording = None
         self._awake = True
 
@@ -256,6 +294,8 @@ class Incident:
         """One timer, for what is due next; left running where that has not changed."""
         if appointment == self._alarm_at or (appointment is None and self._state.over):
             return  # a timer that the end will take along needs no cancelling
+        if self._state.frugal and self._alarm_at and (appointment is None or appointment.at >= self._alarm_at.at):
+            return  # it rings before it has to, and is set anew then: cheaper than cancelling it, if it comes to that
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -275,24 +315,31 @@ class Incident:
         decision, alert = state.decision, state.alert
         if decision is None or alert is None:
             return
-        shown = (state.state, state.tier, decision.rule, decision.regulated)
+        shown = (
+            state.state,
+            state.tier,
+            decision.rule,
+            *((decision.team or "none",) if state.frugal else ()),
+            decision.regulated,
+        )
         # When it closes, the execution's own status says so.
-        if shown != self._shown and state.state != "closed":
+        if shown != self._shown and state.state != "closed" and not self._closes_soon():
             changes: list[SearchAttributeUpdate[Any]] = [search.STATE.value_set(state.state)]
             if shown[1:] != self._shown[1:]:
-                changes += [
-                    search.TIER.value_set(decision.tier),
-                    search.RULE.value_set(decision.rule),
-                    search.TEAM.value_set(decision.team or "none"),
-                    search.REGULATED.value_set(decision.regulated),
-                ]
+                changes += [key.value_set(value) for key, value in search.decided(decision)]
             workflow.upsert_search_attributes(changes)  # pyright: ignore[reportUnknownMemberType]  # the SDK's own
             self._shown = shown
         workflow.set_current_details(story(state, self._life.next()))
 
+    def _closes_soon(self) -> bool:
+        """Resolved, and nothing is in the way: most are closed a moment later, and need not be listed under both."""
+        state = self._state
+        are_last = bool(state.owed) and all(one.verb != "notify" for one in state.owed)
+        return state.frugal and state.state == "resolved" and are_last and not self._lingers
+
     def _has_grown_old(self) -> bool:
         info = workflow.info()
-        if self._arrivals or self._answers or not workflow.all_handlers_finished():
+        if self._inbox or not workflow.all_handlers_finished():
             return False
         length = info.get_current_history_length()
         if self._paying and length < MOST_EVENTS:

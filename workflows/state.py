@@ -78,6 +78,8 @@ class IncidentState(BaseModel):
     unrecorded: list[Entry] = []
     chronicle: bool = False
     """Threads and tickets are told how it goes on; not so in a run that began before that was built."""
+    frugal: bool = False
+    """Spends few events: see ``Opening``."""
     numbered: int = 0
     seen: list[str] = []
 
@@ -117,3 +119,7 @@ class Opening(BaseModel):
     state: IncidentState | None = None
     chronicle: bool = False
     """Said by whoever begins a run today; what 0.1.0 began goes on as it began. Costs no event, as a patch does two."""
+    frugal: bool = False
+    """The same for what 0.2.0 began: from 0.3.0 on a run hears alerts and answers in the order in which they came,
+    records an answer without an activity, lets a timer ring early rather than cancel it, and finds its search
+    attributes set by the gateway."""

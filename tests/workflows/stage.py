@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
 
 from activities.destinations import destination_types, open_destinations
 from alerts import Alert, incident_id, normalise
@@ -49,7 +50,17 @@ class Stage:
     policies: list[Policy]
     """The last one is in force."""
     file: Path
+    hire: Callable[[], Worker]
+    worker: Worker
     alert: Alert = field(default_factory=an_alert)
+
+    @asynccontextmanager
+    async def unattended(self) -> AsyncGenerator[None]:
+        """No worker is there meanwhile; then another one comes, which knows nothing but the histories."""
+        await self.worker.shutdown()
+        yield
+        self.worker = self.hire()
+        await self.worker.__aenter__()
 
     def change_policy(self, old: str, new: str) -> None:
         """Replace a part of the policy's text; its destinations stay as they are."""
@@ -155,10 +166,21 @@ async def staged(
             AddSearchAttributesRequest(namespace=env.client.namespace, search_attributes=SEARCH_ATTRIBUTES)
         )
         policies = [policy]
-        async with create_worker(env.client, QUEUE, lambda: policies[-1], destinations, log):
-            spool = Spool(tmp_path / "spool.db")
-            intake = Intake(env.client, QUEUE, deliveries, spool)
-            yield Stage(env, env.client, intake, log, pagerduty, slack, jira, policies, file)
+        spool = Spool(tmp_path / "spool.db")
+        intake = Intake(
+            env.client, QUEUE, deliveries, spool, lambda alert: policies[-1].decide(alert, datetime.now(UTC))
+        )
+
+        def hire() -> Worker:
+            return create_worker(env.client, QUEUE, lambda: policies[-1], destinations, log)
+
+        worker = hire()
+        await worker.__aenter__()
+        stage = Stage(env, env.client, intake, log, pagerduty, slack, jira, policies, file, hire, worker)
+        try:
+            yield stage
+        finally:
+            await stage.worker.shutdown()
     for destination in destinations.values():
         await destination.close()
     spool.close()

@@ -1,0 +1,151 @@
+"""What an incident costs, and that it is right all the same."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+
+from tests.vendors import Fault, Jira, PagerDuty, Slack
+from tests.workflows.stage import Stage, an_alert, staged
+
+
+@pytest.fixture
+async def real(tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira) -> AsyncGenerator[Stage]:
+    async with staged(tmp_path, pagerduty, slack, jira, real=True) as stage:
+        yield stage
+
+
+async def events(stage: Stage) -> Counter[str]:
+    history = await stage.handle.fetch_history()
+    return Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower() for event in history.events)
+
+
+async def test_a_whole_life_is_thirty_events(real: Stage) -> None:
+    """Paged, acknowledged by a callback, cleared: a bill is made of these. Each one that comes is to be meant."""
+    stage = real
+    await stage.fire()
+    await asyncio.sleep(1)  # whoever asks, or says something, while it is at work costs one more workflow task
+    await stage.settled("notified")
+    await stage.callback("acknowledge", "Alice", id="pagerduty-1")
+    await asyncio.sleep(1)
+    await stage.settled("acknowledged")
+    await stage.clear()
+    records = await stage.closed()
+    assert await events(stage) == {
+        "workflow_execution_started": 1,
+        "workflow_task_scheduled": 5,
+        "workflow_task_started": 5,
+        "workflow_task_completed": 5,
+        "marker_recorded": 2,
+        "activity_task_scheduled": 2,
+        "activity_task_started": 2,
+        "activity_task_completed": 2,
+        "timer_started": 1,
+        "upsert_workflow_search_attributes": 2,
+        "workflow_execution_signaled": 2,
+        "workflow_execution_completed": 1,
+    }
+    assert [one.what for one in records] == [
+        "received",
+        "classified",
+        "notified",
+        "acknowledged",
+        "cleared",
+        "told_resolve",
+    ]
+
+
+async def test_it_is_listed_under_what_the_gateway_saw_and_corrected_where_that_was_wrong(real: Stage) -> None:
+    stage = real
+    await stage.fire()
+    assert (await stage.handle.describe()).search_attributes["TocsinRule"] == ["errors"]
+    await stage.settled("notified")
+    assert "TocsinTier" not in str(await upserts(stage))
+    wrong = stage.policies[-1].decide(an_alert("answer_relevance", 0.7), datetime.now(UTC))
+    assert wrong.rule == "quality"
+    stage.intake._handover._decide = lambda alert: wrong
+    await stage.fire(an_alert("error_rate", 0.5, segment={"x": "y"}))
+    await stage.settled("notified")
+    there = (await stage.handle.describe()).search_attributes
+    assert (there["TocsinRule"], there["TocsinTier"]) == (["errors"], ["critical"])
+    assert "TocsinTier" in str(await upserts(stage))
+
+
+async def upserts(stage: Stage) -> list[str]:
+    history = await stage.handle.fetch_history()
+    return [
+        str(event.upsert_workflow_search_attributes_event_attributes)
+        for event in history.events
+        if event.event_type == EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
+    ]
+
+
+async def test_alerts_and_answers_are_heard_in_the_order_in_which_they_came(real: Stage) -> None:
+    stage = real
+    await stage.fire()
+    await stage.settled("notified")
+    async with stage.unattended():
+        await stage.callback("acknowledge", "Alice", id="pagerduty-1")
+        await stage.fire(stage.alert.model_copy(update={"value": 0.5}))
+        await stage.clear()
+    records = await stage.closed()
+    assert [one.what for one in records if one.what in {"acknowledged", "joined", "cleared"}] == [
+        "acknowledged",
+        "joined",
+        "cleared",
+    ]
+
+
+async def test_an_answer_is_recorded_once_though_the_log_is_locked(stage: Stage, tmp_path: Path) -> None:
+    """What the log does not take at once is recorded as soon as it does, by an activity."""
+    await stage.fire()
+    await stage.settled("notified")
+    lock = sqlite3.connect(tmp_path / "audit.db", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    await stage.callback("acknowledge", "Alice", id="pagerduty-1")
+    await stage.until(lambda view: view.state == "acknowledged", 20)
+    lock.execute("ROLLBACK")
+    lock.close()
+    await stage.clear()
+    records = await stage.closed()
+    assert [one.what for one in records].count("acknowledged") == 1
+    assert (await events(stage))["activity_task_scheduled"] == 3
+
+
+async def test_a_timer_that_rings_for_nothing_rings_once(stage: Stage) -> None:
+    """Acknowledged, the timer of the escalation stays, and wakes nobody; the reminder comes at its time."""
+    await stage.fire()
+    await stage.settled("notified")
+    await stage.callback("acknowledge", "Alice", id="pagerduty-1")
+    await stage.settled("acknowledged")
+    await stage.after(minutes=200)
+    assert len(stage.paged()) == 1
+    assert (await events(stage))["timer_fired"] == 1
+    await stage.after(minutes=41)
+    await stage.until(lambda view: any(one.what == "reminded" for one in view.timeline))
+    reminded = next(one.at for one in (await stage.view()).timeline if one.what == "reminded")
+    acknowledged = (await stage.view()).acknowledged_at
+    assert acknowledged is not None
+    assert abs((reminded - acknowledged).total_seconds() - 4 * 3600) < 5
+
+
+async def test_what_stays_resolved_for_long_is_listed_as_that(real: Stage) -> None:
+    """A pager that does not answer keeps it from being closed; whoever looks for it finds it."""
+    stage = real
+    await stage.fire()
+    await stage.settled("notified")
+    stage.pagerduty.always = Fault(status=503)
+    await stage.clear()
+    await stage.settled("resolved")
+    assert (await stage.handle.describe()).search_attributes["TocsinState"] == ["notified"]
+    async with asyncio.timeout(40):
+        while (await stage.handle.describe()).search_attributes["TocsinState"] != ["resolved"]:
+            await asyncio.sleep(0.2)
+    stage.pagerduty.always = None
+    await stage.closed()
+    assert len({event["dedup_key"] for event in stage.pagerduty.events("resolve")}) == 1
