@@ -8,10 +8,11 @@ from temporalio.exceptions import ApplicationError
 
 from activities.contracts import TRIGGERED, Change, ChangeDelivery, Delivered, Delivery, DigestIssue, Link, Receipt
 from activities.destinations import Destination
-from activities.failures import permanent
+from activities.failures import permanent, temporary
 from activities.record import Recorder
 from activities.sorting import sorted_failures
 
+UNKNOWN_FOR = 5  # attempts, a quarter of a minute
 _log = structlog.get_logger()
 
 
@@ -109,5 +110,7 @@ class Deliverer:
     def _find(self, name: str) -> Destination:
         destination = self._destinations.get(name)
         if destination is None:
-            raise permanent(f"the policy in force has no destination named {name}; it had when this was decided")
+            fault = f"the policy in force has no destination named {name}; it had when this was decided"
+            # Where a gateway or another worker took a new policy into force a moment sooner, ours follows.
+            raise temporary(fault) if activity.info().attempt < UNKNOWN_FOR else permanent(fault)
         return destination

@@ -8,24 +8,26 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from temporalio.client import Client
 
-from gateway import metrics, problems
+from gateway import metrics
 from gateway.callbacks import callback_routes
 from gateway.codec_server import allow_ui, codec_routes
 from gateway.deliveries import Deliveries
 from gateway.drills import drill_routes
+from gateway.express import Express
 from gateway.incident_page import page_routes
 from gateway.incidents import incident_routes
 from gateway.intake import Intake
 from gateway.operations import operation_routes
+from gateway.problems import Problems, responses
 from gateway.rates import Limiter, source
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool
-from gateway.webhooks import webhook_routes
+from gateway.webhooks import ARIZE, arize_endpoint, webhook_routes
 
 VERSION = "0.3.0"
 
 
-def create_app(settings: GatewaySettings, client: Client) -> FastAPI:
+def create_app(settings: GatewaySettings, client: Client) -> Express:
     """Build the application. ``client`` may be lazy: then the gateway starts before Temporal does.
 
     Raises SpoolError where the spool cannot be opened, or belongs to another gateway.
@@ -46,16 +48,18 @@ def create_app(settings: GatewaySettings, client: Client) -> FastAPI:
         spool.close()
         deliveries.close()
 
-    app = FastAPI(
+    limiter = Limiter(settings.rates)
+    app = Express(
+        Problems(lambda request: limiter.spend("refused", source(request))),
         title="Tocsin",
         version=VERSION,
         summary="Arize alerts as incidents",
         lifespan=lifespan,
-        responses=problems.responses(429),
+        responses=responses(429),
     )
-    limiter = Limiter(settings.rates)
-    problems.install(app, lambda request: limiter.spend("refused", source(request)))
-    app.include_router(webhook_routes(settings, intake, limiter))
+    arize = arize_endpoint(settings, intake, limiter)
+    app.express["POST", ARIZE] = arize
+    app.include_router(webhook_routes(arize))
     app.include_router(callback_routes(settings, intake, deliveries, limiter))
     app.include_router(drill_routes(settings, intake, limiter))
     app.include_router(page_routes(settings.links, client))

@@ -4,9 +4,10 @@ import asyncio
 import hashlib
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Literal
 
 from temporalio.client import Client
@@ -17,6 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from alerts import Alert
 from gateway.deliveries import Delivered, Deliveries
 from policy import Decision
+from policy.decision import TIERS
 from workflows import search
 from workflows.messages import ARRIVE_SIGNAL, INCIDENT_WORKFLOW, TAKEN_QUERY, Arrival, Arrivals, EventIds
 from workflows.state import Opening
@@ -26,7 +28,16 @@ KNOWN_OPEN = 50_000
 RPC_TIMEOUT = timedelta(seconds=5)
 ATTEMPTS = 5
 
-Decide = Callable[[Alert], Decision | None]
+
+def a_worker_decides(alert: Alert, count: int) -> None:
+    """Leaves every decision to the workflow."""
+    del alert, count
+
+
+_DIFFERS = frozenset({"event_id", "occurred_at", "raw"})
+
+Decide = Callable[[Alert, int], Decision | None]
+"""What the policy in force makes of a first alert, one of so many; None where that is not for the gateway to say."""
 Outcome = Literal["started", "joined", "recorded"]
 
 
@@ -57,6 +68,11 @@ class Submission:
     replayed: bool = False
     """Its signed bytes came before, under another id: it may join what is open, and opens nothing."""
 
+    @cached_property
+    def likeness(self) -> Mapping[str, object]:
+        """What is the same in repeats that are alike: all but id and time."""
+        return {name: value for name, value in self.alert.__dict__.items() if name not in _DIFFERS}
+
     @property
     def id(self) -> str:
         return self.delivery or self.own_id
@@ -81,9 +97,8 @@ class Submission:
 
 class Handover:
     def __init__(
-        self, client: Client, task_queue: str, deliveries: Deliveries, decide: Decide = lambda _: None
+        self, client: Client, task_queue: str, deliveries: Deliveries, decide: Decide = a_worker_decides
     ) -> None:
-        """``decide`` says what the policy in force makes of a first alert, where there is one."""
         self._client = client
         self._decide = decide
         self._task_queue = task_queue
@@ -154,14 +169,14 @@ class Handover:
         pairs = [SearchAttributePair(search.STATE, "received")]
         pairs += [SearchAttributePair(search.MODEL, alert.model)] if alert.model else []
         pairs += [SearchAttributePair(search.ENVIRONMENT, alert.environment)] if alert.environment else []
-        decision = self._decide(alert)
+        decision = self._decided(arrivals.arrivals)
         if decision is not None:
-            # So that it can be found by them at once, at no event's cost. The workflow corrects them where it must.
+            # So that it can be found by them at once, at no event's cost.
             pairs += [SearchAttributePair(key, value) for key, value in search.decided(decision)]
         try:
             await self._client.start_workflow(
                 INCIDENT_WORKFLOW,
-                Opening(arrivals=arrivals, chronicle=True, frugal=True),
+                Opening(arrivals=arrivals, chronicle=True, frugal=True, decision=decision),
                 id=incident,
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
@@ -174,6 +189,16 @@ class Handover:
             return False
         self._remember_open(incident)
         return True
+
+    def _decided(self, arrivals: Sequence[Arrival]) -> Decision | None:
+        """The loudest decision about the first alerts; of equals, the first. None where the workflow is to ask."""
+        if any(one.alert.status != "triggered" for one in arrivals):
+            return None
+        count = sum(one.count for one in arrivals)
+        decisions = [self._decide(one.alert, count) for one in arrivals]
+        if any(one is None for one in decisions):
+            return None
+        return max(filter(None, decisions), key=lambda decision: TIERS.index(decision.tier))
 
     async def _signal(self, incident: str, arrivals: Arrivals) -> bool:
         without_raw = Arrivals(
@@ -220,14 +245,11 @@ def _opens(one: Submission, known: Collection[str]) -> bool:
 def gather(submissions: Sequence[Submission]) -> list[Arrival]:
     """Alerts in their order, neighbours that are alike in all but id and time as one arrival."""
     groups: list[list[Submission]] = []
-    last: Alert | None = None
     for one in submissions:
-        plain = _plain(one.alert)
-        if plain == last:
+        if groups and one.likeness == groups[-1][0].likeness:
             groups[-1].append(one)
         else:
             groups.append([one])
-            last = plain
     return [
         Arrival(alert=group[0].alert, count=len(group), event_ids=tuple(one.id for one in group)) for group in groups
     ]
@@ -236,18 +258,13 @@ def gather(submissions: Sequence[Submission]) -> list[Arrival]:
 def _cut(submissions: list[Submission]) -> tuple[list[Submission], list[Submission]]:
     """As many as may travel in one signal."""
     entries = 0
-    last: Alert | None = None
+    last: Mapping[str, object] | None = None
     for index, one in enumerate(submissions):
-        plain = _plain(one.alert)
-        entries += plain != last
-        last = plain
+        entries += one.likeness != last
+        last = one.likeness
         if entries > MAX_ENTRIES:
             return submissions[:index], submissions[index:]
     return submissions, []
-
-
-def _plain(alert: Alert) -> Alert:
-    return alert.model_copy(update={"event_id": "", "occurred_at": None, "raw": {}})
 
 
 def _summary(alert: Alert) -> str:

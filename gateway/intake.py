@@ -19,12 +19,13 @@ from activities.contracts import Change
 from alerts import Alert, incident_id
 from gateway.changes import change_workflow, report_change
 from gateway.deliveries import Deliveries
-from gateway.handover import RPC_TIMEOUT, Decide, Handover, Submission, Taken
+from gateway.handover import RPC_TIMEOUT, Decide, Handover, Submission, Taken, a_worker_decides
 from gateway.spool import Item, Spool, Spooled, SpoolError
 from workflows.messages import ANSWER_SIGNAL, Answer
 
 MAX_BATCH = 500  # alerts in one signal; repeats that are alike are one entry of it
 PATIENCE = RPC_TIMEOUT.total_seconds() + 1  # seconds for one request to Temporal, its client's own retries included
+GATHER = 0.005  # seconds that a storm's next repeats gather for, before they go together
 LANES_AT_ONCE = 32
 DRAINED_AT_ONCE = 100
 LOOK_EVERY, LOOK_RARELY = 0.2, 2.0  # seconds
@@ -58,7 +59,7 @@ class _Lane:
 
 class Intake:
     def __init__(
-        self, client: Client, task_queue: str, deliveries: Deliveries, spool: Spool, decide: Decide = lambda _: None
+        self, client: Client, task_queue: str, deliveries: Deliveries, spool: Spool, decide: Decide = a_worker_decides
     ) -> None:
         self._client, self._task_queue = client, task_queue
         self._handover = Handover(client, task_queue, deliveries, decide)
@@ -144,6 +145,8 @@ class Intake:
                     one.done.set_exception(error)
             for one in left:
                 one.settle(incident, "spooled")
+            if len(batch) > 1:
+                await asyncio.sleep(GATHER)
         del self._lanes[incident]
 
     def _note(self, error: Exception, lane: str = "") -> None:

@@ -21,6 +21,7 @@ _TITLES = {
     413: "Too large",
     422: "Not understood",
     429: "Too often",
+    500: "Faulty",
     503: "Not available",
 }
 
@@ -48,41 +49,48 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _TITLES[status], "content": content} for status in statuses}
 
 
-def install(app: FastAPI, count_refusal: Callable[[Request], Awaitable[None]]) -> None:
-    """Make every error of the app a problem, the framework's own included.
+class Problems:
+    """Makes every error of an app a problem, the framework's own included.
 
     ``count_refusal`` hears of every 401, and may raise a Problem that is answered instead.
     """
 
-    async def problem(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, Problem)
-        if error.status == 401:
+    def __init__(self, count_refusal: Callable[[Request], Awaitable[None]]) -> None:
+        self._count_refusal = count_refusal
+
+    def install(self, app: FastAPI) -> None:
+        async def problem(request: Request, error: Exception) -> JSONResponse:
+            assert isinstance(error, Problem)
+            return await self.answer(request, error)
+
+        async def gone(request: Request, error: Exception) -> JSONResponse:
+            """The client hung up, or was cut off, before its request was whole: nobody reads this."""
+            del request, error
+            return _answer(400, "the request ended before it was whole", [], None)
+
+        async def http(request: Request, error: Exception) -> JSONResponse:
+            del request
+            assert isinstance(error, HTTPException)
+            return _answer(error.status_code, str(error.detail), [], dict(error.headers or {}))
+
+        async def invalid(request: Request, error: Exception) -> JSONResponse:
+            del request
+            assert isinstance(error, RequestValidationError)
+            reasons = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+            return _answer(422, "the request does not have the form that this endpoint takes", reasons, None)
+
+        app.add_exception_handler(Problem, problem)
+        app.add_exception_handler(ClientDisconnect, gone)
+        app.add_exception_handler(HTTPException, http)
+        app.add_exception_handler(RequestValidationError, invalid)
+
+    async def answer(self, request: Request, problem: Problem) -> JSONResponse:
+        if problem.status == 401:
             try:
-                await count_refusal(request)
+                await self._count_refusal(request)
             except Problem as instead:
-                error = instead
-        return _answer(error.status, error.detail, error.reasons, error.headers)
-
-    async def gone(request: Request, error: Exception) -> JSONResponse:
-        """The client hung up, or was cut off, before its request was whole: nobody reads this."""
-        del request, error
-        return _answer(400, "the request ended before it was whole", [], None)
-
-    async def http(request: Request, error: Exception) -> JSONResponse:
-        del request
-        assert isinstance(error, HTTPException)
-        return _answer(error.status_code, str(error.detail), [], dict(error.headers or {}))
-
-    async def invalid(request: Request, error: Exception) -> JSONResponse:
-        del request
-        assert isinstance(error, RequestValidationError)
-        reasons = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
-        return _answer(422, "the request does not have the form that this endpoint takes", reasons, None)
-
-    app.add_exception_handler(Problem, problem)
-    app.add_exception_handler(ClientDisconnect, gone)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(RequestValidationError, invalid)
+                problem = instead
+        return _answer(problem.status, problem.detail, problem.reasons, problem.headers)
 
 
 def _answer(status: int, detail: str, reasons: list[str], headers: dict[str, str] | None) -> JSONResponse:

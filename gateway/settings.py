@@ -4,13 +4,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alerts import Alert
 from gateway.encryption import Keyring
+from gateway.handover import Decide, a_worker_decides
 from gateway.links import Links
 from gateway.rates import Rates
 from gateway.spool import LIMIT_BYTES
 from gateway.tokens import Tokens
-from policy import Decision
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,9 @@ class GatewaySettings:
     """Where a person who pressed a button is told that it changed nothing; Slack names the rest of the address."""
     rules: Callable[[], Collection[str]] = frozenset
     """The names of the rules of the policy in force: what can be drilled."""
-    decide: Callable[[Alert], Decision | None] = lambda _: None
-    """What the policy in force makes of a first alert: what an incident is listed under from its beginning."""
+    decide: Decide = a_worker_decides
+    """What the policy in force makes of a first alert, one of so many: so that the incident begins with it, and is
+    listed under it from its beginning. None leaves it to the worker."""
     links: Links = field(default_factory=lambda: Links("", ()), repr=False)
     tokens: Tokens = field(default_factory=lambda: Tokens({}))
     insecure: bool = False

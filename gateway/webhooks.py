@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from alerts import AlertError, BodyError, is_change, normalise, read_body
 from gateway import metrics
 from gateway.bodies import bounded_body
 from gateway.changes import read_change
+from gateway.express import Endpoint
 from gateway.intake import Intake, ReplayedError, UnavailableError
 from gateway.problems import Problem, responses
 from gateway.rates import Limiter, source
@@ -22,9 +24,13 @@ from gateway.signatures import check_arize
 _log = structlog.get_logger()
 
 
+ARIZE = "/webhooks/arize"
+State = Literal["started", "joined", "spooled", "recorded"]
+
+
 class Accepted(BaseModel):
     incident: str
-    state: Literal["started", "joined", "spooled", "recorded"]
+    state: State
 
 
 def _json_body(example: dict[str, Any]) -> dict[str, Any]:
@@ -32,19 +38,25 @@ def _json_body(example: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def webhook_routes(settings: GatewaySettings, intake: Intake, limiter: Limiter) -> APIRouter:
-    router = APIRouter(prefix="/webhooks", tags=["webhooks"])
-
-    @router.post(
-        "/arize",
+def webhook_routes(arize: Endpoint) -> APIRouter:
+    router = APIRouter(tags=["webhooks"])
+    router.add_api_route(
+        ARIZE,
+        arize,
+        methods=["POST"],
         status_code=202,
+        response_model=Accepted,
         summary="Take an alert from Arize",
         responses=responses(400, 401, 413, 422, 503),
         openapi_extra=_json_body(
             {"monitor_name": "churn PSI", "status": "TRIGGERED", "metric": "psi", "metric_value": 0.31}
         ),
     )
-    async def arize(request: Request) -> Accepted:  # pyright: ignore[reportUnusedFunction]
+    return router
+
+
+def arize_endpoint(settings: GatewaySettings, intake: Intake, limiter: Limiter) -> Endpoint:
+    async def arize(request: Request) -> Response:
         began = time.perf_counter()
         body = await bounded_body(request)
         if not settings.insecure:
@@ -64,7 +76,7 @@ def webhook_routes(settings: GatewaySettings, intake: Intake, limiter: Limiter) 
                 state = "recorded" if change is None or await intake.take_change(change) else "spooled"
                 metrics.ALERTS.labels(state).inc()
                 _log.info("change told", change=event, event_id=delivery, state=state)
-                return Accepted(incident="", state=state)
+                return _accepted("", state)
             alert = normalise(content, delivery, event)
         except UnavailableError as error:
             raise _unavailable(error) from None
@@ -93,9 +105,13 @@ def webhook_routes(settings: GatewaySettings, intake: Intake, limiter: Limiter) 
         metrics.ALERTS.labels(taken.state).inc()
         metrics.ACCEPTED.observe(time.perf_counter() - began)
         _log.info("alert taken", incident=taken.incident, state=taken.state, event_id=alert.event_id)
-        return Accepted(incident=taken.incident, state=taken.state)
+        return _accepted(taken.incident, taken.state)
 
-    return router
+    return arize
+
+
+def _accepted(incident: str, state: State) -> Response:
+    return JSONResponse({"incident": incident, "state": state}, 202)
 
 
 def _unavailable(error: UnavailableError) -> Problem:

@@ -1,6 +1,5 @@
 """The ``tocsin`` command."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Coroutine
@@ -97,7 +96,9 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     from policy import PolicyError
 
     try:
-        asyncio.run(work)
+        import uvloop
+
+        uvloop.run(work)
     except PolicyError as error:
         _stop(f"the policy cannot be used:\n{error}")
     except (StartError, LookupError) as error:

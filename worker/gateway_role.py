@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import structlog
 import uvicorn
 
+from alerts import Alert
 from gateway import metrics
 from gateway.app import create_app
 from gateway.callbacks import VENDORS
@@ -21,6 +22,7 @@ from gateway.rates import RateError, Rates
 from gateway.settings import GatewaySettings, UnauthenticatedError
 from gateway.spool import SpoolError
 from gateway.tokens import TokenFileError, Tokens
+from policy import Decision, IncidentFacts
 from worker.errors import StartError
 from worker.policy_in_force import PolicyInForce
 from worker.settings import Settings
@@ -54,6 +56,12 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
     client = await connect(settings, lazy=True, runtime=make_runtime())
     database = settings.environment.get("TOCSIN_DATABASE_URL", "")
     shared = database if database.startswith("postgres") else f"sqlite:///{settings.state_dir}/gateway.db"
+
+    def decide(alert: Alert, count: int) -> Decision | None:
+        if in_force.lacking and settings.console_fallback:
+            return None  # whether the console stands in for a destination, the workers know: they have the secrets
+        return in_force.current().decide(alert, datetime.now(UTC), IncidentFacts(alerts=count))
+
     tokens = Tokens.read(settings.api_tokens) if settings.api_tokens else Tokens({})
     if tokens.in_clear:
         _log.warning("API tokens stand in clear in their file; `tocsin token new` keeps a hash", of=tokens.in_clear)
@@ -67,7 +75,7 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
             spool_limit=settings.spool_bytes,
             keys=keys,
             rates=Rates(**settings.rates),
-            decide=lambda alert: in_force.current().decide(alert, datetime.now(UTC)),
+            decide=decide,
             rules=lambda: [rule.name for rule in in_force.current().rules],
             arize_secrets=settings.secrets("ARIZE_WEBHOOK_SECRET"),
             arize_tokens=settings.secrets("ARIZE_WEBHOOK_TOKEN"),

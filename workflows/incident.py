@@ -68,6 +68,8 @@ class Incident:
         self._sure: set[str] = set()
         """Keys of entries that stand for an answer that Temporal has: whatever is done over, they happen."""
         self._shown = search.shown(info.typed_search_attributes) if state.frugal else ()
+        self._given = (opening.decision, len(self._inbox)) if opening.decision else None
+        """A decision that came with the first alerts, and with how many."""
         self._lingers = False
         """Something that the end has to wait for takes its time."""
         self._awake = True
@@ -192,14 +194,17 @@ class Incident:
         await self._classify(burning)
 
     async def _classify(self, burning: list[Arrival]) -> None:
+        if self._given is not None:
+            decision, first = self._given
+            self._given = None
+            self._life.arrived(map(_without_raw, burning[:first]), decision, workflow.now())
+            burning = burning[first:]
         if not burning:
             return
         facts = self._life.facts(burning, workflow.now())
-        alerts = tuple(arrival.alert.model_copy(update={"raw": {}}) for arrival in burning)
+        without_raw = [_without_raw(arrival) for arrival in burning]
+        alerts = tuple(arrival.alert for arrival in without_raw)
         decision = await calls.classify(Classification(alerts=alerts, now=workflow.now(), incident=facts))
-        without_raw = [
-            arrival.model_copy(update={"alert": alert}) for arrival, alert in zip(burning, alerts, strict=True)
-        ]
         self._life.arrived(without_raw, decision, workflow.now())
 
     # ── What goes out ───────────────────────────────────────────────────────────────────────────────────
@@ -345,3 +350,7 @@ class Incident:
         if self._paying and length < MOST_EVENTS:
             return False  # the next run would begin these deliveries anew, as first attempts
         return info.is_continue_as_new_suggested() or length > MAX_EVENTS
+
+
+def _without_raw(arrival: Arrival) -> Arrival:
+    return arrival.model_copy(update={"alert": arrival.alert.model_copy(update={"raw": {}})})

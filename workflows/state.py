@@ -119,6 +119,8 @@ class Opening(BaseModel):
     state: IncidentState | None = None
     chronicle: bool = False
     """Said by whoever begins a run today; what 0.1.0 began goes on as it began. Costs no event, as a patch does two."""
+    decision: Decision | None = None
+    """What the gateway, by the policy in force there, decided about these alerts. Left out, a worker decides."""
     frugal: bool = False
     """The same for what 0.2.0 began: from 0.3.0 on a run hears alerts and answers in the order in which they came,
     records an answer without an activity, lets a timer ring early rather than cancel it, and finds its search

@@ -101,6 +101,8 @@ class PagerDutyDestination(Destination):
             session.url = self._root
             session.timeout = TIMEOUT
             session.max_redirects = 0
+            # None is "nothing to merge": merging two empty maps costs requests 0.7 ms of every page on Python 3.11.
+            session.params = None
             # Temporal retries, durably and with the vendor's Retry-After; the client must not, since it
             # sleeps without end on 429. With no attempts left, it hands out the first answer.
             session.max_network_attempts = 0

@@ -69,6 +69,9 @@ class Vendor:
         """The faults of the next requests, one each."""
         self.faults.extend(faults)
 
+    def heard(self, request: Request) -> None:
+        """A request is here. Runs in the server's thread; nothing, unless something else is put in its place."""
+
     def answer(self, request: Request) -> tuple[int, Any]:
         """The vendor's proper answer: status and JSON. Runs in the server's thread."""
         raise NotImplementedError
@@ -127,6 +130,7 @@ class Vendor:
             incoming.method, incoming.path, dict(incoming.query), dict(incoming.headers), body, time.time(), received
         )
         self.requests.append(request)
+        self.heard(request)
         fault = self.faults.popleft() if self.faults else self.always or self.choose(request)
         if fault is None:
             status, answer = self._do(request)

@@ -21,12 +21,12 @@ from gateway.deliveries import Deliveries
 from gateway.handover import Taken
 from gateway.intake import Intake
 from gateway.spool import Spool
-from policy import Policy, load_policy
+from policy import IncidentFacts, Policy, load_policy
 from tests import DEV_SERVER, TEST_SERVER
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, alert_body, write_policy
 from worker.temporal import SEARCH_ATTRIBUTES
-from worker.worker_role import create_worker
+from worker.worker_role import SANDBOX, create_worker
 from workflows.messages import ANSWER_SIGNAL, INCIDENT_QUERY, Act, Answer, IncidentView, Role
 
 T = TypeVar("T")
@@ -168,11 +168,15 @@ async def staged(
         policies = [policy]
         spool = Spool(tmp_path / "spool.db")
         intake = Intake(
-            env.client, QUEUE, deliveries, spool, lambda alert: policies[-1].decide(alert, datetime.now(UTC))
+            env.client,
+            QUEUE,
+            deliveries,
+            spool,
+            lambda alert, count: policies[-1].decide(alert, datetime.now(UTC), IncidentFacts(alerts=count)),
         )
 
         def hire() -> Worker:
-            return create_worker(env.client, QUEUE, lambda: policies[-1], destinations, log)
+            return create_worker(env.client, QUEUE, lambda: policies[-1], destinations, log, runner=SANDBOX)
 
         worker = hire()
         await worker.__aenter__()

@@ -25,7 +25,7 @@ async def events(stage: Stage) -> Counter[str]:
     return Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower() for event in history.events)
 
 
-async def test_a_whole_life_is_thirty_events(real: Stage) -> None:
+async def test_a_whole_life_is_twenty_nine_events(real: Stage) -> None:
     """Paged, acknowledged by a callback, cleared: a bill is made of these. Each one that comes is to be meant."""
     stage = real
     await stage.fire()
@@ -41,7 +41,7 @@ async def test_a_whole_life_is_thirty_events(real: Stage) -> None:
         "workflow_task_scheduled": 5,
         "workflow_task_started": 5,
         "workflow_task_completed": 5,
-        "marker_recorded": 2,
+        "marker_recorded": 1,
         "activity_task_scheduled": 2,
         "activity_task_started": 2,
         "activity_task_completed": 2,
@@ -60,20 +60,44 @@ async def test_a_whole_life_is_thirty_events(real: Stage) -> None:
     ]
 
 
-async def test_it_is_listed_under_what_the_gateway_saw_and_corrected_where_that_was_wrong(real: Stage) -> None:
+async def test_it_is_listed_under_what_the_gateway_decided_from_its_beginning(real: Stage) -> None:
     stage = real
-    await stage.fire()
-    assert (await stage.handle.describe()).search_attributes["TocsinRule"] == ["errors"]
+    async with stage.unattended():
+        await stage.fire()
+        there = (await stage.handle.describe()).search_attributes
+        assert (there["TocsinRule"], there["TocsinTier"], there["TocsinTeam"]) == (
+            ["errors"],
+            ["critical"],
+            ["support"],
+        )
     await stage.settled("notified")
     assert "TocsinTier" not in str(await upserts(stage))
-    wrong = stage.policies[-1].decide(an_alert("answer_relevance", 0.7), datetime.now(UTC))
-    assert wrong.rule == "quality"
-    stage.intake._handover._decide = lambda alert: wrong
-    await stage.fire(an_alert("error_rate", 0.5, segment={"x": "y"}))
+    assert (await stage.view()).decision == stage.policies[-1].decide(stage.alert, datetime.now(UTC))
+
+
+async def test_where_the_gateway_does_not_decide_a_worker_does(real: Stage) -> None:
+    """A gateway without the destinations' secrets does not know what the console stands in for."""
+    stage = real
+    stage.intake._handover._decide = lambda *_: None
+    await stage.fire()
     await stage.settled("notified")
     there = (await stage.handle.describe()).search_attributes
     assert (there["TocsinRule"], there["TocsinTier"]) == (["errors"], ["critical"])
     assert "TocsinTier" in str(await upserts(stage))
+    assert (await events(stage))["marker_recorded"] == 1
+
+
+async def test_the_gateways_decision_is_about_the_first_alerts_alone(stage: Stage) -> None:
+    """What comes before anybody has looked is decided with what is known by then: by the third it is critical."""
+    async with stage.unattended():
+        for value in (0.7, 0.69, 0.68):
+            await stage.fire(an_alert("answer_relevance", value))
+    view = await stage.until(lambda view: view if view.tier == "critical" else None)
+    assert (view.alerts, view.decision.rule if view.decision else "") == (3, "many")
+    assert [one.text.split(":")[0] for one in view.timeline if one.what == "classified"] == [
+        "high by rule quality",
+        "critical by rule many",
+    ]
 
 
 async def upserts(stage: Stage) -> list[str]:
