@@ -93,11 +93,11 @@ def _settings(role: str) -> Settings:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
+    import uvloop
+
     from policy import PolicyError
 
     try:
-        import uvloop
-
         uvloop.run(work)
     except PolicyError as error:
         _stop(f"the policy cannot be used:\n{error}")
