@@ -7,6 +7,7 @@ in the history cannot come before it: however often the step is done over, that 
 """
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from temporalio import activity
@@ -26,6 +27,7 @@ class Recorder:
         self._log = log
         self._waiting: list[tuple[list[NewRecord], asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "audit")  # its own: vendors that hang must not keep it waiting
 
     @activity.defn(name="record")
     async def record(self, batch: Entries) -> None:
@@ -64,7 +66,8 @@ class Recorder:
     async def _write(self) -> None:
         while self._waiting:
             taken, self._waiting = self._waiting, []
-            faults = await asyncio.to_thread(self._log.append, [records for records, _ in taken])
+            batches = [records for records, _ in taken]
+            faults = await asyncio.get_running_loop().run_in_executor(self._thread, self._log.append, batches)
             for (_, done), fault in zip(taken, faults, strict=True):
                 if done.done():
                     continue

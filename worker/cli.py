@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Coroutine
+from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -20,6 +21,13 @@ from worker.settings import Settings, read_settings
 
 # The roles are imported by their commands: `tocsin incidents ack` at 3 a.m. must not wait for what only a
 # worker needs.
+
+
+class Part(StrEnum):
+    all = "all"
+    urgent = "urgent"
+    aside = "aside"
+
 
 app = typer.Typer(
     name="tocsin",
@@ -63,12 +71,17 @@ def up(
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    only: Annotated[
+        Part,
+        typer.Option(help="What it does: urgent is workflows and pages, aside is all that a page may not wait for."),
+    ] = Part.all,
+) -> None:
     """The worker alone, on the cluster that TEMPORAL_ADDRESS names."""
     from worker.worker_role import run_worker
 
     settings = _settings("worker")
-    _run(run_worker(settings))
+    _run(run_worker(settings, only.value))
 
 
 @app.command()

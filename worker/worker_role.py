@@ -2,51 +2,31 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.client import Client
 from temporalio.runtime import Runtime
-from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from activities.classify import Classifier
-from activities.deliver import Deliverer
-from activities.destinations import Destination, OpenDestinations
-from activities.digest import Digester
-from activities.record import Recorder
+from activities.destinations import OpenDestinations
 from audit import AuditLog, DigestLedger, KeptPolicies
 from gateway.links import SETTING as LINK_SECRET
 from gateway.links import Links
 from policy import Policy, PolicySource
+from worker.crew import Part, create_crew
 from worker.digest_schedules import DigestSchedules
 from worker.errors import StartError
 from worker.logs import keep_out
 from worker.policy_in_force import PolicyInForce
 from worker.settings import Settings
 from worker.temporal import connect_patiently, make_runtime, register_search_attributes
-from workflows.change import ChangeReport
-from workflows.digest import Digest
-from workflows.digest_issue import DigestIssue
-from workflows.incident import Incident
 
 _log = structlog.get_logger()
 
-SANDBOX = SandboxedWorkflowRunner(
-    restrictions=SandboxRestrictions.default.with_passthrough_modules(
-        "activities", "alerts", "policy", "workflows", "cel_expr_python"
-    )
-)
-"""For tests and replays, where it finds what is not deterministic. Our pure modules pass through."""
-UNSANDBOXED = UnsandboxedWorkflowRunner()
-"""For production: the sandbox is two thirds of what a worker's workflow code costs, and has found in the tests what
-there is to find."""
 
-
-async def run_worker(settings: Settings) -> None:
+async def run_worker(settings: Settings, part: Part = "all") -> None:
     """Raises PolicyError where the policy is not usable, StartError where a secret is missing."""
     runtime = make_runtime(settings.worker_metrics)
     destinations = OpenDestinations(settings.environment, settings.public_url)
@@ -85,8 +65,8 @@ async def run_worker(settings: Settings) -> None:
     with ThreadPoolExecutor(32, "vendors") as threads:
         loop.set_default_executor(threads)
         links = Links(settings.public_url, settings.secrets(LINK_SECRET))
-        async with create_worker(
-            client, settings.task_queue, in_force.current, destinations, log, settings.speed, links
+        async with create_crew(
+            client, settings.task_queue, in_force.current, destinations, log, settings.speed, links, part=part
         ):
             _log.info("worker runs", task_queue=settings.task_queue, policy=in_force.policy.digest)
             await stop.wait()
@@ -132,56 +112,3 @@ class PolicyKeeper:
             _log.warning("policy is not kept yet", policy=source.digest, error=type(error).__name__)
             return False
         return True
-
-
-def _no_page(opening: str) -> str:
-    del opening
-    return ""
-
-
-def create_worker(
-    client: Client,
-    task_queue: str,
-    policy: Callable[[], Policy],
-    destinations: Mapping[str, Destination],
-    log: AuditLog,
-    speed: float = 1.0,
-    links: Links | None = None,
-    runner: WorkflowRunner = UNSANDBOXED,
-) -> Worker:
-    """One worker for everything: workflows, local activities, and what reaches people.
-
-    ``policy`` gives the one that is in force at the moment.
-    """
-    recorder = Recorder(log)
-    page = links.page if links else _no_page
-    deliverer = Deliverer(destinations, recorder, page)
-    digester = Digester(policy, destinations, log, recorder, speed, page)
-    return Worker(
-        client,
-        task_queue=task_queue,
-        workflows=[Incident, Digest, DigestIssue, ChangeReport],
-        activities=[
-            Classifier(policy).classify,
-            recorder.record,
-            digester.digest,
-            digester.issue_digest,
-            deliverer.page,
-            deliverer.post,
-            deliverer.ticket,
-            deliverer.console,
-            deliverer.send_digest,
-            deliverer.hearers,
-            deliverer.tell_change,
-        ],
-        workflow_runner=runner,
-        max_cached_workflows=2000,
-        max_concurrent_workflow_tasks=200,
-        max_concurrent_activities=200,
-        max_concurrent_local_activities=400,
-        workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
-        activity_task_poller_behavior=PollerBehaviorAutoscaling(),
-        # A worker that died held its incidents in its own queue: after this, any other worker takes them up.
-        sticky_queue_schedule_to_start_timeout=timedelta(seconds=4),
-        graceful_shutdown_timeout=timedelta(seconds=10),
-    )

@@ -27,6 +27,7 @@ from activities.contracts import (
 )
 from policy import Decision, Target
 from workflows.brief import brief
+from workflows.messages import ASIDE
 from workflows.state import IncidentState, Owed
 
 # How long one attempt may take. A vendor's request has 10 s; a worker that dies is noticed after this.
@@ -65,6 +66,11 @@ _VERBS = {
 }
 
 
+def aside() -> str:
+    """The task queue of everything that is not a page: what it waits for, a page never waits behind."""
+    return f"{workflow.info().task_queue}{ASIDE}"
+
+
 async def classify(asked: Classification) -> Decision:
     return await workflow.execute_local_activity(
         "classify",
@@ -88,12 +94,15 @@ async def deliver(state: IncidentState, owed: Owed, entries: Sequence[Entry], *,
         return await workflow.execute_activity(
             "digest",
             DigestDelivery(entry=entry, record=record),
+            task_queue=aside(),
             result_type=Delivered,
             start_to_close_timeout=timedelta(seconds=15),
             schedule_to_close_timeout=_PATIENCE_AFTERWARDS,
             retry_policy=_RETRY,
             summary=f"Put into the digest of {owed.target.name}",
         )
+    # What is told in place of a page that could not be sent is as urgent, wherever it goes.
+    urgent = kind in {"page", "console"} or (owed.in_place_of and owed.verb == "notify")
     patience = _PATIENCE[kind] if owed.verb == "notify" else _PATIENCE_AFTERWARDS
     return await workflow.execute_activity(
         kind,
@@ -107,6 +116,7 @@ async def deliver(state: IncidentState, owed: Owed, entries: Sequence[Entry], *,
             first=owed.first,
             record=record,
         ),
+        task_queue=None if urgent else aside(),
         result_type=Delivered,
         start_to_close_timeout=_ATTEMPT.get(kind, _ATTEMPT_SLOW),
         schedule_to_close_timeout=_SOON if soon else patience,
@@ -125,6 +135,7 @@ async def hearers(change: Change) -> list[str]:
     return await workflow.execute_activity(
         "hearers",
         change,
+        task_queue=aside(),
         result_type=list[str],
         start_to_close_timeout=timedelta(seconds=5),
         schedule_to_close_timeout=_PATIENCE_AFTERWARDS,
@@ -137,6 +148,7 @@ async def tell_change(delivery: ChangeDelivery) -> Receipt:
     return await workflow.execute_activity(
         "tell_change",
         delivery,
+        task_queue=aside(),
         result_type=Receipt,
         start_to_close_timeout=_ATTEMPT["page"],
         schedule_to_close_timeout=_PATIENCE["post"],
@@ -174,6 +186,7 @@ async def append(entries: Entries) -> None:
     await workflow.execute_activity(
         "record",
         entries,
+        task_queue=aside(),
         start_to_close_timeout=timedelta(seconds=30),
         retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
         summary=_recording(entries.entries),
@@ -192,6 +205,7 @@ async def issue_digest(sending: DigestSending) -> DigestOutcome:
     return await workflow.execute_activity(
         "issue_digest",
         sending,
+        task_queue=aside(),
         result_type=DigestOutcome,
         start_to_close_timeout=timedelta(minutes=2),
         schedule_to_close_timeout=_PATIENCE["ticket"],
@@ -228,6 +242,7 @@ async def tell_of_digest(info: workflow.Info, destination: str, target: Target, 
             note=f"{destination} could not be told: {reason}",
             record=record,
         ),
+        task_queue=None if target.kind in {"page", "console"} else aside(),
         result_type=Delivered,
         start_to_close_timeout=_ATTEMPT.get(target.kind, _ATTEMPT_SLOW),
         schedule_to_close_timeout=_PATIENCE[target.kind],
@@ -250,6 +265,7 @@ async def send_digest(issue: DigestIssue) -> Receipt:
     return await workflow.execute_activity(
         "send_digest",
         issue,
+        task_queue=aside(),
         result_type=Receipt,
         start_to_close_timeout=_ATTEMPT_SLOW,
         schedule_to_close_timeout=_PATIENCE_AFTERWARDS,

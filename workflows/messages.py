@@ -11,6 +11,8 @@ from policy import Decision, Tier
 
 INCIDENT_WORKFLOW = "Incident"
 CHANGE_WORKFLOW = "Change"
+ASIDE = "-aside"
+"""At the end of the name of the task queue of what is not urgent."""
 ARRIVE_SIGNAL = "arrive"
 ANSWER_SIGNAL = "answer"
 INCIDENT_QUERY = "incident"

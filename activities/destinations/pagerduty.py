@@ -7,6 +7,7 @@ pdpyras is frozen by its authors; ``pagerduty`` follows it. Only what both share
 import asyncio
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -45,6 +46,10 @@ class PagerDutyConfig(DestinationConfig):
     )
 
 
+_threads = ThreadPoolExecutor(64, "pagerduty")
+"""Their own: a page must not wait for a thread that hangs in another vendor's client."""
+
+
 class PagerDutyDestination(Destination):
     """Trigger, acknowledge and resolve. The ``dedup_key`` is the incident's: a repeated trigger pages nobody."""
 
@@ -59,11 +64,11 @@ class PagerDutyDestination(Destination):
         self._local = threading.local()  # a requests session serves one thread at a time
 
     async def deliver(self, delivery: Delivery, attempt: int) -> Receipt:
-        return await asyncio.to_thread(self._send, delivery)
+        return await asyncio.get_running_loop().run_in_executor(_threads, self._send, delivery)
 
     async def tell_change(self, change: Change) -> Receipt:
         try:
-            await asyncio.to_thread(self._send_change, change)
+            await asyncio.get_running_loop().run_in_executor(_threads, self._send_change, change)
         except Exception as error:  # noqa: BLE001  # sorted, never swallowed
             raise _sorted(error) from None
         return self.receipt(change.key, f"change-{key_label(change.key)}")

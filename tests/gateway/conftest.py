@@ -25,8 +25,8 @@ from gateway.tokens import Tokens
 from policy import load_policy
 from tests import DEV_SERVER
 from worker.cli_send import signed
+from worker.crew import create_crew
 from worker.temporal import register_search_attributes
-from worker.worker_role import create_worker
 
 SECRET, OLD_SECRET, TOKEN = "whsec_new", "whsec_old", "a-long-bearer-token"
 PAGERDUTY_SECRET = "pd-secret"
@@ -143,7 +143,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Hous
         app = create_app(settings(), env.client)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
-            create_worker(env.client, QUEUE, lambda: policy, open_destinations(policy, {}, ""), log),
+            create_crew(env.client, QUEUE, lambda: policy, open_destinations(policy, {}, ""), log),
             httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
         ):
             yield House(env.client, app, settings, http, itertools.count(1))

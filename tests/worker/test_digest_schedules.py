@@ -18,8 +18,8 @@ from policy import Policy, load_policy
 from tests import DEV_SERVER
 from tests.activities.sending import a_brief
 from tests.vendors import Slack
+from worker.crew import create_crew
 from worker.digest_schedules import DigestSchedules, schedule_spec
-from worker.worker_role import create_worker
 
 POLICY = """
 version: 1
@@ -89,7 +89,7 @@ async def test_at_its_time_the_schedule_sends_what_was_gathered(client: Client, 
     destinations = open_destinations(in_force, {"SLACK": "xoxb-test"}, "")
     speed = 24 * 3600 / 2.0  # a day is two seconds
     ledger.add("daily", Entry("k", "incident-x", datetime.now(UTC), a_brief(tier="low").model_dump_json()))
-    async with create_worker(client, "q", lambda: in_force, destinations, log, speed):
+    async with create_crew(client, "q", lambda: in_force, destinations, log, speed):
         await DigestSchedules("q", ledger.waiting, speed).bring_in_line(client, in_force)
         await asyncio.to_thread(slack.wait_for, lambda: slack.messages)
         await asyncio.sleep(4)

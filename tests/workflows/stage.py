@@ -12,7 +12,6 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
 
 from activities.destinations import destination_types, open_destinations
 from alerts import Alert, incident_id, normalise
@@ -25,8 +24,8 @@ from policy import IncidentFacts, Policy, load_policy
 from tests import DEV_SERVER, TEST_SERVER
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, alert_body, write_policy
+from worker.crew import SANDBOX, Crew, create_crew
 from worker.temporal import SEARCH_ATTRIBUTES
-from worker.worker_role import SANDBOX, create_worker
 from workflows.messages import ANSWER_SIGNAL, INCIDENT_QUERY, Act, Answer, IncidentView, Role
 
 T = TypeVar("T")
@@ -50,17 +49,17 @@ class Stage:
     policies: list[Policy]
     """The last one is in force."""
     file: Path
-    hire: Callable[[], Worker]
-    worker: Worker
+    hire: Callable[..., Crew]
+    crew: Crew
     alert: Alert = field(default_factory=an_alert)
 
     @asynccontextmanager
     async def unattended(self) -> AsyncGenerator[None]:
         """No worker is there meanwhile; then another one comes, which knows nothing but the histories."""
-        await self.worker.shutdown()
+        await self.crew.shutdown()
         yield
-        self.worker = self.hire()
-        await self.worker.__aenter__()
+        self.crew = self.hire()
+        await self.crew.start()
 
     def change_policy(self, old: str, new: str) -> None:
         """Replace a part of the policy's text; its destinations stay as they are."""
@@ -175,16 +174,16 @@ async def staged(
             lambda alert, count: policies[-1].decide(alert, datetime.now(UTC), IncidentFacts(alerts=count)),
         )
 
-        def hire() -> Worker:
-            return create_worker(env.client, QUEUE, lambda: policies[-1], destinations, log, runner=SANDBOX)
+        def hire(**more: Any) -> Crew:
+            return create_crew(env.client, QUEUE, lambda: policies[-1], destinations, log, runner=SANDBOX, **more)
 
-        worker = hire()
-        await worker.__aenter__()
-        stage = Stage(env, env.client, intake, log, pagerduty, slack, jira, policies, file, hire, worker)
+        crew = hire()
+        await crew.start()
+        stage = Stage(env, env.client, intake, log, pagerduty, slack, jira, policies, file, hire, crew)
         try:
             yield stage
         finally:
-            await stage.worker.shutdown()
+            await stage.crew.shutdown()
     for destination in destinations.values():
         await destination.close()
     spool.close()

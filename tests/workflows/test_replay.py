@@ -9,7 +9,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from tests.workflows.record_histories import HISTORIES, LIVES
-from worker.worker_role import SANDBOX
+from worker.crew import SANDBOX
 from workflows.change import ChangeReport
 from workflows.digest import Digest
 from workflows.digest_issue import DigestIssue

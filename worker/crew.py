@@ -1,0 +1,139 @@
+"""The workers of one process: one for what is urgent, and one for what a page must never wait behind."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Literal
+
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.classify import Classifier
+from activities.deliver import Deliverer
+from activities.destinations import Destination
+from activities.digest import Digester
+from activities.record import Recorder
+from audit import AuditLog
+from gateway.links import Links
+from policy import Policy
+from workflows.change import ChangeReport
+from workflows.digest import Digest
+from workflows.digest_issue import DigestIssue
+from workflows.incident import Incident
+from workflows.messages import ASIDE
+
+WORKFLOWS = (Incident, Digest, DigestIssue, ChangeReport)
+SANDBOX = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules(
+        "activities", "alerts", "policy", "workflows", "cel_expr_python"
+    )
+)
+"""For tests and replays, where it finds what is not deterministic. Our pure modules pass through."""
+UNSANDBOXED = UnsandboxedWorkflowRunner()
+"""For production: the sandbox is two thirds of what a worker's workflow code costs, and has found in the tests what
+there is to find."""
+CACHED = 500
+"""Incidents that a worker remembers; another one is replayed from its history, of some thirty events."""
+SLOTS = 200
+
+Part = Literal["all", "urgent", "aside"]
+
+
+class Crew:
+    """Use it as an asynchronous context manager, or ``start`` and ``shutdown`` it."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = workers
+
+    async def start(self) -> None:
+        for worker in self._workers:
+            await worker.__aenter__()
+
+    async def shutdown(self) -> None:
+        """Stop taking work, and let what is under way come to its end."""
+        await asyncio.gather(*(worker.shutdown() for worker in self._workers))
+
+    async def __aenter__(self) -> "Crew":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(worker.__aexit__(kind, error, trace) for worker in self._workers))
+
+
+def create_crew(
+    client: Client,
+    task_queue: str,
+    policy: Callable[[], Policy],
+    destinations: Mapping[str, Destination],
+    log: AuditLog,
+    speed: float = 1.0,
+    links: Links | None = None,
+    *,
+    part: Part = "all",
+    runner: WorkflowRunner = UNSANDBOXED,
+    slots: int = SLOTS,
+) -> Crew:
+    """The workers of a process, or a part of them.
+
+    Urgent is what pages: workflow tasks, pages, and what is told in place of one. Everything else is aside, on a task
+    queue and in slots of its own: posts, tickets, records, digests, changes. ``policy`` gives the one that is in force
+    at the moment; ``slots`` is how many activities each side does at once.
+    """
+    recorder = Recorder(log)
+    page = links.page if links else _no_page
+    deliverer = Deliverer(destinations, recorder, page)
+    digester = Digester(policy, destinations, log, recorder, speed, page)
+    activities = [
+        recorder.record,
+        deliverer.page,
+        deliverer.post,
+        deliverer.ticket,
+        deliverer.console,
+        deliverer.send_digest,
+        deliverer.hearers,
+        deliverer.tell_change,
+        digester.digest,
+        digester.issue_digest,
+    ]
+    shared: dict[str, Any] = {
+        "max_concurrent_activities": slots,
+        "activity_task_poller_behavior": PollerBehaviorAutoscaling(),
+        "graceful_shutdown_timeout": timedelta(seconds=10),
+    }
+    workers: list[Worker] = []
+    if part != "aside":
+        urgent = Worker(
+            client,
+            task_queue=task_queue,
+            workflows=WORKFLOWS,
+            # Those of the other side, too: what began before there were two sides still asks for them here.
+            activities=[Classifier(policy).classify, *activities],
+            workflow_runner=runner,
+            max_cached_workflows=CACHED,
+            max_concurrent_workflow_tasks=200,
+            max_concurrent_local_activities=400,
+            workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+            # A worker that died held its incidents in its own queue: after this, any other worker takes them up.
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=4),
+            **shared,
+        )
+        workers.append(urgent)
+    if part != "urgent":
+        aside = Worker(
+            client,
+            task_queue=f"{task_queue}{ASIDE}",
+            activities=activities,
+            **shared,
+        )
+        workers.append(aside)
+    return Crew(workers)
+
+
+def _no_page(opening: str) -> str:
+    del opening
+    return ""
