@@ -110,7 +110,7 @@ def loading(scale: float) -> Iterator[Figure]:
 
 
 def comparing(scale: float) -> Iterator[Figure]:
-    """(r) A long history decided by two policies."""
+    """(s) A long history decided by two policies."""
     count = max(int(100_000 * scale), 1000)
     shipped = SHIPPED_POLICY.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +124,7 @@ def comparing(scale: float) -> Iterator[Figure]:
     assert found.alerts == count
     assert found.lost
     yield Figure(
-        f"(r) comparing on {count:,} alerts", f"{taken:.1f} s · {count / taken:,.0f}/s", goal="100,000 in < 60 s"
+        f"(s) comparing on {count:,} alerts", f"{taken:.1f} s · {count / taken:,.0f}/s", goal="100,000 in < 60 s"
     )
 
 

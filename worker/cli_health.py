@@ -39,7 +39,8 @@ async def _worker(settings: Settings) -> str:
     from worker.temporal import connect, pollers
 
     try:
-        identities = await pollers(await connect(settings), settings.task_queue)
+        client = await connect(settings)
+        identities = await pollers(client, settings.task_queue) + await pollers(client, settings.task_queue, aside=True)
     except (RuntimeError, RPCError) as error:
         return f"Temporal does not answer: {str(error)[:200]}"
     if any(identity.endswith(f"@{socket.gethostname()}") for identity in identities):

@@ -34,9 +34,6 @@ SANDBOX = SandboxedWorkflowRunner(
 UNSANDBOXED = UnsandboxedWorkflowRunner()
 """For production: the sandbox is two thirds of what a worker's workflow code costs, and has found in the tests what
 there is to find."""
-CACHED = 500
-"""Incidents that a worker remembers; another one is replayed from its history, of some thirty events."""
-SLOTS = 200
 
 Part = Literal["all", "urgent", "aside"]
 
@@ -76,13 +73,15 @@ def create_crew(
     *,
     part: Part = "all",
     runner: WorkflowRunner = UNSANDBOXED,
-    slots: int = SLOTS,
+    slots: int = 200,
+    cached: int = 300,
 ) -> Crew:
     """The workers of a process, or a part of them.
 
     Urgent is what pages: workflow tasks, pages, and what is told in place of one. Everything else is aside, on a task
     queue and in slots of its own: posts, tickets, records, digests, changes. ``policy`` gives the one that is in force
-    at the moment; ``slots`` is how many activities each side does at once.
+    at the moment; ``slots`` is how many activities each side does at once, and ``cached`` how many incidents are kept
+    in memory: another one is replayed from its history, of some thirty events.
     """
     recorder = Recorder(log)
     page = links.page if links else _no_page
@@ -114,9 +113,9 @@ def create_crew(
             # Those of the other side, too: what began before there were two sides still asks for them here.
             activities=[Classifier(policy).classify, *activities],
             workflow_runner=runner,
-            max_cached_workflows=CACHED,
-            max_concurrent_workflow_tasks=200,
-            max_concurrent_local_activities=400,
+            max_cached_workflows=cached,
+            max_concurrent_workflow_tasks=min(slots, cached),
+            max_concurrent_local_activities=2 * slots,
             workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
             # A worker that died held its incidents in its own queue: after this, any other worker takes them up.
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=4),

@@ -27,6 +27,10 @@ class Settings:
     api_tokens: Path | None
     temporal_ui_url: str
     worker_metrics: str
+    worker_slots: int
+    """How many pages, and how many other activities, a worker does at once."""
+    worker_cache: int
+    """How many incidents a worker keeps in memory."""
     log_level: str
     rates: Mapping[str, str]
     """How often one source may ask: webhooks, api, refused; as ``6000/minute``."""
@@ -64,6 +68,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         speed=_number(environment, "TOCSIN_SPEED", 1.0, 0.001, 100_000),
         api_tokens=Path(tokens) if tokens else None,
         temporal_ui_url=(environment.get("TOCSIN_TEMPORAL_UI_URL") or "").rstrip("/"),
+        worker_slots=int(_number(environment, "TOCSIN_WORKER_SLOTS", 200, 2, 10_000)),
+        worker_cache=int(_number(environment, "TOCSIN_WORKER_CACHE", 300, 2, 1_000_000)),
         worker_metrics=environment.get("TOCSIN_WORKER_METRICS") or "",
         log_level=(environment.get("TOCSIN_LOG_LEVEL") or "info").lower(),
         rates={

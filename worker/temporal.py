@@ -25,6 +25,7 @@ from gateway.encryption import EncryptionError, Keyring, data_converter
 from worker.errors import StartError
 from worker.settings import Settings
 from workflows import search
+from workflows.messages import ASIDE
 
 _log = structlog.get_logger()
 
@@ -81,12 +82,16 @@ async def connect_patiently(settings: Settings, *, runtime: Runtime | None = Non
             wait = min(wait * 2, 10.0)
 
 
-async def pollers(client: Client, task_queue: str) -> list[str]:
-    """The identities of the workers that have polled for workflow tasks lately. Raises RPCError."""
+async def pollers(client: Client, task_queue: str, *, aside: bool = False) -> list[str]:
+    """The identities of the workers that have polled lately: for workflow tasks, or for what is aside.
+
+    Raises RPCError.
+    """
+    kind = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY if aside else TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
-        task_queue=TaskQueue(name=task_queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        task_queue=TaskQueue(name=f"{task_queue}{ASIDE if aside else ''}"),
+        task_queue_type=kind,
     )
     return [one.identity for one in (await client.workflow_service.describe_task_queue(request)).pollers]
 

@@ -66,7 +66,16 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
         loop.set_default_executor(threads)
         links = Links(settings.public_url, settings.secrets(LINK_SECRET))
         async with create_crew(
-            client, settings.task_queue, in_force.current, destinations, log, settings.speed, links, part=part
+            client,
+            settings.task_queue,
+            in_force.current,
+            destinations,
+            log,
+            settings.speed,
+            links,
+            part=part,
+            slots=settings.worker_slots,
+            cached=settings.worker_cache,
         ):
             _log.info("worker runs", task_queue=settings.task_queue, policy=in_force.policy.digest)
             await stop.wait()

@@ -2,10 +2,10 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLOURS = {"critical": "#b91c1c", "high": "#d97706", "low": "#60a5fa"}
 _NOW, _BEFORE, _TEXT = "#1d4ed8", "#bfdbfe", "#475569"
@@ -33,14 +33,18 @@ def tiers_chart(periods: Sequence[str], tiers: Mapping[str, Sequence[int]]) -> b
     return _finished(figure, axes, periods)
 
 
-def _blank(title: str) -> tuple[Figure, Any]:
+def _blank(title: str) -> "tuple[Figure, Any]":
+    from matplotlib.figure import Figure  # 70 MiB, which a worker that sends no digest by mail need not carry
+
     figure = Figure(figsize=(6.4, 2.1), dpi=150, layout="constrained")
     axes: Any = figure.subplots()
     axes.set_title(title, fontsize=9, loc="left", color=_TEXT)
     return figure, axes
 
 
-def _finished(figure: Figure, axes: Any, periods: Sequence[str]) -> bytes:
+def _finished(figure: "Figure", axes: Any, periods: Sequence[str]) -> bytes:
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_xticks(range(len(periods)), periods, fontsize=8, color=_TEXT)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.tick_params(axis="y", labelsize=8, labelcolor=_TEXT, length=0)
