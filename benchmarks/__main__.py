@@ -57,7 +57,7 @@ async def run(scale: float) -> list[Figure]:
         await storm(bench, idle)
         await throughput(bench)
         await many(bench, idle)
-    async with running(scale, Fault(delay=0.25), TOCSIN_WORKER_SLOTS="8") as small:
+    async with running(scale, Fault(delay=0.25), TOCSIN_WORKER_SLOTS="4") as small:
         await second_worker(small)
     return sorted(bench.figures + small.figures, key=lambda figure: figure.what[:3])
 
