@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import cache
 
 import structlog
 from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
@@ -38,8 +39,12 @@ SEARCH_ATTRIBUTES = {
 }
 
 
+@cache
 def make_runtime(metrics: str = "") -> Runtime:
-    """A runtime whose own log lines go the way of ours.
+    """The process's runtime, whose own log lines go the way of ours.
+
+    It is the SDK's default one from then on, which alone is never let go of: another, let go of at the end while a call
+    is under way, as when Temporal is away, would wait for that call for ever, and the process with it.
 
     With ``metrics``, an address such as 0.0.0.0:9464, it serves the SDK's figures for Prometheus there.
     """
@@ -48,7 +53,9 @@ def make_runtime(metrics: str = "") -> Runtime:
         forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio")),
     )
     served = PrometheusConfig(bind_address=metrics) if metrics else None
-    return Runtime(telemetry=TelemetryConfig(logging=logging_config, metrics=served))
+    runtime = Runtime(telemetry=TelemetryConfig(logging=logging_config, metrics=served))
+    Runtime.set_default(runtime, error_if_already_set=False)
+    return runtime
 
 
 async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
