@@ -7,7 +7,7 @@ receipts, the time) and pays what it owes (messages, records, one timer for what
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
@@ -35,6 +35,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.outbox import Outbox
     from workflows.state import Appointment, IncidentState, Opening, Owed
     from workflows.story import story, timer_summary, view
+
+T = TypeVar("T")
 
 MAX_EVENTS = 4_000
 """Continue as new from here on: far below the server's limit of 51,200, and quick to replay."""
@@ -151,31 +153,24 @@ class Incident:
     async def _hear(self) -> None:
         """Take in alerts and answers, in their order, until none is left."""
         while self._inbox:
-            alerts_first = self._state.decision is None or not self._state.frugal
-            if arrivals := self._next_alerts(alerts_first):
+            frugal = self._state.frugal
+            if arrivals := self._next(Arrival, all_of_them=self._state.decision is None or not frugal):
                 await self._hear_alerts(arrivals)
             if self._state.decision is None:
                 if not any(isinstance(one, Arrival) for one in self._inbox):
                     return
                 continue
-            for answer in self._next_answers(not self._state.frugal):
+            for answer in self._next(Answer, all_of_them=not frugal):
                 before = self._state.numbered
                 self._life.answers.take(answer, workflow.now())
                 self._sure.update(str(number + 1) for number in range(before, self._state.numbered))
 
-    def _next_alerts(self, all_of_them: bool) -> list[Arrival]:
-        """Those at the head of what came, or all of them."""
-        other = (index for index, one in enumerate(self._inbox) if isinstance(one, Answer))
+    def _next(self, kind: type[T], *, all_of_them: bool) -> list[T]:
+        """What is of that kind at the head of what came, or all of it."""
+        other = (index for index, one in enumerate(self._inbox) if not isinstance(one, kind))
         end = len(self._inbox) if all_of_them else next(other, len(self._inbox))
-        found = [one for one in self._inbox[:end] if isinstance(one, Arrival)]
-        self._inbox = [one for one in self._inbox[:end] if isinstance(one, Answer)] + self._inbox[end:]
-        return found
-
-    def _next_answers(self, all_of_them: bool) -> list[Answer]:
-        other = (index for index, one in enumerate(self._inbox) if isinstance(one, Arrival))
-        end = len(self._inbox) if all_of_them else next(other, len(self._inbox))
-        found = [one for one in self._inbox[:end] if isinstance(one, Answer)]
-        self._inbox = [one for one in self._inbox[:end] if isinstance(one, Arrival)] + self._inbox[end:]
+        found = [one for one in self._inbox[:end] if isinstance(one, kind)]
+        self._inbox = [one for one in self._inbox[:end] if not isinstance(one, kind)] + self._inbox[end:]
         return found
 
     async def _hear_alerts(self, arrivals: list[Arrival]) -> None:

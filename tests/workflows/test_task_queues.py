@@ -20,13 +20,18 @@ async def narrow(tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira)
         yield stage
 
 
-async def test_a_page_does_not_wait_for_posts_that_hang(narrow: Stage) -> None:
-    stage = narrow
+async def fill_with_posts(stage: Stage) -> None:
+    """More posts than there are slots, and a Slack that keeps each waiting."""
     stage.slack.always = Fault(delay=8)
     for number in range(6):
         await stage.fire(an_alert("answer_relevance", 0.7, monitor_id=f"post-{number}"))
     while len(stage.slack.requests) < 2:
         await asyncio.sleep(0.05)
+
+
+async def test_a_page_does_not_wait_for_posts_that_hang(narrow: Stage) -> None:
+    stage = narrow
+    await fill_with_posts(stage)
     await stage.fire(an_alert())
     await stage.until(lambda view: view.state == "notified", 4)
     assert len(stage.paged()) == 1
@@ -36,11 +41,7 @@ async def test_a_page_does_not_wait_for_posts_that_hang(narrow: Stage) -> None:
 
 async def test_what_is_told_in_place_of_a_page_does_not_wait_either(narrow: Stage) -> None:
     stage = narrow
-    stage.slack.always = Fault(delay=8)
-    for number in range(6):
-        await stage.fire(an_alert("answer_relevance", 0.7, monitor_id=f"post-{number}"))
-    while len(stage.slack.requests) < 2:
-        await asyncio.sleep(0.05)
+    await fill_with_posts(stage)
     stage.slack.always = None  # what comes from now on is answered; the two that hang keep their slots
     stage.pagerduty.always = Fault(status=400)
     await stage.fire(an_alert())
