@@ -25,7 +25,8 @@ def complete(environment: MutableMapping[str, str], state_dir: Path) -> list[str
 
     Returns a line for each setting that came from a file.
     """
-    state_dir.mkdir(parents=True, exist_ok=True)
+    # What is made in it later, databases too, is for its owner only.
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     told: list[str] = []
     for name, file in _MADE.items():
         if environment.get(name) or (name == "ARIZE_WEBHOOK_SECRET" and environment.get("ARIZE_WEBHOOK_TOKEN")):

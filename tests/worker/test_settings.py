@@ -50,6 +50,12 @@ def test_a_first_start_makes_what_is_missing_and_a_second_keeps_it(tmp_path: Pat
     assert all(file.stat().st_mode & 0o077 == 0 for file in tmp_path.iterdir())
 
 
+def test_the_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    """The databases in it hold what customers said."""
+    complete({}, tmp_path / "state")
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
 def test_what_is_set_is_left_alone(tmp_path: Path) -> None:
     environment = {
         "ARIZE_WEBHOOK_TOKEN": "bearer",
