@@ -67,7 +67,10 @@ class Recorder:
         while self._waiting:
             taken, self._waiting = self._waiting, []
             batches = [records for records, _ in taken]
-            faults = await asyncio.get_running_loop().run_in_executor(self._thread, self._log.append, batches)
+            try:
+                faults = await asyncio.get_running_loop().run_in_executor(self._thread, self._log.append, batches)
+            except Exception as error:  # noqa: BLE001  # whoever waits hears of it, and tries again
+                faults = [error] * len(batches)
             for (_, done), fault in zip(taken, faults, strict=True):
                 if done.done():
                     continue

@@ -6,7 +6,7 @@ receipts, the time) and pays what it owes (messages, records, one timer for what
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -44,6 +44,9 @@ MOST_EVENTS = 16_000
 """Not even for a delivery that is under way does a run grow longer than this."""
 RECORDS_AT_ONCE = 100
 GATHER_REPEATS = timedelta(seconds=1)
+LATE, HEAR_FIRST = timedelta(seconds=2), timedelta(seconds=5)
+"""Where a timer rings that late, Temporal or every worker was away, and gateways need so long to hand over what they
+took meanwhile."""
 
 
 @workflow.defn(name=INCIDENT_WORKFLOW)
@@ -59,7 +62,7 @@ class Incident:
         self._state = state
         self._outbox = Outbox(state)
         self._life = Life(state, self._outbox)
-        self._inbox: list[Arrival | Answer] = list(opening.arrivals.arrivals) if opening.arrivals else []
+        self._inbox: list[Arrival | Answer] = [*(opening.arrivals.arrivals if opening.arrivals else ()), *opening.inbox]
         self._paying: dict[str, asyncio.Task[None]] = {}
         self._lanes: dict[str, asyncio.Lock] = {}
         self._underway: set[str] = set()
@@ -69,9 +72,15 @@ class Incident:
         self._fault: BaseException | None = None
         self._sure: set[str] = set()
         """Keys of entries that stand for an answer that Temporal has: whatever is done over, they happen."""
+        self._at_once: set[str] = set()
+        """Those that are recorded within a workflow task. They go along with the next delivery all the same."""
+        self._behind: datetime | None = None
+        """Until when what is long due waits for what people may have said meanwhile."""
         self._shown = search.shown(info.typed_search_attributes) if state.frugal else ()
         self._given = (opening.decision, len(self._inbox)) if opening.decision else None
         """A decision that came with the first alerts, and with how many."""
+        self._asked = False
+        """A worker was asked to classify, since the inbox was last turned to."""
         self._lingers = False
         """Something that the end has to wait for takes its time."""
         self._awake = True
@@ -83,9 +92,11 @@ class Incident:
             await workflow.wait_condition(lambda: self._awake)
             self._awake = False
             if self._fault is not None:
-                raise self._fault  # a bug of ours: the workflow task fails, loudly, and is tried again
+                # A bug of ours: the workflow task fails, loudly, and is tried again. The incident must not fail.
+                raise RuntimeError("a part of the incident broke") from self._fault
             await self._hear()
-            life.due(workflow.now())
+            if not self._waits_for_answers():
+                life.due(workflow.now())
             self._pay()
             self._keep_record()
             if state.state == "resolved" and self._is_complete():
@@ -96,8 +107,8 @@ class Incident:
                 if not self._awake:
                     return Closing(by=state.resolved_by, alerts=state.alerts)
             if self._has_grown_old():
-                workflow.continue_as_new(Opening(state=state, chronicle=True, frugal=True))
-            self._set_alarm(life.next())
+                workflow.continue_as_new(Opening(state=state, inbox=tuple(self._inbox), chronicle=True, frugal=True))
+            self._set_alarm(self._next_appointment())
 
     # ── What comes in ───────────────────────────────────────────────────────────────────────────────────
 
@@ -151,9 +162,12 @@ class Incident:
         return self.incident()
 
     async def _hear(self) -> None:
-        """Take in alerts and answers, in their order, until none is left."""
+        """Take in alerts and answers, in their order, until none is left, or a worker was asked about some.
+
+        While it is asked others come: a storm must keep nothing waiting that is due.
+        """
+        frugal = self._state.frugal
         while self._inbox:
-            frugal = self._state.frugal
             if arrivals := self._next(Arrival, all_of_them=self._state.decision is None or not frugal):
                 await self._hear_alerts(arrivals)
             if self._state.decision is None:
@@ -164,6 +178,9 @@ class Incident:
                 before = self._state.numbered
                 self._life.answers.take(answer, workflow.now())
                 self._sure.update(str(number + 1) for number in range(before, self._state.numbered))
+            if frugal and self._asked:
+                self._asked, self._awake = False, bool(self._inbox) or self._awake
+                return
 
     def _next(self, kind: type[T], *, all_of_them: bool) -> list[T]:
         """What is of that kind at the head of what came, or all of it."""
@@ -199,7 +216,9 @@ class Incident:
         facts = self._life.facts(burning, workflow.now())
         without_raw = [_without_raw(arrival) for arrival in burning]
         alerts = tuple(arrival.alert for arrival in without_raw)
-        decision = await calls.classify(Classification(alerts=alerts, now=workflow.now(), incident=facts))
+        asked = Classification(alerts=alerts, now=workflow.now(), incident=facts)
+        decision = await calls.classify(asked, locally=not self._state.frugal)
+        self._asked = True
         self._life.arrived(without_raw, decision, workflow.now())
 
     # ── What goes out ───────────────────────────────────────────────────────────────────────────────────
@@ -242,28 +261,45 @@ class Incident:
 
     def _keep_record(self) -> None:
         """Have recorded what goes along with no delivery. Only what Temporal has committed is ever recorded."""
-        if self._recording is None and any(one.key not in self._underway for one in self._state.unrecorded):
+        if self._recording is None and self._unkept():
             # Begins after the deliveries that were started just now, which have taken what they can carry.
             self._recording = self._aside(self._record())
 
     async def _record(self) -> None:
-        sure = self._take_unrecorded()
-        if sure:
-            at_once = self._state.frugal and all(one.key in self._sure for one in sure)
-            self._settle(sure, recorded=at_once and await calls.record_at_once(self._state, sure))
-        while entries := self._take_unrecorded():
+        unkept = self._unkept()
+        if unkept and self._state.frugal and not self._state.over and all(one.key in self._sure for one in unkept):
+            self._recording = None
+            await self._record_at_once(unkept)
+            return
+        while self._unkept():
+            entries = self._take_unrecorded()
             self._lingers = True
             await calls.record(self._state, entries)
             self._settle(entries, recorded=True)
-            if all(one.what == "joined" for one in self._state.unrecorded) and self._state.unrecorded:
+            left = self._unkept() if self._state.frugal else self._state.unrecorded
+            if left and all(one.what == "joined" for one in left):
                 # A storm of repeats: they go into the record together, and cost the history little.
                 await workflow.sleep(GATHER_REPEATS, summary="Gather repeats for the record")
         self._lingers = False
         self._recording = None
         self._awake = True
 
+    async def _record_at_once(self, entries: list[Entry]) -> None:
+        """In this very workflow task, for one event. Nothing follows from its success: ``calls.classify`` says why."""
+        keys = {one.key for one in entries}
+        self._at_once |= keys
+        if not await calls.record_at_once(self._state, entries):
+            self._at_once -= keys
+            self._sure -= keys  # by an activity, then
+            self._awake = True
+
+    def _unkept(self) -> list[Entry]:
+        """Entries that nobody has recorded or is recording, as far as anybody here knows."""
+        kept = self._underway if self._state.over else self._underway | self._at_once
+        return [one for one in self._state.unrecorded if one.key not in kept]
+
     def _take_unrecorded(self) -> list[Entry]:
-        """Entries that nobody is recording yet."""
+        """Entries for the next delivery, or the next activity, to record: they are its own until it is settled."""
         entries = [one for one in self._state.unrecorded if one.key not in self._underway][:RECORDS_AT_ONCE]
         self._underway.update(one.key for one in entries)
         return entries
@@ -289,6 +325,25 @@ class Incident:
             self._fault, self._awake = task.exception(), True
 
     # ── Time, and what people see ───────────────────────────────────────────────────────────────────────
+
+    def _waits_for_answers(self) -> bool:
+        """Whether something is so late that Temporal was away: what was said meanwhile lies in a gateway's spool.
+
+        An acknowledgement that was taken before a step was due is to be heard before that step.
+        """
+        now, due = workflow.now(), self._life.next()
+        if not self._state.frugal or due is None or now - due.at < LATE:
+            self._behind = None
+            return False
+        if self._behind is None:
+            self._behind = now + HEAR_FIRST
+        return now < self._behind
+
+    def _next_appointment(self) -> Appointment | None:
+        due = self._life.next()
+        if due is None or self._behind is None or due.at >= self._behind:
+            return due
+        return due.model_copy(update={"at": self._behind})
 
     def _set_alarm(self, appointment: Appointment | None) -> None:
         """One timer, for what is due next; left running where that has not changed."""
@@ -339,7 +394,7 @@ class Incident:
 
     def _has_grown_old(self) -> bool:
         info = workflow.info()
-        if self._inbox or not workflow.all_handlers_finished():
+        if (self._inbox and not self._state.frugal) or not workflow.all_handlers_finished():
             return False
         length = info.get_current_history_length()
         if self._paying and length < MOST_EVENTS:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from activities.contracts import Entry, Receipt, Verb
 from alerts import Alert
 from policy import Decision, Target, Tier
-from workflows.messages import Arrivals, State, TimelineEntry
+from workflows.messages import Answer, Arrival, Arrivals, State, TimelineEntry
 
 TIMELINE = 200
 """So many of the latest entries are kept for people to read; the audit log keeps all."""
@@ -117,6 +117,8 @@ class Opening(BaseModel):
 
     arrivals: Arrivals | None = None
     state: IncidentState | None = None
+    inbox: tuple[Arrival | Answer, ...] = ()
+    """What the run before had not come to."""
     chronicle: bool = False
     """Said by whoever begins a run today; what 0.1.0 began goes on as it began. Costs no event, as a patch does two."""
     decision: Decision | None = None

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer
 
 from activities.destinations import destination_types, open_destinations
 from alerts import Alert, incident_id, normalise
@@ -24,7 +26,7 @@ from policy import IncidentFacts, Policy, load_policy
 from tests import DEV_SERVER, TEST_SERVER
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, alert_body, write_policy
-from worker.crew import SANDBOX, Crew, create_crew
+from worker.crew import SANDBOX, WORKFLOWS, Crew, create_crew
 from worker.temporal import SEARCH_ATTRIBUTES
 from workflows.messages import ANSWER_SIGNAL, INCIDENT_QUERY, Act, Answer, IncidentView, Role
 
@@ -133,6 +135,15 @@ class Stage:
     async def is_open(self) -> bool:
         return (await self.handle.describe()).status == WorkflowExecutionStatus.RUNNING
 
+    async def replay(self) -> None:
+        """Whatever happened in a test must come out the same when a worker that knows nothing does it over."""
+        try:
+            history = await self.handle.fetch_history()
+        except RPCError:
+            return  # nothing was fired
+        replayer = Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter, workflow_runner=SANDBOX)
+        await replayer.replay_workflow(history)
+
     def paged(self, who: str = "") -> list[str]:
         """The keys of all triggers, in their order; of one service."""
         key = SECRETS[who.upper()] if who else ""
@@ -182,6 +193,7 @@ async def staged(
         stage = Stage(env, env.client, intake, log, pagerduty, slack, jira, policies, file, hire, crew)
         try:
             yield stage
+            await stage.replay()
         finally:
             await stage.crew.shutdown()
     for destination in destinations.values():

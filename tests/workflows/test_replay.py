@@ -9,18 +9,14 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from tests.workflows.record_histories import HISTORIES, LIVES
-from worker.crew import SANDBOX
-from workflows.change import ChangeReport
-from workflows.digest import Digest
-from workflows.digest_issue import DigestIssue
-from workflows.incident import Incident
+from worker.crew import SANDBOX, WORKFLOWS
 
 STORED = sorted(HISTORIES.glob("*/*.json"))
 
 
 def replayer() -> Replayer:
     return Replayer(
-        workflows=[Incident, Digest, DigestIssue, ChangeReport],
+        workflows=WORKFLOWS,
         data_converter=pydantic_data_converter,
         workflow_runner=SANDBOX,
     )
