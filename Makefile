@@ -6,7 +6,7 @@ WORKERS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 export PYTHONWARNINGS := ignore:The package "pdpyras" is deprecated
 
-.PHONY: up demo test lint bench format clean
+.PHONY: up demo test lint bench chaos format clean
 
 up: $(SYNC)            ## The whole product on this machine: Temporal, worker, gateway
 	.venv/bin/tocsin up
@@ -26,6 +26,9 @@ lint: $(SYNC)          ## Format, lint, types, arrows
 
 bench: $(SYNC)         ## Figures, as ratios in one run; exits non-zero when a bound does not hold
 	.venv/bin/python -m benchmarks
+
+chaos: $(SYNC)         ## Everything is killed, paused and starved for 20 minutes; exits non-zero when a promise is broken
+	.venv/bin/python -m tests.chaos $(ARGS)
 
 format: $(SYNC)
 	.venv/bin/ruff format .

@@ -161,6 +161,7 @@ class Delivery(_Frozen):
     note: Text = Field(default="", description="One sentence: why this message, now.")
     first: Receipt | None = Field(default=None, description="The receipt of what this message adds to or changes.")
     record: Entries = Field(description="What is to be recorded by the way, once the message is out.")
+    again: bool = Field(default=False, description="It was given up before, and may have got through all the same.")
 
     @property
     def opening(self) -> str:

@@ -76,7 +76,7 @@ class Deliverer:
         return Delivered(receipt=receipt, recorded=recorded)
 
     async def _send(self, delivery: Delivery) -> Receipt:
-        attempt = activity.info().attempt
+        attempt = activity.info().attempt + delivery.again
         log = _log.bind(
             incident=delivery.brief.incident,
             destination=delivery.target.name,

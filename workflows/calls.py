@@ -91,8 +91,10 @@ async def classify(asked: Classification, *, locally: bool) -> Decision:
     return await workflow.execute_activity("classify", asked, **shared)
 
 
-async def deliver(state: IncidentState, owed: Owed, entries: Sequence[Entry], *, soon: bool = False) -> Delivered:
-    """Deliver one message, and record the entries by the way; ``soon`` or not at all.
+async def deliver(
+    state: IncidentState, owed: Owed, entries: Sequence[Entry], *, soon: bool = False, again: bool = False
+) -> Delivered:
+    """Deliver one message, and record the entries by the way; ``soon`` or not at all. ``again`` after it was given up.
 
     Raises ActivityError when the message could not be delivered, for good or within the patience.
     """
@@ -124,6 +126,7 @@ async def deliver(state: IncidentState, owed: Owed, entries: Sequence[Entry], *,
             note=owed.note,
             first=owed.first,
             record=record,
+            again=again or owed.again,
         ),
         task_queue=None if urgent else aside(),
         result_type=Delivered,

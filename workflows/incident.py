@@ -257,6 +257,7 @@ class Incident:
                 if is_cancelled_exception(error) or calls.reason_of(error)[1]:
                     raise
             self._lingers = self._awake = True
+            return await calls.deliver(self._state, owed, entries, again=True)
         return await calls.deliver(self._state, owed, entries)
 
     def _keep_record(self) -> None:

@@ -112,7 +112,8 @@ class Outbox:
                     if not self.knows(key):
                         self.owe("notify", target, key, note, in_place_of=owed.target.name)
         if not permanent or owed.in_place_of or not state.decision.fallback:
-            state.agenda.append(Appointment(at=now + TRY_AGAIN, business="again", owed=owed))
+            later = owed.model_copy(update={"again": True})
+            state.agenda.append(Appointment(at=now + TRY_AGAIN, business="again", owed=later))
 
     def _settle(self, owed: Owed) -> None:
         self.state.owed = [one for one in self.state.owed if one.key != owed.key]

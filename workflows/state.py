@@ -31,6 +31,8 @@ class Owed(BaseModel):
     """What this message adds to or changes."""
     in_place_of: str = ""
     """The destination that could not be reached, where this one is told instead."""
+    again: bool = False
+    """It was given up before, and may have got through all the same."""
 
 
 class Appointment(BaseModel):

@@ -1,5 +1,6 @@
 """Whatever is killed, the page is one and the timer fires."""
 
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -113,6 +114,25 @@ def test_temporal_hangs_and_the_gateway_is_killed_meanwhile(fragile: World) -> N
     assert one["alert"]["value"] == 0.33
     assert len(fragile.pages(incident, "primary")) == 1
     wait_for(lambda: tocsin.http.get(f"{tocsin.url}/readyz").json()["spooled"]["items"] == 0)
+
+
+def test_an_acknowledgement_while_temporal_is_away_stops_the_step_that_was_due_meanwhile(fragile: World) -> None:
+    """The timer rings in the moment that Temporal is back, and the acknowledgement lies in the gateway's spool yet."""
+    tocsin = fragile.tocsin
+    incident = tocsin.open(fragile.alert())
+    key = fragile.paged(incident).body["dedup_key"]
+    tocsin.until(incident, lambda one: one["state"] == "notified")
+    server = tocsin.child("server")
+    server.suspend()
+    try:
+        assert tocsin.callback("incident.acknowledged", key).status_code == 202
+        time.sleep(STEP + 4)
+    finally:
+        server.resume()
+    tocsin.until(incident, lambda one: one["state"] == "acknowledged")
+    time.sleep(STEP + 6)
+    assert len(fragile.pages(incident)) == 1
+    assert tocsin.incident(incident)["escalation"] == 1
 
 
 def test_ctrl_c_stops_everything(fragile: World) -> None:

@@ -8,11 +8,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 
 from rich.console import Console
@@ -59,12 +58,10 @@ def run(
         began = time.monotonic()
         stream.start()
         time.sleep(5)
-        for turn in count():
-            if turn % len(BREAKS) == 0:
-                order = dice.sample(sorted(only or BREAKS), len(only or BREAKS))
-            if time.monotonic() - began > seconds and turn >= len(order):
+        for what in _order(sorted(only or BREAKS), dice):
+            if time.monotonic() - began > seconds and len(wrecks) >= len(only or BREAKS):
                 break
-            wrecks.append(wreck(ground, order[turn % len(order)], dice))
+            wrecks.append(wreck(ground, what, dice))
             tell(f"{datetime.now(UTC):%H:%M:%S} mended: {wrecks[-1].what}")
             time.sleep(dice.uniform(0.5, 4))
         stream.stop()
@@ -74,6 +71,12 @@ def run(
         log.close()
         verdict.audit += _verified(ground)
     return Chaos(seed, took, stream.fires, wrecks, verdict, stream.refused)
+
+
+def _order(each: Sequence[str], dice: random.Random) -> Iterator[str]:
+    """All of them in an order by chance, again and again."""
+    while True:
+        yield from dice.sample(each, len(each))
 
 
 def _verified(ground: Field) -> list[str]:

@@ -38,6 +38,7 @@ class Fire:
     """Of the alerts that burned and were taken."""
     states: Counter[str] = field(default_factory=Counter)
     acknowledged_at: float = 0.0
+    acknowledgement_spooled: bool = False
     cleared_at: float = 0.0
     view: Mapping[str, Any] = field(default_factory=dict[str, Any])
     fault: str = ""
@@ -176,6 +177,7 @@ class Stream:
 
         def taken() -> bool:
             answer = self._post("/webhooks/pagerduty", content, headers)
+            fire.acknowledgement_spooled = answer is not None and "spooled" in answer.text
             return answer is not None and answer.is_success
 
         self._until("the gateway to take an acknowledgement", taken, 0.5)

@@ -84,7 +84,7 @@ def _count_pages(verdict: Verdict, ground: Field, fire: Fire, wrecks: Sequence[W
     verdict.pages += len(rang)
     keys = Counter((one.body["routing_key"], one.body["dedup_key"]) for one in rang)
     verdict.doubled += [f"{_name(fire)}: {count} pages under {key}" for key, count in keys.items() if count > 1]
-    over = min((at for at in (fire.acknowledged_at, fire.cleared_at) if at), default=float("inf"))
+    over = _over(fire, wrecks)
     due = _due(fire.view)
     for routing_key, name in _NAMES.items():
         heard = [one.at for one in rang if one.body["routing_key"] == routing_key]
@@ -100,6 +100,18 @@ def _count_pages(verdict: Verdict, ground: Field, fire: Fire, wrecks: Sequence[W
             verdict.lateness.append(late := _late(at, when, wrecks))
             if late > (RECOVERY if _disturbed(when, wrecks) else AT_ONCE):
                 verdict.late.append(f"{_name(fire)}: {name} {late:.1f} s late")
+
+
+def _over(fire: Fire, wrecks: Iterable[Wreck]) -> float:
+    """From when on nobody may be paged any more: what is answered 202 counts.
+
+    Where it lay in the spool of a gateway that was killed as well, nobody could know of it before that one was back.
+    """
+    over = min((at for at in (fire.acknowledged_at, fire.cleared_at) if at), default=float("inf"))
+    if fire.acknowledgement_spooled:
+        back = [one.ended for one in wrecks if one.kills and one.began <= over <= one.ended]
+        return max([over, *back])
+    return over
 
 
 def _due(view: Mapping[str, Any]) -> dict[str, list[float]]:

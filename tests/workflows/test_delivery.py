@@ -40,6 +40,16 @@ async def test_a_long_outage_tells_the_fallback_and_the_page_is_sent_when_it_end
     assert view.escalation == 1
 
 
+async def test_what_was_given_up_is_looked_for_before_it_is_sent_again(stage: Stage) -> None:
+    """Slack took it, and no answer ever came: it is there, and said once."""
+    stage.slack.always = Fault(reset=True, after=True)
+    await stage.fire(an_alert("answer_relevance", 0.7))
+    await stage.in_time(lambda view: any(one.destination == "primary" for one in view.receipts), minutes=3)
+    stage.slack.always = None
+    await stage.in_time(lambda view: any(one.destination == "ops" for one in view.receipts), minutes=2)
+    assert len(stage.slack.messages) == 1
+
+
 async def test_an_answer_ends_the_trying(stage: Stage) -> None:
     stage.pagerduty.always = Fault(status=503)
     await stage.fire()
