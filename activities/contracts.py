@@ -3,7 +3,8 @@
 Activity types, by name: ``classify`` (Classification → Decision), ``page``, ``post``, ``ticket`` and ``console``
 (Delivery → Delivered), ``digest`` (DigestDelivery → Delivered), ``issue_digest`` (DigestSending → DigestOutcome),
 ``send_digest`` (DigestIssue → Receipt; for digests that 0.1.0 gathered), ``record`` (Entries → None), ``hearers``
-(Change → names of destinations), ``tell_change`` (ChangeDelivery → Receipt).
+(Change → names of destinations), ``tell_change`` (ChangeDelivery → Receipt), ``survey_monitors`` (Survey → Surveyed),
+``mend`` (Mending → Mended).
 """
 
 from datetime import datetime
@@ -25,6 +26,7 @@ TEMPORARY = "Temporary"
 DIGEST_WORKFLOW = "Digest"
 DIGEST_ISSUE_WORKFLOW = "DigestIssue"
 DIGEST_SIGNAL = "add"
+CATCH_UP_WORKFLOW = "CatchUp"
 
 
 TRIGGERED = "Triggered"
@@ -309,6 +311,43 @@ class ChangeDelivery(_Frozen):
 
     target: str
     change: Change
+
+
+class Discrepancy(_Frozen):
+    """Arize and Tocsin disagree about a monitor: it burns and nothing is open, or it is well and an incident is."""
+
+    monitor_id: str
+    incident: str = Field(default="", description="The open incident that is to be told; empty where none is open.")
+
+
+class CatchUpDue(_Frozen):
+    grace: float = Field(default=45.0, ge=0, description="Seconds: what Arize has just found may be on its way here.")
+
+
+class Survey(_Frozen):
+    """``handled`` is what the survey before said: monitors that were triggered then, and the incident of each."""
+
+    handled: dict[str, str] = {}
+
+
+class Surveyed(_Frozen):
+    found: tuple[Discrepancy, ...] = ()
+    handled: dict[str, str] = {}
+
+
+class Mending(_Frozen):
+    """What a survey found, and has to be so still."""
+
+    found: tuple[Discrepancy, ...]
+    handled: dict[str, str] = {}
+
+
+class Mended(_Frozen):
+    """How many were opened and cleared, and the incidents of all monitors that are triggered, by monitor."""
+
+    opened: int = 0
+    cleared: int = 0
+    handled: dict[str, str] = {}
 
 
 def told(key: str, verb: Verb, target: Target, receipt: Receipt) -> Entry:

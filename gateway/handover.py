@@ -20,7 +20,16 @@ from gateway.deliveries import Delivered, Deliveries
 from policy import Decision
 from policy.decision import TIERS
 from workflows import search
-from workflows.messages import ARRIVE_SIGNAL, INCIDENT_WORKFLOW, TAKEN_QUERY, Arrival, Arrivals, EventIds
+from workflows.messages import (
+    ARRIVE_SIGNAL,
+    INCIDENT_WORKFLOW,
+    MONITOR,
+    TAKEN_QUERY,
+    Arrival,
+    Arrivals,
+    EventIds,
+    MonitorMemo,
+)
 from workflows.state import Opening
 
 MAX_ENTRIES = 50  # of one signal, that are not alike
@@ -182,6 +191,7 @@ class Handover:
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 search_attributes=TypedSearchAttributes(pairs),
                 static_summary=_summary(alert),
+                memo={MONITOR: MonitorMemo(id=alert.monitor_id, identity=alert.identity)},
                 rpc_timeout=RPC_TIMEOUT,
             )
         except WorkflowAlreadyStartedError:

@@ -3,7 +3,7 @@
 from policy.decide import Policy
 from policy.decision import Decision, IncidentFacts, Raise, Step, Target, Tier, Verdict
 from policy.destinations import DestinationConfig, SecretRef, SecretSetting
-from policy.durations import format_duration
+from policy.durations import format_duration, parse_duration
 from policy.errors import PolicyError, Problem
 from policy.load import load_policy, parse_policy
 from policy.source import PolicySource, read_source
@@ -25,6 +25,7 @@ __all__ = [
     "Verdict",
     "format_duration",
     "load_policy",
+    "parse_duration",
     "parse_policy",
     "read_source",
 ]

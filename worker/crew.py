@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.catch_up import CatchUp
 from activities.classify import Classifier
 from activities.deliver import Deliverer
 from activities.destinations import Destination
@@ -18,13 +19,14 @@ from activities.record import Recorder
 from audit import AuditLog
 from gateway.links import Links
 from policy import Policy
+from workflows.catch_up import CatchUp as CatchUpRound
 from workflows.change import ChangeReport
 from workflows.digest import Digest
 from workflows.digest_issue import DigestIssue
 from workflows.incident import Incident
 from workflows.messages import ASIDE
 
-WORKFLOWS = (Incident, Digest, DigestIssue, ChangeReport)
+WORKFLOWS = (Incident, Digest, DigestIssue, ChangeReport, CatchUpRound)
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
         "activities", "alerts", "policy", "workflows", "cel_expr_python"
@@ -70,6 +72,7 @@ def create_crew(
     log: AuditLog,
     speed: float = 1.0,
     links: Links | None = None,
+    catch_up: CatchUp | None = None,
     *,
     part: Part = "all",
     runner: WorkflowRunner = UNSANDBOXED,
@@ -98,6 +101,7 @@ def create_crew(
         deliverer.tell_change,
         digester.digest,
         digester.issue_digest,
+        *([catch_up.survey_monitors, catch_up.mend] if catch_up else []),
     ]
     shared: dict[str, Any] = {
         "max_concurrent_activities": slots,

@@ -12,23 +12,20 @@ from temporalio.client import (
     Client,
     Schedule,
     ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
     ScheduleIntervalSpec,
     ScheduleListDescription,
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
     ScheduleState,
-    ScheduleUpdate,
-    ScheduleUpdateInput,
 )
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from activities.contracts import DIGEST_ISSUE_WORKFLOW, DigestDue
 from policy import Policy
+from worker.schedules import MEMO, put_schedule
 
 PREFIX = "digest-"
-MEMO = "tocsin_task_queue"
 CATCH_UP = timedelta(days=7)
 """After an outage the issues that it swallowed are sent, as one: what was gathered is in the first."""
 
@@ -102,21 +99,7 @@ class DigestSchedules:
             policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=CATCH_UP),
             state=ScheduleState(note=f"Sends what Tocsin gathered for {name}; kept as the policy says."),
         )
-        try:
-            await client.create_schedule(f"{PREFIX}{name}", schedule, memo={MEMO: self._task_queue})
-        except ScheduleAlreadyRunningError:
-            handle = client.get_schedule_handle(f"{PREFIX}{name}")
-
-            async def changed(there: ScheduleUpdateInput) -> ScheduleUpdate:
-                schedule.state = there.description.schedule.state  # paused by a person: so it stays
-                return ScheduleUpdate(schedule)
-
-            try:
-                await handle.update(changed)
-            except RPCError as error:
-                if error.status != RPCStatusCode.NOT_FOUND:
-                    raise
-                await client.create_schedule(f"{PREFIX}{name}", schedule, memo={MEMO: self._task_queue})
+        await put_schedule(client, f"{PREFIX}{name}", schedule, self._task_queue)
 
 
 def schedule_spec(cron: str, timezone: str, speed: float = 1.0) -> ScheduleSpec:

@@ -54,8 +54,6 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
     in_force = PolicyInForce(settings, count=lambda outcome: metrics.POLICY_RELOADS.labels(outcome).inc())
     keys = Keyring.read(settings.secrets(ENCRYPTION_KEY))
     client = await connect(settings, lazy=True, runtime=make_runtime())
-    database = settings.environment.get("TOCSIN_DATABASE_URL", "")
-    shared = database if database.startswith("postgres") else f"sqlite:///{settings.state_dir}/gateway.db"
 
     def decide(alert: Alert, count: int) -> Decision | None:
         if in_force.lacking and settings.console_fallback:
@@ -70,7 +68,7 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
             task_queue=settings.task_queue,
             namespace=client.namespace,
             policy=lambda: str(in_force.standing()),
-            deliveries_url=shared,
+            deliveries_url=settings.deliveries_url,
             spool=settings.state_dir / "spool.db",
             spool_limit=settings.spool_bytes,
             keys=keys,

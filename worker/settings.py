@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from policy import parse_duration
 from worker.errors import StartError
 
 SHIPPED_POLICY = Path(__file__).resolve().parent.parent / "policies" / "tocsin.yaml"
@@ -31,6 +32,8 @@ class Settings:
     """How many pages, and how many other activities, a worker does at once."""
     worker_cache: int
     """How many incidents a worker keeps in memory."""
+    catch_up: float
+    """Every so many seconds Arize is asked for what never arrived; 0 where it is not."""
     log_level: str
     rates: Mapping[str, str]
     """How often one source may ask: webhooks, api, refused; as ``6000/minute``."""
@@ -45,6 +48,12 @@ class Settings:
     def embedded(self) -> bool:
         """Whether ``tocsin up`` brings its own Temporal server."""
         return not self.environment.get("TEMPORAL_ADDRESS")
+
+    @property
+    def deliveries_url(self) -> str:
+        """Where gateways remember what was delivered already: together, on PostgreSQL."""
+        database = self.environment.get("TOCSIN_DATABASE_URL", "")
+        return database if database.startswith("postgres") else f"sqlite:///{self.state_dir}/gateway.db"
 
     def secrets(self, name: str) -> tuple[str, ...]:
         """The values of a setting that may hold several, separated by commas."""
@@ -71,6 +80,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         worker_slots=int(_number(environment, "TOCSIN_WORKER_SLOTS", 200, 2, 10_000)),
         worker_cache=int(_number(environment, "TOCSIN_WORKER_CACHE", 300, 2, 1_000_000)),
         worker_metrics=environment.get("TOCSIN_WORKER_METRICS") or "",
+        catch_up=_period(environment, "TOCSIN_CATCH_UP", "5m"),
         log_level=(environment.get("TOCSIN_LOG_LEVEL") or "info").lower(),
         rates={
             kind: environment[name]
@@ -98,6 +108,17 @@ def _truth(environment: Mapping[str, str], name: str) -> bool:
     if text not in {"yes", "no", "true", "false", "1", "0"}:
         raise SettingError(f"{name} is {text!r}; it may be yes or no")
     return text in {"yes", "true", "1"}
+
+
+def _period(environment: Mapping[str, str], name: str, default: str) -> float:
+    """Seconds of a duration, or 0 for ``off``."""
+    text = environment.get(name) or default
+    if text.casefold() == "off":
+        return 0.0
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise SettingError(f"{name} is {text!r}; it may be a duration such as 5m, or off") from None
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:

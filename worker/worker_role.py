@@ -12,9 +12,11 @@ from temporalio.runtime import Runtime
 
 from activities.destinations import OpenDestinations
 from audit import AuditLog, DigestLedger, KeptPolicies
+from gateway.handover import Decide
 from gateway.links import SETTING as LINK_SECRET
 from gateway.links import Links
-from policy import Policy, PolicySource
+from policy import IncidentFacts, Policy, PolicySource
+from worker.catching_up import arize_api, create_catch_up, keep_schedule
 from worker.crew import Part, create_crew
 from worker.digest_schedules import DigestSchedules
 from worker.errors import StartError
@@ -62,6 +64,8 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
     client = connecting.result()
     await register_search_attributes(client)
     beside.append(asyncio.create_task(schedules.run(client)))
+    beside.append(asyncio.create_task(keep_schedule(client, settings)))
+    arize = arize_api(settings)
     with ThreadPoolExecutor(32, "vendors") as threads:
         loop.set_default_executor(threads)
         links = Links(settings.public_url, settings.secrets(LINK_SECRET))
@@ -73,6 +77,7 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
             log,
             settings.speed,
             links,
+            create_catch_up(settings, client, arize, _decider(in_force)),
             part=part,
             slots=settings.worker_slots,
             cached=settings.worker_cache,
@@ -82,8 +87,14 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
         _log.info("worker stopped")
         for task in beside:
             task.cancel()
+    await arize.close()
     await destinations.close()
     log.close()
+
+
+def _decider(in_force: PolicyInForce) -> Decide:
+    """What the policy in force makes of the first alerts of an incident that this worker begins."""
+    return lambda alert, count: in_force.current().decide(alert, datetime.now(UTC), IncidentFacts(alerts=count))
 
 
 def _counter(runtime: Runtime) -> Callable[[str], None]:

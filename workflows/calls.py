@@ -24,7 +24,11 @@ from activities.contracts import (
     DigestSending,
     Entries,
     Entry,
+    Mended,
+    Mending,
     Receipt,
+    Survey,
+    Surveyed,
 )
 from policy import Decision, Target
 from workflows.brief import brief
@@ -43,6 +47,7 @@ _PATIENCE = {
 }
 _SOON = timedelta(seconds=15)
 _PATIENCE_AFTERWARDS = timedelta(hours=24)  # for what changes or adds to a message, and for digests
+_ROUND = timedelta(minutes=2)  # of asking Arize: the next one comes soon
 _RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2.0,
@@ -260,6 +265,32 @@ async def tell_of_digest(info: workflow.Info, destination: str, target: Target, 
         schedule_to_close_timeout=_PATIENCE[target.kind],
         retry_policy=_RETRY,
         summary=f"Tell {target.name} ({target.type}) that the digest for {destination} could not be sent",
+    )
+
+
+async def survey_monitors(survey: Survey) -> Surveyed:
+    return await workflow.execute_activity(
+        "survey_monitors",
+        survey,
+        task_queue=aside(),
+        result_type=Surveyed,
+        start_to_close_timeout=_ROUND,
+        schedule_to_close_timeout=2 * _ROUND,
+        retry_policy=_RETRY,
+        summary="Compare Arize's monitors with what is open",
+    )
+
+
+async def mend(mending: Mending) -> Mended:
+    return await workflow.execute_activity(
+        "mend",
+        mending,
+        task_queue=aside(),
+        result_type=Mended,
+        start_to_close_timeout=_ROUND,
+        schedule_to_close_timeout=2 * _ROUND,
+        retry_policy=_RETRY,
+        summary=f"Open or clear what never arrived, of {len(mending.found)}",
     )
 
 

@@ -18,6 +18,8 @@ ANSWER_SIGNAL = "answer"
 INCIDENT_QUERY = "incident"
 TAKEN_QUERY = "taken"
 
+MONITOR = "tocsin_monitor"
+
 FORBIDDEN = "Forbidden"
 """Error type of an update: the responder's role may not do that here."""
 OVER = "Over"
@@ -80,6 +82,13 @@ class Answer(_Frozen):
     seconds: float = Field(default=0.0, ge=0, le=86_400, description="For how long it is silenced.")
     opening: str = Field(default="", description="Of which opening, where the answer says; one for another is dropped.")
     id: str = Field(default="", description="The callback's own id: a redelivery is dropped.")
+
+
+class MonitorMemo(_Frozen):
+    """In an incident's memo under ``MONITOR``: which monitor it is about, and what its alerts are known by."""
+
+    id: str
+    identity: tuple[str, ...]
 
 
 class TimelineEntry(_Frozen):

@@ -1,5 +1,6 @@
 """Stand-in vendors: real HTTP servers that check what they get and can be told to misbehave."""
 
+from tests.vendors.arize import Arize
 from tests.vendors.jira import Jira
 from tests.vendors.opsgenie import Opsgenie
 from tests.vendors.pagerduty import PagerDuty
@@ -11,6 +12,7 @@ from tests.vendors.splunk_oncall import SplunkOnCall
 from tests.vendors.teams import Teams
 
 __all__ = [
+    "Arize",
     "Fault",
     "Jira",
     "Opsgenie",
