@@ -1,7 +1,6 @@
 """The gateway as an ASGI application."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -22,6 +21,7 @@ from gateway.problems import Problems, responses
 from gateway.rates import Limiter, source
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool
+from gateway.vitals import NAMES, Vitals
 from gateway.webhooks import ARIZE, arize_endpoint, webhook_routes
 
 VERSION = "0.3.0"
@@ -35,16 +35,18 @@ def create_app(settings: GatewaySettings, client: Client) -> Express:
     deliveries = Deliveries(settings.deliveries_url)
     spool = Spool(settings.spool, settings.keys, settings.spool_limit)
     metrics.watch_spool(lambda: spool.depth)
+    vitals = Vitals(client, settings.task_queue)
+    metrics.watch_vitals(NAMES, lambda name: len(seen.troubles) if (seen := vitals.seen.get(name)) else float("nan"))
     intake = Intake(client, settings.task_queue, deliveries, spool, settings.decide)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         del app
-        draining = asyncio.create_task(intake.drain())
+        beside = [asyncio.create_task(intake.drain()), asyncio.create_task(vitals.watch(settings.vitals_every))]
         yield
-        draining.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await draining
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         spool.close()
         deliveries.close()
 
@@ -67,5 +69,5 @@ def create_app(settings: GatewaySettings, client: Client) -> Express:
     if settings.keys:
         app.include_router(codec_routes(settings, limiter))
         allow_ui(app, settings)
-    app.include_router(operation_routes(settings, client, deliveries, spool))
+    app.include_router(operation_routes(settings, client, deliveries, spool, vitals))
     return app

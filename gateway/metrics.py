@@ -1,6 +1,6 @@
 """The gateway's figures for Prometheus."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -38,6 +38,19 @@ SPOOL_ITEMS = Gauge("tocsin_spool_items", "Alerts, answers and changes that wait
 SPOOL_BYTES = Gauge("tocsin_spool_bytes", "How much room they take.", registry=registry)
 SPOOL_LIMIT = Gauge("tocsin_spool_limit_bytes", "From here on the gateway answers 503.", registry=registry)
 SPOOL_AGE = Gauge("tocsin_spool_oldest_seconds", "How long the oldest has waited.", registry=registry)
+
+TROUBLES = Gauge(
+    "tocsin_troubles",
+    "What is not well behind the gateway: temporal, workers, workflow_tasks, activities, schedules; 0 where it is.",
+    ["of"],
+    registry=registry,
+)
+
+
+def watch_vitals(names: Sequence[str], troubles: Callable[[str], float]) -> None:
+    """Have the vitals' figures read whenever somebody asks for them; what is not known is no number."""
+    for name in names:
+        TROUBLES.labels(name).set_function(lambda name=name: troubles(name))
 
 
 def watch_spool(depth: Callable[[], Depth]) -> None:

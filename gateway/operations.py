@@ -15,6 +15,7 @@ from gateway import metrics
 from gateway.deliveries import Deliveries
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool, SpoolError
+from gateway.vitals import Vitals
 
 
 class Health(BaseModel):
@@ -42,9 +43,13 @@ class Readiness(BaseModel):
     spooled: Spooled
     deliveries: str
     policy: str
+    vitals: dict[str, str]
+    """What is behind the gateway, at the last look: temporal, workers, workflow_tasks, activities, schedules."""
 
 
-def operation_routes(settings: GatewaySettings, client: Client, deliveries: Deliveries, spool: Spool) -> APIRouter:
+def operation_routes(
+    settings: GatewaySettings, client: Client, deliveries: Deliveries, spool: Spool, vitals: Vitals
+) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     @router.get("/healthz", summary="The process lives")
@@ -68,6 +73,7 @@ def operation_routes(settings: GatewaySettings, client: Client, deliveries: Deli
             ),
             deliveries=store,
             policy=settings.policy(),
+            vitals={name: str(vital) for name, vital in vitals.seen.items()},
         )
         return readiness if readiness.ready else JSONResponse(readiness.model_dump(), 503)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 

@@ -10,6 +10,7 @@ from gateway.links import Links
 from gateway.rates import Rates
 from gateway.spool import LIMIT_BYTES
 from gateway.tokens import Tokens
+from gateway.vitals import EVERY
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class GatewaySettings:
     listed under it from its beginning. None leaves it to the worker."""
     links: Links = field(default_factory=lambda: Links("", ()), repr=False)
     tokens: Tokens = field(default_factory=lambda: Tokens({}))
+    vitals_every: float = EVERY
+    """Seconds between two looks at Temporal, the workers, and what they are stuck on."""
     insecure: bool = False
     temporal_ui_url: str = ""
 

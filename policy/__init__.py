@@ -7,6 +7,7 @@ from policy.durations import format_duration, parse_duration
 from policy.errors import PolicyError, Problem
 from policy.load import load_policy, parse_policy
 from policy.source import PolicySource, read_source
+from policy.watchdog import Watchdog
 
 __all__ = [
     "Decision",
@@ -23,6 +24,7 @@ __all__ = [
     "Target",
     "Tier",
     "Verdict",
+    "Watchdog",
     "format_duration",
     "load_policy",
     "parse_duration",

@@ -14,6 +14,7 @@ from policy.schema import ModelConfig, OutcomeConfig, PolicyFile, TierConfig
 from policy.shadows import unreachable
 from policy.source import PolicySource
 from policy.vocabulary import Vocabulary
+from policy.watchdog import Drill, Heartbeat, Watchdog
 
 _LOUDER: dict[Tier, Tier] = dict(pairwise(TIERS))
 _Path = tuple[str | int, ...]
@@ -77,6 +78,7 @@ def compile_policy(
         governance_tickets=compiler.targets(governance.ticket, ("governance", "ticket"), tickets=True)
         if governance
         else (),
+        watchdog=compiler.watchdog(),
     )
 
 
@@ -180,6 +182,21 @@ class _Compiler:
             steps.extend(Step(after=after + gap * turn, notify=notify) for turn in range(step.repeat + 1))
             before = after
         return tuple(steps)
+
+    def watchdog(self) -> Watchdog | None:
+        config = self.file.watchdog
+        if config is None:
+            return None
+        drill, heartbeat = config.drill, config.heartbeat
+        rules = [rule.name for rule in self.file.rules]
+        if drill and drill.rule not in rules:
+            self.report(("watchdog", "drill", "rule"), f"there is no rule {drill.rule!r}{near(drill.rule, rules)}")
+        return Watchdog(
+            notify=self.targets(config.notify, ("watchdog", "notify")),
+            after=config.after,
+            heartbeat=Heartbeat(heartbeat.url, heartbeat.every) if heartbeat else None,
+            drill=Drill(drill.rule, drill.every, drill.within) if drill else None,
+        )
 
     def check_tiers(self) -> None:
         for name, tier in self._tiers.items():

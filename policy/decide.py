@@ -13,6 +13,7 @@ from policy.destinations import DestinationConfig
 from policy.errors import Problem
 from policy.schema import ModelConfig
 from policy.source import PolicySource
+from policy.watchdog import Watchdog
 
 _TRACE_CHARS = 300
 _NOTHING_YET = IncidentFacts()
@@ -43,6 +44,7 @@ class Policy:
     regulated: Condition | None
     closed_by: str
     governance_tickets: tuple[Target, ...]
+    watchdog: Watchdog | None = None
     warnings: tuple[Problem, ...] = ()
 
     @cached_property
@@ -153,6 +155,7 @@ class Policy:
             destinations={**self.destinations, **replaced},
             owners={name: target(old) for name, old in self.owners.items()},
             governance_tickets=targets(self.governance_tickets),
+            watchdog=self.watchdog and replace(self.watchdog, notify=targets(self.watchdog.notify)),
         )
 
     def sped_up(self, factor: float) -> "Policy":
@@ -179,7 +182,11 @@ class Policy:
                 }
             )
 
-        return replace(self._with_decisions(decision), digest=f"{self.digest}/{factor:g}")
+        return replace(
+            self._with_decisions(decision),
+            digest=f"{self.digest}/{factor:g}",
+            watchdog=self.watchdog and self.watchdog.sped_up(factor),
+        )
 
     def _with_decisions(self, change: Callable[[Decision], Decision]) -> "Policy":
         def changed(rule: CompiledRule) -> CompiledRule:

@@ -8,6 +8,7 @@ from alerts import Alert
 from policy.decision import IncidentFacts
 from policy.destinations import DestinationConfig
 from policy.durations import PATTERN as DURATION
+from policy.durations import format_duration
 from policy.json_schema import policy_json_schema
 from policy.schema import NOT_BUILT, ModelConfig
 from policy.vocabulary import ALERT, INCIDENT, MODEL
@@ -20,6 +21,9 @@ _SECTIONS = (
     ("rules[]", "Rules", "RuleConfig"),
     ("otherwise", "Otherwise", "OutcomeConfig"),
     ("governance", "Governance", "GovernanceConfig"),
+    ("watchdog", "Watchdog", "WatchdogConfig"),
+    ("watchdog.heartbeat", "Heartbeat", "HeartbeatConfig"),
+    ("watchdog.drill", "Drill", "DrillConfig"),
 )
 _MADE = "<!-- Made by `tocsin policy reference`: change the schema, not this file. -->"
 
@@ -94,6 +98,8 @@ def _default(one: Mapping[str, Any]) -> str:
     value = one.get("default")
     if isinstance(value, dict):
         return ""
+    if isinstance(value, float) and one.get("pattern") == DURATION:
+        return f"`{format_duration(value)}`"
     return "" if value in (None, "", [], {}) else f"`{json.dumps(value)}`"
 
 

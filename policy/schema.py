@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from policy.decision import Tier
+from policy.destinations import SecretSetting
 from policy.durations import Duration
 
 ROLES = ("viewer", "responder", "compliance", "admin")
@@ -181,6 +182,30 @@ class GovernanceConfig(_Strict):
     evidence: Names = ()
 
 
+class HeartbeatConfig(_Strict):
+    """A dead man's switch, such as healthchecks.io or Dead Man's Snitch: it alarms when nobody asks for its address."""
+
+    url: SecretSetting = Field(description="The address that is asked for; whoever has it can silence the alarm.")
+    every: Duration = Field(default=60.0, description="How often.")
+
+
+class DrillConfig(_Strict):
+    """A fire drill that has to come out at the other end; it tells whom its rule tells."""
+
+    rule: str = Field(description="The rule that is drilled: best one of its own, that tells a quiet place.")
+    every: Duration = Field(default=86_400.0, description="How often.")
+    within: Duration = Field(default=120.0, description="Until when its rule's destination must have taken it.")
+
+
+class WatchdogConfig(_Strict):
+    """Who hears of it when Tocsin itself is not well, by a way that does not need what is broken."""
+
+    notify: Names = Field(min_length=1, description="Destinations that are told, without Temporal and without workers.")
+    after: Duration = Field(default=120.0, description="For how long something must be wrong before they are.")
+    heartbeat: HeartbeatConfig | None = Field(default=None, description="An outside alarm for the watchdog itself.")
+    drill: DrillConfig | None = Field(default=None, description="A regular fire drill, from end to end.")
+
+
 Phase = Literal["observe", "warn", "page"]
 
 
@@ -241,6 +266,7 @@ class PolicyFile(_Strict):
     rules: tuple[RuleConfig, ...] = Field(default=(), description="The first rule whose condition holds decides.")
     otherwise: OutcomeConfig = Field(default=OutcomeConfig(tier="low"), description="Where no rule's condition holds.")
     governance: GovernanceConfig | None = Field(default=None, description="Who must close it.")
+    watchdog: WatchdogConfig | None = Field(default=None, description="Who hears of it when Tocsin is not well.")
     rollout: RolloutConfig | None = None
     noise: NoiseConfig | None = None
     enrichment: EnrichmentConfig | None = None

@@ -58,6 +58,8 @@ class Tocsin:
             **settings,
         }
         self.log = folder / "output.txt"
+        self.code: Path | None = None
+        """A folder that holds an earlier release, to run that one."""
         self._printed_before = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(timeout=30, limits=httpx.Limits(max_connections=250))
@@ -71,7 +73,8 @@ class Tocsin:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "worker.cli", *command],
-                env=self.environment,
+                env=self.environment | ({"PYTHONPATH": str(self.code)} if self.code else {}),
+                cwd=self.code,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

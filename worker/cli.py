@@ -93,6 +93,15 @@ def gateway(insecure: Annotated[bool, typer.Option(help="Take unauthenticated al
     _run(run_gateway(settings, insecure=insecure))
 
 
+@app.command()
+def watchdog() -> None:
+    """Looks after all the others, and tells whom the policy's watchdog names; needs none of them to do so."""
+    from worker.watchdog_role import run_watchdog
+
+    settings = _settings("watchdog")
+    _run(run_watchdog(settings))
+
+
 def _settings(role: str) -> Settings:
     try:
         settings = read_settings(os.environ)

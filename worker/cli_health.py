@@ -36,7 +36,8 @@ def _gateway(settings: Settings) -> str:
 async def _worker(settings: Settings) -> str:
     from temporalio.service import RPCError
 
-    from worker.temporal import connect, pollers
+    from gateway.vitals import pollers
+    from worker.temporal import connect
 
     try:
         client = await connect(settings)

@@ -22,6 +22,7 @@ from gateway.rates import RateError, Rates
 from gateway.settings import GatewaySettings, UnauthenticatedError
 from gateway.spool import SpoolError
 from gateway.tokens import TokenFileError, Tokens
+from gateway.vitals import EVERY
 from policy import Decision, IncidentFacts
 from worker.errors import StartError
 from worker.policy_in_force import PolicyInForce
@@ -80,6 +81,7 @@ async def _serve(settings: Settings, *, insecure: bool) -> None:
             callback_secrets={one.name: settings.secrets(one.setting) for one in VENDORS},
             links=Links(settings.public_url, settings.secrets(LINK_SECRET)),
             tokens=tokens,
+            vitals_every=max(EVERY / settings.speed, 1.0),
             insecure=insecure,
             temporal_ui_url=settings.temporal_ui_url,
         ),

@@ -3,8 +3,7 @@
 from temporalio.client import Client, Schedule, ScheduleAlreadyRunningError, ScheduleUpdate, ScheduleUpdateInput
 from temporalio.service import RPCError, RPCStatusCode
 
-MEMO = "tocsin_task_queue"
-"""Whose it is: others may have schedules in this namespace, too."""
+from gateway.vitals import SCHEDULES as MEMO
 
 
 async def put_schedule(client: Client, name: str, schedule: Schedule, task_queue: str) -> None:

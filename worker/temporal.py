@@ -5,10 +5,8 @@ import logging
 from functools import cache
 
 import structlog
-from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
+from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import (
@@ -26,7 +24,6 @@ from gateway.encryption import EncryptionError, Keyring, data_converter
 from worker.errors import StartError
 from worker.settings import Settings
 from workflows import search
-from workflows.messages import ASIDE
 
 _log = structlog.get_logger()
 
@@ -87,20 +84,6 @@ async def connect_patiently(settings: Settings, *, runtime: Runtime | None = Non
                 _log.warning("temporal does not answer yet", error=str(error)[:300])
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10.0)
-
-
-async def pollers(client: Client, task_queue: str, *, aside: bool = False) -> list[str]:
-    """The identities of the workers that have polled lately: for workflow tasks, or for what is aside.
-
-    Raises RPCError.
-    """
-    kind = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY if aside else TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=f"{task_queue}{ASIDE if aside else ''}"),
-        task_queue_type=kind,
-    )
-    return [one.identity for one in (await client.workflow_service.describe_task_queue(request)).pollers]
 
 
 async def register_search_attributes(client: Client) -> None:

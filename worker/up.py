@@ -17,13 +17,14 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from gateway.encryption import SETTING as ENCRYPTION_KEY
+from gateway.vitals import pollers
 from worker.children import Child
 from worker.embedded import free_port, server_command
 from worker.errors import StartError
 from worker.first_start import ADDRESS, complete
 from worker.policy_in_force import policy_at_start
 from worker.settings import Settings, near, read_settings
-from worker.temporal import connect_patiently, pollers, register_search_attributes
+from worker.temporal import connect_patiently, register_search_attributes
 
 READY_WITHIN = 90.0  # seconds
 TEMPORAL = "Temporal"
@@ -101,6 +102,8 @@ async def run_up(environment: Mapping[str, str], options: UpOptions) -> None:
         await start("gateway", [*python, "gateway", *(["--insecure"] if options.insecure else [])])
         if await _first(stop, _ready(settings)):
             return
+        if policy.watchdog is not None:
+            await start("watchdog", [*python, "watchdog"])
         (settings.state_dir / ADDRESS).write_text(settings.public_url + "\n", encoding="utf-8")
         _announce(console, settings, policy.digest, made, lacking)
         for problem in refused:

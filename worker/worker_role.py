@@ -1,7 +1,9 @@
 """``tocsin worker``: runs workflows and activities until it is told to stop."""
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -24,6 +26,8 @@ from worker.logs import keep_out
 from worker.policy_in_force import PolicyInForce
 from worker.settings import Settings
 from worker.temporal import connect_patiently, make_runtime, register_search_attributes
+
+STOP_WITHIN = 18.0  # seconds, of which what is under way has ten
 
 _log = structlog.get_logger()
 
@@ -84,12 +88,25 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
         ):
             _log.info("worker runs", task_queue=settings.task_queue, policy=in_force.policy.digest)
             await stop.wait()
+            _end_in_time()
         _log.info("worker stopped")
         for task in beside:
             task.cancel()
     await arize.close()
     await destinations.close()
     log.close()
+
+
+def _end_in_time() -> None:
+    """While Temporal is away the SDK goes on trying to say what it has done. It need not: all that is known there."""
+
+    def end() -> None:
+        _log.warning("worker stopped without an end: Temporal does not answer", after=STOP_WITHIN)
+        os._exit(0)
+
+    timer = threading.Timer(STOP_WITHIN, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _decider(in_force: PolicyInForce) -> Decide:

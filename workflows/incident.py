@@ -107,7 +107,8 @@ class Incident:
                 if not self._awake:
                     return Closing(by=state.resolved_by, alerts=state.alerts)
             if self._has_grown_old():
-                workflow.continue_as_new(Opening(state=state, inbox=tuple(self._inbox), chronicle=True, frugal=True))
+                # It goes on as it began: a worker that is not renewed yet may be the one to take it up.
+                workflow.continue_as_new(Opening(state=state, inbox=tuple(self._inbox)))
             self._set_alarm(self._next_appointment())
 
     # ── What comes in ───────────────────────────────────────────────────────────────────────────────────
