@@ -24,6 +24,7 @@ from activities.contracts import CATCH_UP_WORKFLOW, DIGEST_ISSUE_WORKFLOW
 from workflows.messages import ASIDE, CHANGE_WORKFLOW, INCIDENT_WORKFLOW
 
 EVERY = 15.0  # seconds between two looks
+LOOK_WITHIN = 10.0
 SEEN = timedelta(seconds=90)  # a worker asks for work at least once a minute
 FAILED_OFTEN = 3  # attempts of a workflow task, and no end
 TRIED_OFTEN = 8  # attempts of an activity: a minute and a half of the pauses between them alone
@@ -60,6 +61,7 @@ class Vitals:
 
     client: Client
     task_queue: str
+    overdue: timedelta = OVERDUE
     seen: dict[str, Vital] = field(default_factory=dict[str, Vital])
     _turn: int = 0
 
@@ -72,7 +74,7 @@ class Vitals:
     async def look(self) -> dict[str, Vital]:
         """By name. While Temporal does not answer, nothing is known of what it alone knows, and only it is troubled."""
         try:
-            async with asyncio.timeout(EVERY):
+            async with asyncio.timeout(LOOK_WITHIN):
                 self.seen = await self._look()
         except (RPCError, TimeoutError, RuntimeError) as error:
             said = error.message if isinstance(error, RPCError) else str(error)
@@ -95,7 +97,7 @@ class Vitals:
             async with gate:
                 handle = self.client.get_workflow_handle(execution.id, run_id=execution.run_id)
                 told = (await handle.describe()).raw_description
-            tasks.extend(_task_troubles(execution.id, told))
+            tasks.extend(_task_troubles(execution.id, told, self.overdue))
             activities.extend(_activity_trouble(execution.id, each) for each in told.pending_activities if _often(each))
 
         await asyncio.gather(*map(one, running.values()))
@@ -143,7 +145,7 @@ class Vitals:
         due = info.next_action_times
         if not due:
             return "is not going to begin anything any more"
-        if due[0] < datetime.now(UTC) - OVERDUE:
+        if due[0] < datetime.now(UTC) - self.overdue:
             return f"has not begun what was due at {due[0]:%Y-%m-%d %H:%M:%S} UTC"
         action = info.recent_actions[-1].action if info.recent_actions else None
         if isinstance(action, ScheduleActionExecutionStartWorkflow):
@@ -175,13 +177,13 @@ def _ago(at: Timestamp) -> timedelta:
     return datetime.now(UTC) - at.ToDatetime(UTC)
 
 
-def _task_troubles(name: str, told: DescribeWorkflowExecutionResponse) -> Sequence[str]:
+def _task_troubles(name: str, told: DescribeWorkflowExecutionResponse, overdue: timedelta) -> Sequence[str]:
     if not told.HasField("pending_workflow_task"):
         return ()
     task = told.pending_workflow_task
     if task.attempt > FAILED_OFTEN:
         return (f"{name}: its code fails, {task.attempt} times by now",)
-    if not task.HasField("started_time") and _ago(task.scheduled_time) > OVERDUE:
+    if not task.HasField("started_time") and _ago(task.scheduled_time) > overdue:
         return (f"{name}: no worker takes it up, since {task.scheduled_time.ToDatetime(UTC):%H:%M:%S} UTC",)
     return ()
 

@@ -135,7 +135,8 @@ class Watch:
     def _drill(self, drill: Drill) -> None:
         if self._drilling is not None and not self._drilling.done():
             return
-        if time.time() - self._teller.drilled_at >= drill.every:
+        # One that failed is repeated soon: its trouble is over when a drill says so.
+        if time.time() - self._teller.drilled_at >= (2 * drill.within if self._drill_trouble else drill.every):
             self._teller.drilled_at = time.time()
             self._drilling = asyncio.create_task(self._from_end_to_end(drill))
 

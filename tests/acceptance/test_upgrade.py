@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ class Rolled:
     incidents: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     alerts: dict[str, dict[str, object]] = field(default_factory=dict[str, dict[str, object]])
 
-    def fire(self, kind: str, number: int, metric: str, **changes: object) -> None:
+    def fire(self, kind: str, number: int, metric: str, **changes: Any) -> None:
         for _ in range(number):
             alert = self.world.alert(metric, **changes)
             incident = self.world.tocsin.open(alert)

@@ -11,6 +11,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from activities.contracts import Mended
+from gateway.vitals import Vitals
 from policy import IncidentFacts
 from tests.vendors import Arize, Fault, Jira, PagerDuty, Slack
 from tests.workflows.stage import QUEUE, Stage, an_alert, staged
@@ -220,9 +221,14 @@ async def test_a_wrong_key_fails_the_round_and_says_why(rounds: Rounds) -> None:
     said = failure.value.cause.__cause__ if failure.value.cause else None
     assert "Arize answered 401" in str(said)
     assert "check ARIZE_API_KEY" in str(said)
+    vitals = Vitals(rounds.stage.client, QUEUE)
+    assert (await vitals.look())["schedules"].troubles == (
+        "catch-up failed the last time; its page in the Temporal UI says why",
+    )
     rounds.arize.key = "arize-key"
     rounds.arize.put("m-1")
     assert (await rounds.go()).opened == 1
+    assert (await vitals.look())["schedules"].troubles == ()
 
 
 async def test_off_means_off(rounds: Rounds) -> None:
