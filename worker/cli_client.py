@@ -11,7 +11,9 @@ from worker.settings import Settings, read_settings
 
 
 def gateway_url(settings: Settings) -> str:
-    """TOCSIN_PUBLIC_URL, or where ``tocsin up`` said it is, which may have had to take another port."""
+    """TOCSIN_GATEWAY_URL or TOCSIN_PUBLIC_URL, or where ``tocsin up`` said it is, which may have taken another port."""
+    if inside := settings.environment.get("TOCSIN_GATEWAY_URL"):
+        return inside.rstrip("/")
     file = settings.state_dir / ADDRESS
     if settings.environment.get("TOCSIN_PUBLIC_URL") or not file.exists():
         return settings.public_url

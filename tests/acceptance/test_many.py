@@ -1,0 +1,139 @@
+"""Two gateways and two workers at once, on PostgreSQL: whichever is asked, and whichever dies, it is one Tocsin."""
+
+import subprocess
+import time
+from collections.abc import Generator
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import DEV_SERVER
+from tests.acceptance import test_main_job as core
+from tests.acceptance.conftest import SPEED, STEP, World
+from tests.ports import unused_port
+from tests.postgres import postgres
+from tests.processes import Tocsin
+from tests.vendors import Jira, PagerDuty, Slack
+from tests.vendors.policy import SECRETS
+from worker.embedded import server_command
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("acceptance-many")]
+
+# The core of what one Tocsin promises, once more.
+test_paged_acknowledged = core.test_paged_acknowledged_by_a_signed_callback_and_not_escalated
+test_silence_escalates = core.test_silence_escalates_after_the_delay_and_an_acknowledgement_ends_it
+test_an_acknowledgement_before_the_receipt = core.test_an_acknowledgement_before_the_receipt_counts
+test_two_hundred_identical_alerts = core.test_two_hundred_identical_alerts_at_once_are_one_page
+test_regulated_and_cleared_stays_open = core.test_regulated_and_cleared_stays_open_until_compliance_closes_it
+test_the_record_is_whole = core.test_the_record_of_it_all_is_whole_and_the_terminal_shows_it
+test_bad_signatures_are_refused = core.test_bad_signatures_and_stale_timestamps_are_refused
+test_a_redelivery_and_a_replay = core.test_a_redelivery_and_a_replay_page_nobody
+
+
+class Many(Tocsin):
+    """Spoken to at one gateway after the other."""
+
+    def __init__(self, folder: Path, policy: Path, **settings: str) -> None:
+        gateways = [Tocsin(folder / f"gateway-{number}", policy, SPEED, **settings) for number in (1, 2)]
+        self._turns = cycle(gateways)
+        super().__init__(folder, policy, SPEED, **settings)
+        self.gateways = gateways
+        self.workers = [Tocsin(folder / f"worker-{number}", policy, SPEED, **settings) for number in (1, 2)]
+        # For the terminal, which talks to one of them.
+        self.environment["TOCSIN_PUBLIC_URL"] = gateways[0].url
+
+    @property
+    def url(self) -> str:  # type: ignore[override]
+        return next(one.url for one in self._turns if one.process is None or one.process.poll() is None)
+
+    @url.setter
+    def url(self, value: str) -> None:
+        del value
+
+    @property
+    def everyone(self) -> list[Tocsin]:
+        return [*self.workers, *self.gateways]
+
+    def start(self, *role: str) -> None:
+        for one in self.workers:
+            one.start("worker", *role)
+        for one in self.gateways:
+            one.start("gateway", *role)
+
+    def stop(self, number: int = 2) -> int:
+        return max([abs(one.stop(number)) for one in self.everyone])
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
+    folder = tmp_path_factory.mktemp("many")
+    with postgres() as database, PagerDuty() as pagerduty, Slack() as slack, Jira() as jira:
+        port = unused_port()
+        command = server_command(folder / "temporal.db", "default", port, unused_port(), "")
+        assert command[0] == DEV_SERVER
+        with (folder / "temporal.log").open("wb") as log:
+            server = subprocess.Popen(command, stdout=log, stderr=log)
+        world = World(folder / "world", pagerduty, slack, jira)
+        settings = {"TEMPORAL_ADDRESS": f"127.0.0.1:{port}", "TOCSIN_DATABASE_URL": database}
+        world.tocsin = many = Many(folder / "world", world.policy, **SECRETS, **settings)
+        many.start()
+        try:
+            yield world
+        finally:
+            code = many.stop()
+            server.terminate()
+            server.wait(20)
+        assert code in {0, 9}, "all stopped as they were asked to, but for the killed"
+        assert pagerduty.violations == slack.violations == jira.violations == []
+
+
+def test_what_one_gateway_took_the_other_knows(world: World) -> None:
+    """A redelivery, and an answer, may come to any of them; also after the incident is over."""
+    one, other = _many(world).gateways
+    alert = world.alert()
+    incident = one.send(alert, "evt-two").json()["incident"]
+    page = world.paged(incident)
+    assert other.send(alert, "evt-two").json() == {"incident": incident, "state": "joined"}
+    assert other.callback("incident.resolved", page.body["dedup_key"]).status_code == 202
+    world.tocsin.until(incident, lambda view: view["state"] == "closed" and view["alerts"] == 1)
+    assert one.send(alert, "evt-two").json()["state"] == "joined"
+    assert len(world.pages(incident)) == 1
+
+
+def test_work_is_shared(world: World) -> None:
+    """Both workers deliver: a receipt's record says nothing of who wrote it, but their logs do."""
+    incidents = [world.tocsin.open(world.alert()) for _ in range(12)]
+    for incident in incidents:
+        world.paged(incident)
+        world.tocsin.call("POST", f"/{incident}/acknowledge", json={})
+    busy = [sum(f'"incident": "{one}"' in worker.printed() for one in incidents) for worker in _workers(world)]
+    assert sum(busy) >= len(incidents)
+    assert min(busy) > 0, busy
+
+
+def test_one_of_each_is_killed_and_the_others_go_on(world: World) -> None:
+    many = _many(world)
+    silent = world.tocsin.open(world.alert())
+    first = world.paged(silent)
+    for victim in (many.workers[0], many.gateways[0]):
+        assert victim.process is not None
+        victim.process.kill()
+        victim.process.wait(10)
+    second = world.paged(silent, "secondary")
+    assert STEP * 0.9 < second.at - first.at < STEP + 15
+    incident = world.tocsin.open(world.alert())
+    page = world.paged(incident)
+    assert world.tocsin.callback("incident.acknowledged", page.body["dedup_key"]).status_code == 202
+    world.tocsin.until(incident, lambda one: one["state"] == "acknowledged")
+    time.sleep(STEP * 1.5)
+    assert len(world.pages(incident)) == 1
+
+
+def _many(world: World) -> Any:
+    return world.tocsin
+
+
+def _workers(world: World) -> list[Tocsin]:
+    return _many(world).workers
