@@ -16,12 +16,10 @@ from temporalio.client import (
     Client,
     WorkflowExecution,
     WorkflowExecutionStatus,
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError
 
 from alerts import clean
 from gateway.problems import Problem, responses
@@ -29,11 +27,11 @@ from gateway.rates import Limiter
 from gateway.settings import GatewaySettings
 from gateway.temporal import asking_temporal
 from gateway.tokens import Caller
+from gateway.views import Views
 from policy import Tier
 from workflows import search
 from workflows.messages import (
     FORBIDDEN,
-    INCIDENT_QUERY,
     INCIDENT_WORKFLOW,
     OVER,
     Act,
@@ -44,7 +42,6 @@ from workflows.messages import (
 )
 
 _TIMEOUT = timedelta(seconds=10)
-_AT_ONCE = 16  # queries side by side for one list
 IncidentId = Annotated[str, Path(pattern=r"^incident-[a-z0-9-]{1,100}$", description="incident-<model>-<fingerprint>")]
 
 
@@ -78,6 +75,8 @@ def incident_routes(settings: GatewaySettings, client: Client, limiter: Limiter)
     bearer = Security(HTTPBearer(auto_error=False, description="A token of TOCSIN_API_TOKENS."))
     router = APIRouter(prefix="/api/incidents", tags=["incidents"], dependencies=[bearer])
 
+    views = Views(client)
+
     async def caller(request: Request, needed: Role) -> Caller:
         who = settings.tokens.require(request.headers.get("authorization", ""), needed)
         await limiter.spend("api", who.name)
@@ -91,12 +90,8 @@ def incident_routes(settings: GatewaySettings, client: Client, limiter: Limiter)
         return IncidentOut(**dict(view), temporal_url=url)
 
     async def of(execution: WorkflowExecution) -> IncidentOut:
-        handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
-        try:
-            view = await handle.query(INCIDENT_QUERY, result_type=IncidentView, rpc_timeout=_TIMEOUT)
-        except (RPCError, WorkflowQueryFailedError):
-            return _partial(execution)
-        return out(view, execution.run_id)
+        view = await views.of(execution)
+        return _partial(execution) if view is None else out(view, execution.run_id)
 
     @router.get("", summary="List incidents, newest first", responses=responses(400, 401, 403, 422, 503))
     async def list_incidents(  # pyright: ignore[reportUnusedFunction]
@@ -124,13 +119,7 @@ def incident_routes(settings: GatewaySettings, client: Client, limiter: Limiter)
         async with asking_temporal():
             pages = client.list_workflows(query, page_size=limit, next_page_token=_token(cursor))
             await pages.fetch_next_page()
-        at_once = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(execution: WorkflowExecution) -> IncidentOut:
-            async with at_once:
-                return await of(execution)
-
-        found = await asyncio.gather(*(one(execution) for execution in pages.current_page or []))
+        found = await asyncio.gather(*(of(execution) for execution in pages.current_page or []))
         return IncidentList(incidents=list(found), next=_cursor(pages.next_page_token or b""))
 
     @router.get("/{id}", summary="Read one incident", responses=responses(401, 403, 404, 422, 503))

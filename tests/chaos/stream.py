@@ -189,7 +189,7 @@ class Stream:
 
     def _clear(self, fire: Fire, alert: Mapping[str, Any]) -> None:
         self._say_cleared(fire, alert)
-        self._until("it to be closed", lambda: self._view(fire).get("state") == "closed")
+        self._until("it to be closed", lambda: self._view(fire).get("state") == "closed", 2.0)
 
     def _close(self, fire: Fire, body: Mapping[str, str]) -> bool:
         try:
