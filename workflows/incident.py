@@ -329,10 +329,12 @@ class Incident:
     # ── Time, and what people see ───────────────────────────────────────────────────────────────────────
 
     def _waits_for_answers(self) -> bool:
-        """Whether something is so late that Temporal was away: what was said meanwhile lies in a gateway's spool.
+        """An acknowledgement that was taken before a step was due is to be heard before that step.
 
-        An acknowledgement that was taken before a step was due is to be heard before that step.
+        Where something is so late that Temporal was away, what was said meanwhile lies in a gateway's spool.
         """
+        if any(isinstance(one, Answer) for one in self._inbox):
+            return True  # heard soon: it waits behind alerts that a worker was asked about
         now, due = workflow.now(), self._life.next()
         if not self._state.frugal or due is None or now - due.at < LATE:
             self._behind = None

@@ -125,6 +125,25 @@ async def test_alerts_and_answers_are_heard_in_the_order_in_which_they_came(real
     ]
 
 
+async def test_an_acknowledgement_behind_repeats_is_heard_before_the_step_that_is_due(real: Stage) -> None:
+    """A worker is asked about the repeats in front of it, and meanwhile the step's time comes."""
+    stage = real
+    stage.change_policy("after: 15m", "after: 6s")
+    await stage.fire()
+    await stage.settled("notified")
+    async with stage.unattended():
+        await stage.fire(stage.alert.model_copy(update={"value": 0.4}))
+        await stage.callback("annotate", "Alice", id="pagerduty-1", note="looking")
+        await stage.fire(stage.alert.model_copy(update={"value": 0.5}))
+        await stage.callback("acknowledge", "Alice", id="pagerduty-2")
+        while "TIMER_FIRED" not in str(await stage.handle.fetch_history()):
+            await asyncio.sleep(0.05)
+    view = await stage.settled("acknowledged")
+    assert (view.alerts, view.escalation) == (3, 1)
+    await asyncio.sleep(3)
+    assert len(stage.paged()) == 1
+
+
 async def test_an_answer_is_recorded_once_though_the_log_is_locked(stage: Stage, tmp_path: Path) -> None:
     """What the log does not take at once is recorded as soon as it does, by an activity."""
     await stage.fire()
