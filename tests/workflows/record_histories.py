@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from activities.contracts import DIGEST_ISSUE_WORKFLOW, DigestDue
+from activities.contracts import CATCH_UP_WORKFLOW, DIGEST_ISSUE_WORKFLOW, CatchUpDue, DigestDue
 from alerts import incident_id
 from gateway.changes import change_workflow, read_change, report_change
-from tests.vendors import Fault, Jira, PagerDuty, Slack
+from tests.vendors import Arize, Fault, Jira, PagerDuty, Slack
 from tests.workflows.stage import QUEUE, Stage, an_alert, staged
+from worker.catching_up import arize_api, create_catch_up
+from worker.settings import read_settings
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -135,6 +137,36 @@ async def change_told(stage: Stage) -> str:
     return name
 
 
+async def stormy(stage: Stage) -> None:
+    """Repeats and answers in turn, some of which no worker was there for."""
+    await stage.fire()
+    await stage.settled("notified")
+    for number in range(4):
+        await stage.fire(an_alert(value=0.4 + number / 10), event_id=f"again-{number}")
+        await stage.callback("annotate", "Alice Example", id=f"slack-{number}", note=f"looking, {number}")
+    async with stage.unattended():
+        await stage.fire(an_alert(value=0.9), event_id="again-9")
+        await stage.callback("acknowledge", "Alice Example", id="slack-9")
+        await stage.fire(an_alert(value=0.95), event_id="again-10")
+    await stage.settled("acknowledged")
+    await stage.clear()
+    await stage.closed()
+
+
+async def caught_up(stage: Stage) -> str:
+    with Arize() as arize:
+        arize.put("m-1")
+        environment = {"ARIZE_API_KEY": arize.key, "ARIZE_API_URL": arize.base_url, "TOCSIN_TASK_QUEUE": QUEUE}
+        settings = read_settings(environment | {"TOCSIN_STATE_DIR": str(stage.file.parent)})
+        await stage.crew.shutdown()
+        stage.crew = stage.hire(catch_up=create_catch_up(settings, stage.client, arize_api(settings), lambda *_: None))
+        await stage.crew.start()
+        await stage.client.execute_workflow(CATCH_UP_WORKFLOW, CatchUpDue(grace=1), id="catch-up-1", task_queue=QUEUE)
+    return "catch-up-1"
+
+
+REAL = {stormy, caught_up}
+"""Those that need the real server."""
 LIVES: list[Callable[[Stage], Awaitable[str | None]]] = [
     paged,
     escalated,
@@ -147,6 +179,8 @@ LIVES: list[Callable[[Stage], Awaitable[str | None]]] = [
     silenced,
     withdrawn,
     change_told,
+    stormy,
+    caught_up,
 ]
 
 
@@ -159,7 +193,7 @@ async def record(version: str) -> None:
             print(f"{file.name} is there already")
             continue
         with tempfile.TemporaryDirectory() as state, PagerDuty() as pagerduty, Slack() as slack, Jira() as jira:
-            async with staged(Path(state), pagerduty, slack, jira) as stage:
+            async with staged(Path(state), pagerduty, slack, jira, real=life in REAL) as stage:
                 other = await life(stage)
                 handle = stage.client.get_workflow_handle(other or incident_id(stage.alert))
                 file.write_text(_without_stacks((await handle.fetch_history()).to_json()) + "\n")
