@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import audit, reference
 from benchmarks import policy as policies
-from benchmarks import reference
 from benchmarks.bare import connect
 from benchmarks.bench import Bench, cores, server_port
 from benchmarks.figures import Figure
@@ -72,6 +72,7 @@ def main() -> int:
         figures += asyncio.run(run(asked.scale))
         figures += asyncio.run(reference.figures(asked.scale))
     if asked.only != "server":
+        figures += audit.figures(asked.scale)
         figures += policies.figures(asked.scale)
     table = Table(title=f"{cores()} cores, everything on one machine")
     for column in ("figure", "got", "bound or goal", ""):

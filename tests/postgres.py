@@ -14,8 +14,11 @@ from tests.ports import unused_port
 
 
 @contextmanager
-def postgres() -> Generator[str]:
-    """The address of a fresh server, for SQLAlchemy. Skips the test where PostgreSQL is not installed."""
+def postgres(*, durable: bool = False) -> Generator[str]:
+    """The address of a fresh server, for SQLAlchemy; ``durable`` flushes each commit, as production does.
+
+    Skips the test where PostgreSQL is not installed.
+    """
     initdb, pg_ctl = shutil.which("initdb"), shutil.which("pg_ctl")
     if not initdb or not pg_ctl:
         pytest.skip("PostgreSQL is not installed here: initdb and pg_ctl are needed")
@@ -35,7 +38,8 @@ def postgres() -> Generator[str]:
             assert done.returncode == 0, done.stdout + done.stderr
 
         run(initdb, "-D", str(data), "-U", "tocsin", "-A", "trust", "--no-sync", "-E", "UTF8")
-        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
+        options += "" if durable else " -c fsync=off"
         run(pg_ctl, "-D", str(data), "-w", "-l", f"{folder}/log", "-o", options, "start")
         try:
             yield f"postgresql://tocsin@127.0.0.1:{port}/postgres"

@@ -35,6 +35,7 @@ def test_it_is_the_production_shape(compose: dict[str, Any]) -> None:
     assert set(compose["services"]) == {
         "gateway",
         "worker",
+        "watchdog",
         "temporal",
         "temporal-schema",
         "temporal-namespace",
