@@ -25,7 +25,7 @@ from workflows.messages import ANSWER_SIGNAL, Answer
 
 MAX_BATCH = 500  # alerts in one signal; repeats that are alike are one entry of it
 PATIENCE = RPC_TIMEOUT.total_seconds() + 1  # seconds for one request to Temporal, its client's own retries included
-GATHER = 0.005  # seconds that a storm's next repeats gather for, before they go together
+GATHER = 0.01  # seconds that a storm's next repeats gather for, before they go together
 LANES_AT_ONCE = 32
 DRAINED_AT_ONCE = 100
 LOOK_EVERY, LOOK_RARELY = 0.2, 2.0  # seconds

@@ -62,8 +62,10 @@ class Vitals:
     client: Client
     task_queue: str
     overdue: timedelta = OVERDUE
+    looked_into: int = LOOKED_INTO
     seen: dict[str, Vital] = field(default_factory=dict[str, Vital])
-    _turn: int = 0
+    _turn: bytes | None = None
+    """Where in the list of all the next look goes on."""
 
     async def watch(self, every: float = EVERY) -> None:
         """Look for ever."""
@@ -111,13 +113,16 @@ class Vitals:
 
     async def _some(self) -> list[WorkflowExecution]:
         """The newest, and of all the others those whose turn it is: each is looked into in the end."""
-        newest = [one async for one in self._list(_RUNNING, LOOKED_INTO)]
-        if len(newest) < LOOKED_INTO:
-            return newest
-        skip = LOOKED_INTO * (1 + self._turn)
-        found = [one async for one in self._list(_RUNNING, skip + LOOKED_INTO)][skip:]
-        self._turn = self._turn + 1 if len(found) == LOOKED_INTO else 0
-        return newest + found
+        newest = self.client.list_workflows(_RUNNING, page_size=self.looked_into)
+        await newest.fetch_next_page()
+        found = list(newest.current_page or ())
+        turn = self._turn or newest.next_page_token
+        if turn:
+            others = self.client.list_workflows(_RUNNING, page_size=self.looked_into, next_page_token=turn)
+            await others.fetch_next_page()
+            found += others.current_page or ()
+            self._turn = others.next_page_token
+        return found
 
     def _list(self, query: str, limit: int) -> AsyncIterator[WorkflowExecution]:
         return self.client.list_workflows(query, page_size=min(limit, 1000), limit=limit)

@@ -33,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
         IncidentView,
     )
     from workflows.outbox import Outbox
+    from workflows.record_keeping import RecordKeeping
     from workflows.state import Appointment, IncidentState, Opening, Owed
     from workflows.story import story, timer_summary, view
 
@@ -42,8 +43,6 @@ MAX_EVENTS = 4_000
 """Continue as new from here on: far below the server's limit of 51,200, and quick to replay."""
 MOST_EVENTS = 16_000
 """Not even for a delivery that is under way does a run grow longer than this."""
-RECORDS_AT_ONCE = 100
-GATHER_REPEATS = timedelta(seconds=1)
 LATE, HEAR_FIRST = timedelta(seconds=2), timedelta(seconds=5)
 """Where a timer rings that late, Temporal or every worker was away, and gateways need so long to hand over what they
 took meanwhile."""
@@ -65,15 +64,10 @@ class Incident:
         self._inbox: list[Arrival | Answer] = [*(opening.arrivals.arrivals if opening.arrivals else ()), *opening.inbox]
         self._paying: dict[str, asyncio.Task[None]] = {}
         self._lanes: dict[str, asyncio.Lock] = {}
-        self._underway: set[str] = set()
-        self._recording: asyncio.Task[None] | None = None
+        self._record = RecordKeeping(state, self._aside, self._wake)
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: Appointment | None = None
         self._fault: BaseException | None = None
-        self._sure: set[str] = set()
-        """Keys of entries that stand for an answer that Temporal has: whatever is done over, they happen."""
-        self._at_once: set[str] = set()
-        """Those that are recorded within a workflow task. They go along with the next delivery all the same."""
         self._behind: datetime | None = None
         """Until when what is long due waits for what people may have said meanwhile."""
         self._shown = search.shown(info.typed_search_attributes) if state.frugal else ()
@@ -81,8 +75,6 @@ class Incident:
         """A decision that came with the first alerts, and with how many."""
         self._asked = False
         """A worker was asked to classify, since the inbox was last turned to."""
-        self._lingers = False
-        """Something that the end has to wait for takes its time."""
         self._awake = True
 
     @workflow.run
@@ -98,7 +90,7 @@ class Incident:
             if not self._waits_for_answers():
                 life.due(workflow.now())
             self._pay()
-            self._keep_record()
+            self._record.keep()
             if state.state == "resolved" and self._is_complete():
                 life.closed(workflow.now())
             self._show()
@@ -176,9 +168,8 @@ class Incident:
                     return
                 continue
             for answer in self._next(Answer, all_of_them=not frugal):
-                before = self._state.numbered
-                self._life.answers.take(answer, workflow.now())
-                self._sure.update(str(number + 1) for number in range(before, self._state.numbered))
+                with self._record.sure():
+                    self._life.answers.take(answer, workflow.now())
             if frugal and self._asked:
                 self._asked, self._awake = False, bool(self._inbox) or self._awake
                 return
@@ -234,7 +225,7 @@ class Incident:
         # One lane a destination: an acknowledgement or a resolution never overtakes the message it is about.
         lane = self._lanes.setdefault(owed.target.name, asyncio.Lock())
         async with lane:
-            entries, recorded = self._take_unrecorded(), False
+            entries, recorded = self._record.take(), False
             try:
                 outcome = await self._call(owed, entries)
             except ActivityError as error:
@@ -245,7 +236,7 @@ class Incident:
             else:
                 recorded = outcome.recorded
                 self._outbox.delivered(owed, outcome)
-            self._settle(entries, recorded=recorded)
+            self._record.settle(entries, recorded=recorded)
         del self._paying[owed.key]
         self._awake = True
 
@@ -257,70 +248,22 @@ class Incident:
             except ActivityError as error:
                 if is_cancelled_exception(error) or calls.reason_of(error)[1]:
                     raise
-            self._lingers = self._awake = True
+            self._record.lingers = self._awake = True
             return await calls.deliver(self._state, owed, entries, again=True)
         return await calls.deliver(self._state, owed, entries)
 
-    def _keep_record(self) -> None:
-        """Have recorded what goes along with no delivery. Only what Temporal has committed is ever recorded."""
-        if self._recording is None and self._unkept():
-            # Begins after the deliveries that were started just now, which have taken what they can carry.
-            self._recording = self._aside(self._record())
-
-    async def _record(self) -> None:
-        unkept = self._unkept()
-        if unkept and self._state.frugal and not self._state.over and all(one.key in self._sure for one in unkept):
-            self._recording = None
-            await self._record_at_once(unkept)
-            return
-        while self._unkept():
-            entries = self._take_unrecorded()
-            self._lingers = True
-            await calls.record(self._state, entries)
-            self._settle(entries, recorded=True)
-            left = self._unkept() if self._state.frugal else self._state.unrecorded
-            if left and all(one.what == "joined" for one in left):
-                # A storm of repeats: they go into the record together, and cost the history little.
-                await workflow.sleep(GATHER_REPEATS, summary="Gather repeats for the record")
-        self._lingers = False
-        self._recording = None
-        self._awake = True
-
-    async def _record_at_once(self, entries: list[Entry]) -> None:
-        """In this very workflow task, for one event. Nothing follows from its success: ``calls.classify`` says why."""
-        keys = {one.key for one in entries}
-        self._at_once |= keys
-        if not await calls.record_at_once(self._state, entries):
-            self._at_once -= keys
-            self._sure -= keys  # by an activity, then
-            self._awake = True
-
-    def _unkept(self) -> list[Entry]:
-        """Entries that nobody has recorded or is recording, as far as anybody here knows."""
-        kept = self._underway if self._state.over else self._underway | self._at_once
-        return [one for one in self._state.unrecorded if one.key not in kept]
-
-    def _take_unrecorded(self) -> list[Entry]:
-        """Entries for the next delivery, or the next activity, to record: they are its own until it is settled."""
-        entries = [one for one in self._state.unrecorded if one.key not in self._underway][:RECORDS_AT_ONCE]
-        self._underway.update(one.key for one in entries)
-        return entries
-
-    def _settle(self, entries: list[Entry], *, recorded: bool) -> None:
-        keys = {one.key for one in entries}
-        self._underway -= keys
-        if recorded:
-            self._state.unrecorded = [one for one in self._state.unrecorded if one.key not in keys]
-
     def _is_complete(self) -> bool:
         state = self._state
-        return not (state.owed or state.unrecorded or self._paying or self._recording)
+        return not (state.owed or state.unrecorded or self._paying or self._record.underway)
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do it beside the main loop; what goes wrong there must not pass in silence."""
         task = asyncio.create_task(work)
         task.add_done_callback(self._look_after)
         return task
+
+    def _wake(self) -> None:
+        self._awake = True
 
     def _look_after(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
@@ -394,7 +337,7 @@ class Incident:
         """Resolved, and nothing is in the way: most are closed a moment later, and need not be listed under both."""
         state = self._state
         are_last = bool(state.owed) and all(one.verb != "notify" for one in state.owed)
-        return state.frugal and state.state == "resolved" and are_last and not self._lingers
+        return state.frugal and state.state == "resolved" and are_last and not self._record.lingers
 
     def _has_grown_old(self) -> bool:
         info = workflow.info()

@@ -22,7 +22,7 @@ from policy import Decision, Target
 from tests.gateway.conftest import House
 from tests.ports import unused_port
 from tests.vendors import Fault, Jira, PagerDuty, Slack
-from tests.workflows.stage import QUEUE, Stage, staged
+from tests.workflows.stage import QUEUE, Stage, an_alert, staged
 from workflows.messages import CHANGE_WORKFLOW, INCIDENT_WORKFLOW
 from workflows.state import IncidentState, Opening, Owed
 
@@ -87,6 +87,23 @@ async def test_an_activity_that_is_tried_again_and_again_is_named(real: Stage) -
     assert "PagerDuty answered 429: slow down" in str(vital)
     real.pagerduty.always = None
     await seen(vitals, "activities", lambda vital: not vital.troubles)
+
+
+async def test_all_are_looked_into_in_turn(real: Stage) -> None:
+    """Two of the newest and two of all the others at each look: the oldest of nine is found all the same."""
+    real.pagerduty.choose = lambda request: (
+        Fault(status=429, headers={"Retry-After": "0.1"}, body="slow down")
+        if "m-error_rate" in str(request.body)
+        else None
+    )
+    await real.fire()
+    oldest = real.handle.id
+    for number in range(8):
+        await real.fire(an_alert("answer_relevance", 0.7, model=f"model-{number}"))
+        await real.settled("notified")
+    vitals = Vitals(real.client, QUEUE, looked_into=2)
+    vital = await seen(vitals, "activities", lambda vital: vital.troubles)
+    assert oldest in str(vital)
 
 
 async def test_a_schedule_that_stopped_is_named_and_one_that_a_person_paused_is_not(real: Stage) -> None:
