@@ -79,8 +79,7 @@ class Vitals:
             async with asyncio.timeout(LOOK_WITHIN):
                 self.seen = await self._look()
         except (RPCError, TimeoutError, RuntimeError) as error:
-            said = error.message if isinstance(error, RPCError) else str(error)
-            self.seen = {"temporal": Vital((f"does not answer: {said[:200] or type(error).__name__}",))}
+            self.seen = {"temporal": Vital((f"it does not answer: {_why(error)}",))}
         except Exception:  # noqa: BLE001  # whatever it is, somebody has to hear that nothing is known
             _log.exception("vitals could not be read")
             self.seen = {"temporal": Vital(("cannot be asked; see the log",))}
@@ -176,6 +175,13 @@ async def pollers(client: Client, task_queue: str, *, aside: bool = False, activ
     )
     found = (await client.workflow_service.describe_task_queue(request)).pollers
     return [one.identity for one in found if _ago(one.last_access_time) < SEEN]
+
+
+def _why(error: RPCError | TimeoutError | RuntimeError) -> str:
+    if isinstance(error, RPCError):
+        return error.message[:200] or error.status.name.lower()
+    # What the client raises while it has never reached the server is a RuntimeError, of many words.
+    return "nothing within ten seconds" if isinstance(error, TimeoutError) else "no connection can be made"
 
 
 def _ago(at: Timestamp) -> timedelta:

@@ -10,7 +10,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import TRIGGERED, Brief, Delivery, Entries, Receipt, Verb
+from activities.contracts import TRIGGERED, Brief, Delivery, Entries, Fact, Receipt, Verb
 from activities.destinations import Destination
 from activities.sorting import sorted_failures
 from policy import Target
@@ -18,6 +18,37 @@ from policy import Target
 WITHIN = 20.0  # seconds for one destination
 KEPT = "watchdog.json"
 """In the state folder: who was told of what, so that a watchdog that starts anew tells nobody twice."""
+
+MEANING: Mapping[str, tuple[str, str]] = {
+    "temporal": (
+        "Temporal is away",
+        "Until it is back nobody is paged. What comes waits in the spool. Look at it, then at TEMPORAL_ADDRESS.",
+    ),
+    "workers": ("no worker works", "Alerts are taken, and nobody is paged for them. Start a worker."),
+    "workflow_tasks": (
+        "incidents are stuck",
+        'These page nobody until it is mended. docs/upgrades.md, "When it went wrong all the same", says how.',
+    ),
+    "activities": (
+        "something is not delivered",
+        "It is tried on, and the fallback was told where there is one. Look at the vendor, and at its key.",
+    ),
+    "schedules": (
+        "a schedule has stopped",
+        "Digests are not sent, or Arize is not asked. See its page in the Temporal UI.",
+    ),
+    "gateway": (
+        "no alert is taken",
+        "What Arize sends is lost if it gives up before the gateway is back. Start the gateway, or look at its disk.",
+    ),
+    "spool": ("alerts wait for Temporal", "They are not lost, and nobody is paged for them yet. Look at Temporal."),
+    "policy": ("a change of the policy is refused", "Mend it: `tocsin policy check` says what is wrong."),
+    "drill": (
+        "a fire drill did not come through",
+        "Nor may a real alert. Follow it from the gateway to its destination.",
+    ),
+}
+"""By what is troubled: what that is called, what it means for whoever relies on it, and what to do first."""
 
 _log = structlog.get_logger()
 
@@ -97,21 +128,25 @@ class Teller:
     async def _tell_one(self, trouble: Trouble, verb: Verb, target: Target) -> Receipt | None:
         attempt = trouble.attempts[target.name] = trouble.attempts.get(target.name, 0) + 1
         well = verb == "resolve"
+        title, meaning = MEANING[trouble.what]
         delivery = Delivery(
             key=f"{trouble.key}:{verb}-{target.name}",
             thread=trouble.key,
             verb=verb,
             target=target,
             brief=Brief(
-                headline=f"{'WELL AGAIN' if well else 'CRITICAL'} Tocsin itself: {trouble.what.replace('_', ' ')}",
+                headline=f"{'WELL AGAIN' if well else 'CRITICAL'} Tocsin itself: {title}",
                 state="Resolved" if well else TRIGGERED,
                 tier="critical",
                 incident=trouble.key,
                 component=trouble.what,
                 since=datetime.fromtimestamp(trouble.since, UTC),
-                why=trouble.text,
+                facts=(
+                    Fact(label="Since", value=f"{datetime.fromtimestamp(trouble.since, UTC):%Y-%m-%d %H:%M:%S} UTC"),
+                    Fact(label="Seen", value=trouble.text),
+                ),
             ),
-            note="It is well again." if well else trouble.text,
+            note="It is well again." if well else meaning,
             first=trouble.receipts.get(target.name),
             record=Entries(incident=trouble.key, opening=trouble.key),
         )

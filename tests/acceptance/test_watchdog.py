@@ -99,8 +99,9 @@ def test_temporal_hangs_and_the_watchdog_pages_by_itself_once(kennel: Kennel) ->
     server.suspend()
     try:
         page = kennel.barked("temporal")
-        assert page["payload"]["summary"] == "CRITICAL Tocsin itself: temporal"
-        assert "does not answer" in str(page["payload"]["custom_details"])
+        assert page["payload"]["summary"] == "CRITICAL Tocsin itself: Temporal is away"
+        assert "it does not answer" in str(page["payload"]["custom_details"])
+        assert "nobody is paged" in page["payload"]["custom_details"]["Note"]
         assert kennel.beats_on(), "somebody knows of it: that is no reason to alarm the outside, too"
         watchdog = kennel.tocsin.child("watchdog")
         watchdog.kill()  # the next one has it in its notes
