@@ -18,13 +18,12 @@ from temporalio.client import (
 
 from gateway.app import create_app
 from gateway.vitals import NAMES, SCHEDULES, Vital, Vitals
-from policy import Decision, Target
 from tests.gateway.conftest import House
 from tests.ports import unused_port
 from tests.vendors import Fault, Jira, PagerDuty, Slack
-from tests.workflows.stage import QUEUE, Stage, an_alert, staged
+from tests.workflows.stage import QUEUE, Stage, an_alert, broken_state, staged
 from workflows.messages import CHANGE_WORKFLOW, INCIDENT_WORKFLOW
-from workflows.state import IncidentState, Opening, Owed
+from workflows.state import Opening
 
 
 @pytest.fixture
@@ -57,15 +56,9 @@ async def test_nobody_asks_for_work(real: Stage) -> None:
 
 
 async def test_code_that_keeps_failing_is_named(real: Stage) -> None:
-    target = Target(name="primary", type="pagerduty", kind="page")
-    state = IncidentState(
-        incident="incident-x-0",
-        opening="run",
-        opened_at=datetime.now(UTC),
-        decision=Decision(rule="r", why="w", tier="critical"),
-        owed=[Owed(key="k", thread="t", verb="notify", target=target)],  # about no alert: it cannot be written
+    await real.client.start_workflow(
+        INCIDENT_WORKFLOW, Opening(state=broken_state("incident-x-0")), id="incident-x-0", task_queue=QUEUE
     )
-    await real.client.start_workflow(INCIDENT_WORKFLOW, Opening(state=state), id="incident-x-0", task_queue=QUEUE)
     vital = await seen(Vitals(real.client, QUEUE), "workflow_tasks", lambda vital: vital.troubles)
     assert vital.troubles[0].startswith("incident-x-0: its code fails")
 

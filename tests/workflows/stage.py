@@ -22,13 +22,14 @@ from gateway.deliveries import Deliveries
 from gateway.handover import Taken
 from gateway.intake import Intake
 from gateway.spool import Spool
-from policy import IncidentFacts, Policy, load_policy
+from policy import Decision, IncidentFacts, Policy, Target, load_policy
 from tests import DEV_SERVER, TEST_SERVER
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, alert_body, write_policy
 from worker.crew import SANDBOX, WORKFLOWS, Crew, create_crew
 from worker.temporal import SEARCH_ATTRIBUTES
 from workflows.messages import ANSWER_SIGNAL, INCIDENT_QUERY, Act, Answer, IncidentView, Role
+from workflows.state import IncidentState, Owed
 
 T = TypeVar("T")
 QUEUE = "stage"
@@ -37,6 +38,18 @@ QUEUE = "stage"
 def an_alert(metric: str = "error_rate", value: float = 0.31, **changes: Any) -> Alert:
     """An alert as Arize tells it, through the real reader."""
     return normalise(alert_body(metric, value, f"m-{metric}", **changes))
+
+
+def broken_state(incident: str) -> IncidentState:
+    """A delivery about no alert is owed: it cannot be written, and the workflow's code fails."""
+    target = Target(name="primary", type="pagerduty", kind="page")
+    return IncidentState(
+        incident=incident,
+        opening="run",
+        opened_at=datetime.now(UTC),
+        decision=Decision(rule="r", why="w", tier="critical"),
+        owed=[Owed(key="k", thread="t", verb="notify", target=target)],
+    )
 
 
 @dataclass

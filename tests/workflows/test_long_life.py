@@ -2,18 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
-from policy import Decision, Target
 from tests.vendors import Jira, PagerDuty, Slack
-from tests.workflows.stage import QUEUE, Stage, an_alert, staged
+from tests.workflows.stage import QUEUE, Stage, an_alert, broken_state, staged
 from workflows.incident import MAX_EVENTS
 from workflows.messages import ANSWER_SIGNAL, ARRIVE_SIGNAL, INCIDENT_WORKFLOW, Answer, Arrival, Arrivals
-from workflows.state import IncidentState, Opening, Owed
+from workflows.state import Opening
 
 
 @pytest.fixture
@@ -66,16 +64,8 @@ async def test_a_storm_makes_it_continue_as_new_and_nothing_is_lost(real: Stage)
 
 async def test_a_bug_in_workflow_code_is_loud(real: Stage) -> None:
     """A delivery about no alert cannot be written: it must not pass in silence."""
-    target = Target(name="primary", type="pagerduty", kind="page")
-    state = IncidentState(
-        incident="incident-x-0",
-        opening="run",
-        opened_at=datetime.now(UTC),
-        decision=Decision(rule="r", why="w", tier="critical"),
-        owed=[Owed(key="k", thread="t", verb="notify", target=target)],
-    )
     handle = await real.client.start_workflow(
-        INCIDENT_WORKFLOW, Opening(state=state), id="incident-x-0", task_queue=QUEUE
+        INCIDENT_WORKFLOW, Opening(state=broken_state("incident-x-0")), id="incident-x-0", task_queue=QUEUE
     )
     async with asyncio.timeout(20):
         while "EVENT_TYPE_WORKFLOW_TASK_FAILED" not in str(await handle.fetch_history()):
