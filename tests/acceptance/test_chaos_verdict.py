@@ -69,7 +69,7 @@ def _doubled(case: Case) -> None:
 
 
 def _late(case: Case) -> None:
-    case.pages[1] = ("secondary", 16, "")
+    case.pages[1] = ("secondary", 21, "")
 
 
 def _late_though_mended(case: Case) -> None:

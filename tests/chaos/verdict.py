@@ -12,7 +12,7 @@ from tests.chaos.stream import Fire
 from tests.chaos.wrecks import Wreck
 from tests.vendors.policy import SECRETS
 
-AT_ONCE = 5.0
+AT_ONCE = 10.0
 """Seconds after it is due within which a page counts as on time where nothing was broken."""
 RECOVERY = 45.0
 """The same after something was mended: one attempt that nobody heard the end of (15 s) and the longest pause between
