@@ -28,7 +28,7 @@ PATIENCE = RPC_TIMEOUT.total_seconds() + 1  # seconds for one request to Tempora
 GATHER = 0.01  # seconds that a storm's next repeats gather for, before they go together
 LANES_AT_ONCE = 32
 DRAINED_AT_ONCE = 100
-LOOK_EVERY, LOOK_RARELY = 0.2, 2.0  # seconds
+LOOK_EVERY, LOOK_RARELY = 0.2, 0.5  # seconds
 LEFT_ALONE = 10.0  # seconds that a lane is left alone in which something failed that has nothing to do with the others
 
 _log = structlog.get_logger()

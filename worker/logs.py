@@ -1,11 +1,12 @@
 """Structured logs on standard error: JSON for machines, colour for a person at a terminal."""
 
+import contextlib
 import json
 import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -14,6 +15,18 @@ _secrets: set[str] = set()
 _secret: re.Pattern[str] | None = None
 _CREDENTIALS = re.compile(r"((?i:\bbearer |\bbasic )|://[^/\s:@\"']{0,100}:(?=[^/\s@\"']{1,200}@))[^\s\"'@,;]+")
 """What looks like credentials is none of a log's business, whoever's they are."""
+
+
+class _Unfailing:
+    """Standard error; a disk that is full costs the line, and nobody the alert that it was about."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure(level: str, role: str) -> None:
@@ -32,7 +45,7 @@ def configure(level: str, role: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer, _scrubbed],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing())),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)

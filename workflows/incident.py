@@ -43,7 +43,7 @@ MAX_EVENTS = 4_000
 """Continue as new from here on: far below the server's limit of 51,200, and quick to replay."""
 MOST_EVENTS = 16_000
 """Not even for a delivery that is under way does a run grow longer than this."""
-LATE, HEAR_FIRST = timedelta(seconds=2), timedelta(seconds=5)
+LATE, HEAR_FIRST = timedelta(seconds=0.5), timedelta(seconds=5)
 """Where a timer rings that late, Temporal or every worker was away, and gateways need so long to hand over what they
 took meanwhile."""
 

@@ -56,6 +56,11 @@ class Case:
         self.ground.pager.answer(Request("POST", "/v2/enqueue", {}, {}, body, BEGAN.timestamp() + after))
 
 
+def _paused(began: float, freed: float, ended: float) -> Wreck:
+    start = BEGAN.timestamp()
+    return Wreck("Temporal server paused", start + began, start + freed, start + ended, 0)
+
+
 def _lost(case: Case) -> None:
     case.view["alerts"] = 1
 
@@ -73,7 +78,7 @@ def _late(case: Case) -> None:
 
 
 def _late_though_mended(case: Case) -> None:
-    case.wrecks = [Wreck("worker paused", BEGAN.timestamp() + 9, BEGAN.timestamp() + 12, 0)]
+    case.wrecks = [Wreck("worker paused", BEGAN.timestamp() + 9, BEGAN.timestamp() + 12, BEGAN.timestamp() + 12, 0)]
     case.fire.cleared_at += 100
     case.pages[1] = ("secondary", 60, "")
 
@@ -84,6 +89,13 @@ def _early(case: Case) -> None:
 
 def _disobeyed(case: Case) -> None:
     case.fire.acknowledged_at = BEGAN.timestamp() + 5
+
+
+def _disobeyed_though_spooled(case: Case) -> None:
+    """Taken by a gateway while Temporal was away; the step fell due meanwhile, and had to wait."""
+    case.fire.acknowledged_at, case.fire.acknowledgement_spooled = BEGAN.timestamp() + 5, True
+    case.wrecks = [_paused(4, 12, 13)]
+    case.pages[1] = ("secondary", 12.5, "")
 
 
 def _not_recorded(case: Case) -> None:
@@ -104,6 +116,7 @@ def _recorded_falsely(case: Case) -> None:
         (_late_though_mended, "late"),
         (_early, "early"),
         (_disobeyed, "disobeyed"),
+        (_disobeyed_though_spooled, "disobeyed"),
         (_not_recorded, "audit"),
         (_recorded_falsely, "audit"),
     ],
@@ -123,8 +136,15 @@ def test_what_is_right_is_not(tmp_path: Path) -> None:
 
 def test_what_was_broken_when_it_was_due_is_allowed_for(tmp_path: Path) -> None:
     case = Case(tmp_path)
-    case.wrecks = [Wreck("worker paused", BEGAN.timestamp() + 9, BEGAN.timestamp() + 14, 0)]
+    case.wrecks = [Wreck("worker paused", BEGAN.timestamp() + 9, BEGAN.timestamp() + 14, BEGAN.timestamp() + 14, 0)]
     case.pages[1] = ("secondary", 16, "")
     verdict = case.verdict()
     assert verdict.holds, verdict
     assert max(verdict.lateness) == pytest.approx(2)
+
+
+def test_what_fell_due_while_it_was_handed_over_is_allowed_for(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    case.fire.acknowledged_at, case.fire.acknowledgement_spooled = BEGAN.timestamp() + 5, True
+    case.wrecks = [_paused(4, 9.5, 11)]
+    assert case.verdict().holds

@@ -17,6 +17,8 @@ AT_ONCE = 10.0
 RECOVERY = 45.0
 """The same after something was mended: one attempt that nobody heard the end of (15 s) and the longest pause between
 two (30 s), by ``workflows.calls``."""
+HANDED_OVER = 2.0
+"""Seconds after Temporal is back within which a gateway has handed over what it took meanwhile."""
 _PAGING = {"unanswered", "acknowledged", "repeated", "cleared"}
 _NAMES = {SECRETS[name.upper()]: name for name in ("primary", "secondary", "managers")}
 
@@ -94,7 +96,7 @@ def _count_pages(verdict: Verdict, ground: Field, fire: Fire, wrecks: Sequence[W
         for at, when in zip(heard, expected, strict=False):
             if at < when - 0.5:
                 verdict.early.append(f"{_name(fire)}: {name} {when - at:.1f} s before it was due")
-            if when > over + 1:
+            if when > over + 1 and not (fire.acknowledgement_spooled and _handing_over(when, over, wrecks)):
                 verdict.disobeyed.append(f"{_name(fire)}: {name} at {at:.1f}, answered at {over:.1f}, due {when:.1f}")
                 continue
             verdict.lateness.append(late := _late(at, when, wrecks))
@@ -112,6 +114,14 @@ def _over(fire: Fire, wrecks: Iterable[Wreck]) -> float:
         back = [one.ended for one in wrecks if one.kills and one.began <= over <= one.ended]
         return max([over, *back])
     return over
+
+
+def _handing_over(when: float, over: float, wrecks: Iterable[Wreck]) -> bool:
+    """Whether a step fell due in the very moment in which gateways hand over what they took while Temporal was away.
+
+    What fell due before that waits for them; ``workflows.incident`` says so.
+    """
+    return any(one.began <= over <= one.ended and one.freed - 0.5 <= when <= one.freed + HANDED_OVER for one in wrecks)
 
 
 def _due(view: Mapping[str, Any]) -> dict[str, list[float]]:

@@ -24,10 +24,11 @@ CLOCK = "clock"
 
 @dataclass(frozen=True)
 class Wreck:
-    """What was done, and when it was mended. Times are Unix seconds."""
+    """What was done, when that was over, and when all was well again. Times are Unix seconds."""
 
     what: str
     began: float
+    freed: float
     ended: float
     kills: int
 
@@ -49,9 +50,10 @@ def wreck(field: Field, what: str, dice: random.Random) -> Wreck:
     """Do one, and wait until Tocsin says that it is well again."""
     began = time.time()
     kills = BREAKS[what](field, dice)
+    freed = time.time()
     field.pager.at_next_page = field.after_next_answer = None
     wait_for(lambda: _is_well(field), 90, 0.2, lambda: f"after: {what}\n{field.tocsin.printed()[-3000:]}")
-    return Wreck(what, began, time.time(), kills)
+    return Wreck(what, began, freed, time.time(), kills)
 
 
 def _is_well(field: Field) -> bool:

@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,24 @@ asyncio.run(main())
     lines = [json.loads(line) for line in result.stderr.splitlines()]
     assert any("gRPC call" in line["event"] for line in lines), result.stderr
     assert {line["level"] for line in lines} <= {"warning", "error"}
+
+
+FULL = """
+import resource, structlog
+from worker.logs import configure
+configure("info", "test")
+log = structlog.get_logger()
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+log.warning("nobody can write this")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.warning("and this again")
+print("went on")
+"""
+
+
+def test_a_disk_that_is_full_costs_the_line_alone(tmp_path: Path) -> None:
+    """And not the alert that it was about: the gateway would answer it with 500."""
+    with (tmp_path / "log").open("wb") as log:
+        done = subprocess.run([sys.executable, "-c", FULL], stdout=subprocess.PIPE, stderr=log, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "went on\n"), (tmp_path / "log").read_text()
+    assert "and this again" in (tmp_path / "log").read_text()
