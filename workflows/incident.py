@@ -73,6 +73,8 @@ class Incident:
         self._shown = search.shown(info.typed_search_attributes) if state.frugal else ()
         self._given = (opening.decision, len(self._inbox)) if opening.decision else None
         """A decision that came with the first alerts, and with how many."""
+        self._lingers = False
+        """A delivery that the end has to wait for takes its time."""
         self._asked = False
         """A worker was asked to classify, since the inbox was last turned to."""
         self._awake = True
@@ -248,7 +250,7 @@ class Incident:
             except ActivityError as error:
                 if is_cancelled_exception(error) or calls.reason_of(error)[1]:
                     raise
-            self._record.lingers = self._awake = True
+            self._lingers = self._awake = True
             return await calls.deliver(self._state, owed, entries, again=True)
         return await calls.deliver(self._state, owed, entries)
 
@@ -337,7 +339,7 @@ class Incident:
         """Resolved, and nothing is in the way: most are closed a moment later, and need not be listed under both."""
         state = self._state
         are_last = bool(state.owed) and all(one.verb != "notify" for one in state.owed)
-        return state.frugal and state.state == "resolved" and are_last and not self._record.lingers
+        return state.frugal and state.state == "resolved" and are_last and not self._lingers
 
     def _has_grown_old(self) -> bool:
         info = workflow.info()

@@ -29,8 +29,6 @@ class RecordKeeping:
         wake: Callable[[], None],
     ) -> None:
         self._state, self._aside, self._wake = state, aside, wake
-        self.lingers = False
-        """Something that the end of the incident has to wait for takes its time."""
         self._recording: asyncio.Task[None] | None = None
         self._taken: set[str] = set()
         self._sure: set[str] = set()
@@ -77,14 +75,12 @@ class RecordKeeping:
             return
         while self._unkept():
             entries = self.take()
-            self.lingers = True
             await calls.record(self._state, entries)
             self.settle(entries, recorded=True)
             left = self._unkept() if self._state.frugal else self._state.unrecorded
             if left and all(one.what == "joined" for one in left):
                 # A storm of repeats: they go into the record together, and cost the history little.
                 await workflow.sleep(GATHER_REPEATS, summary="Gather repeats for the record")
-        self.lingers = False
         self._recording = None
         self._wake()
 

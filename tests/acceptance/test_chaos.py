@@ -28,7 +28,7 @@ CHOSEN = [
 def test_a_promise_is_kept_whatever_breaks(tmp_path: Path) -> None:
     chaos = run(tmp_path / "field", 0, 1.0, seed=5, only=[what for what in CHOSEN if what in BREAKS], tell=print)
     print(report(chaos))
-    assert faults(chaos) == []
+    assert not faults(chaos), "\n".join(faults(chaos))
     assert len(chaos.fires) > 60, "what is counted is there"
     assert chaos.verdict.pages > 60
     assert sum(fire.states["spooled"] for fire in chaos.fires) > 5
