@@ -24,6 +24,7 @@ from activities.contracts import CATCH_UP_WORKFLOW, DIGEST_ISSUE_WORKFLOW
 from workflows.messages import ASIDE, CHANGE_WORKFLOW, INCIDENT_WORKFLOW
 
 EVERY = 15.0  # seconds between two looks
+SOON = 3.0  # the same while something is not well
 LOOK_WITHIN = 10.0
 SEEN = timedelta(seconds=90)  # a worker asks for work at least once a minute
 FAILED_OFTEN = 3  # attempts of a workflow task, and no end
@@ -68,10 +69,11 @@ class Vitals:
     """Where in the list of all the next look goes on."""
 
     async def watch(self, every: float = EVERY) -> None:
-        """Look for ever."""
+        """Look for ever; sooner again while something is not well, so that it is not said for longer than it is so."""
         while True:
-            await self.look()
-            await asyncio.sleep(every)
+            looked = await self.look()
+            troubled = any(vital.troubles for vital in looked.values())
+            await asyncio.sleep(min(every, SOON) if troubled else every)
 
     async def look(self) -> dict[str, Vital]:
         """By name. While Temporal does not answer, nothing is known of what it alone knows, and only it is troubled."""

@@ -124,6 +124,20 @@ async def test_a_temporal_that_is_away_is_all_that_is_known() -> None:
     assert str(looked["temporal"]) == "it does not answer: no connection can be made"
 
 
+async def test_what_is_well_again_is_said_soon(real: Stage) -> None:
+    """A gateway that is up before its worker says so for seconds, and not until its next regular look."""
+    vitals = Vitals(real.client, "late-queue")
+    watching = asyncio.create_task(vitals.watch(every=3600))
+    async with asyncio.timeout(40):
+        while not vitals.seen:
+            await asyncio.sleep(0.1)
+        assert vitals.seen["workers"].troubles
+        vitals.task_queue = QUEUE  # where a worker is
+        while vitals.seen["workers"].troubles:
+            await asyncio.sleep(0.1)
+    watching.cancel()
+
+
 @pytest.mark.asyncio(loop_scope="session")
 async def test_it_stands_in_readyz_and_metrics(house: House) -> None:
     app = create_app(house.settings(task_queue="nobody-polls-this", vitals_every=0.2), house.client)
