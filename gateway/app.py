@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 from gateway import metrics
+from gateway.answering import Answering
 from gateway.callbacks import callback_routes
 from gateway.codec_server import allow_ui, codec_routes
 from gateway.deliveries import Deliveries
@@ -64,8 +65,9 @@ def create_app(settings: GatewaySettings, client: Client) -> Express:
     app.include_router(webhook_routes(arize))
     app.include_router(callback_routes(settings, intake, deliveries, limiter))
     app.include_router(drill_routes(settings, intake, limiter))
-    app.include_router(page_routes(settings.links, client))
-    app.include_router(incident_routes(settings, client, limiter))
+    answering = Answering(client, intake)
+    app.include_router(page_routes(settings.links, answering))
+    app.include_router(incident_routes(settings, client, answering, limiter))
     if settings.keys:
         app.include_router(codec_routes(settings, limiter))
         allow_ui(app, settings)

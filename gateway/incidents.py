@@ -10,18 +10,13 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Security
+from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from temporalio.client import (
-    Client,
-    WorkflowExecution,
-    WorkflowExecutionStatus,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
-from temporalio.exceptions import ApplicationError
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from alerts import clean
+from gateway.answering import Answering, Kept
 from gateway.problems import Problem, responses
 from gateway.rates import Limiter
 from gateway.settings import GatewaySettings
@@ -31,9 +26,7 @@ from gateway.views import Views
 from policy import Tier
 from workflows import search
 from workflows.messages import (
-    FORBIDDEN,
     INCIDENT_WORKFLOW,
-    OVER,
     Act,
     Answer,
     IncidentView,
@@ -70,7 +63,7 @@ class ActIn(BaseModel):
     note: Annotated[str, AfterValidator(_clean)] = Field(default="", max_length=2000)
 
 
-def incident_routes(settings: GatewaySettings, client: Client, limiter: Limiter) -> APIRouter:
+def incident_routes(settings: GatewaySettings, client: Client, answering: Answering, limiter: Limiter) -> APIRouter:
     # For the document alone: what is shown is checked in ``caller``, which knows the roles.
     bearer = Security(HTTPBearer(auto_error=False, description="A token of TOCSIN_API_TOKENS."))
     router = APIRouter(prefix="/api/incidents", tags=["incidents"], dependencies=[bearer])
@@ -128,42 +121,37 @@ def incident_routes(settings: GatewaySettings, client: Client, limiter: Limiter)
         async with asking_temporal(_unknown(id)):
             return await of(await client.get_workflow_handle(id).describe(rpc_timeout=_TIMEOUT))
 
-    async def act(request: Request, incident: str, verb: Act, body: ActIn) -> IncidentOut:
+    async def act(request: Request, incident: str, verb: Act, body: ActIn) -> IncidentOut | JSONResponse:
         who = await caller(request, "responder")
         answer = Answer(act=verb, by=body.by or who.name, role=who.role, via="api", note=body.note, token=who.name)
-        handle: Any = client.get_workflow_handle(incident)
-        closed = Problem(409, "it is closed already")
-        try:
-            async with asking_temporal(closed):
-                view = await handle.execute_update(verb, answer, result_type=IncidentView, rpc_timeout=_TIMEOUT)
-        except Problem as problem:
-            if problem is closed:
-                async with asking_temporal(_unknown(incident)):
-                    await handle.describe(rpc_timeout=_TIMEOUT)
-            raise
-        except WorkflowUpdateFailedError as error:
-            cause = error.cause
-            if isinstance(cause, ApplicationError) and cause.type in {FORBIDDEN, OVER}:
-                raise Problem(403 if cause.type == FORBIDDEN else 409, cause.message) from None
-            raise Problem(503, "the incident could not carry it out; see its page in the Temporal UI") from None
-        except WorkflowUpdateRPCTimeoutOrCancelledError:
-            raise Problem(
-                503, "no worker answered in time; it may still be carried out", headers={"Retry-After": "5"}
-            ) from None
-        return out(view, view.opening)
+        shown = await answering.tell(incident, answer)
+        if isinstance(shown, Kept):
+            return JSONResponse(shown.model_dump(), 202)
+        return out(shown, shown.opening)
 
-    errors = responses(400, 401, 403, 404, 409, 422, 503)
+    kept = {202: {"model": Kept, "description": "Kept; it is carried out as soon as Temporal and a worker are there"}}
+    answers = {**kept, **responses(400, 401, 403, 404, 409, 422, 503)}
 
-    @router.post("/{id}/acknowledge", summary="Stop the escalation: somebody is on it", responses=errors)
-    async def acknowledge(request: Request, id: IncidentId, body: ActIn) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
+    @router.post(
+        "/{id}/acknowledge",
+        response_model=IncidentOut,
+        summary="Stop the escalation: somebody is on it",
+        responses=answers,
+    )
+    async def acknowledge(request: Request, id: IncidentId, body: ActIn) -> Any:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
         return await act(request, id, "acknowledge", body)
 
-    @router.post("/{id}/resolve", summary="Resolve and close; a regulated one needs its role", responses=errors)
-    async def resolve(request: Request, id: IncidentId, body: ActIn) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
+    @router.post(
+        "/{id}/resolve",
+        response_model=IncidentOut,
+        summary="Resolve and close; a regulated one needs its role",
+        responses=answers,
+    )
+    async def resolve(request: Request, id: IncidentId, body: ActIn) -> Any:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
         return await act(request, id, "resolve", body)
 
-    @router.post("/{id}/annotate", summary="Add a note", responses=errors)
-    async def annotate(request: Request, id: IncidentId, body: ActIn) -> IncidentOut:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
+    @router.post("/{id}/annotate", response_model=IncidentOut, summary="Add a note", responses=answers)
+    async def annotate(request: Request, id: IncidentId, body: ActIn) -> Any:  # pyright: ignore[reportUnusedFunction]  # noqa: A002
         if not body.note.strip():
             raise Problem(422, "a note is needed", "body.note: it is empty")
         return await act(request, id, "annotate", body)

@@ -92,7 +92,11 @@ def annotate(incident: Id, note: Annotated[str, typer.Argument(help="The note.")
 
 def _act(incident: str, verb: str, by: str, note: str) -> None:
     body = {"by": by or getpass.getuser(), "note": note}
-    _print(call("POST", f"/api/incidents/{_whole(incident)}/{verb}", body))
+    one = call("POST", f"/api/incidents/{_whole(incident)}/{verb}", body)
+    if "timeline" not in one:  # taken, and nobody can show yet what comes of it
+        typer.echo(f"{one['incident']}: {one['state']}. {one['detail']}")
+        return
+    _print(one)
 
 
 def _whole(incident: str) -> str:

@@ -16,6 +16,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 with workflow.unsafe.imports_passed_through():
     from activities.contracts import Classification, Delivered, Entry
     from workflows import calls, search
+    from workflows.answers import only_by
     from workflows.life import Life
     from workflows.messages import (
         ANSWER_SIGNAL,
@@ -146,12 +147,7 @@ class Incident:
             raise ApplicationError(f"it was resolved by {state.resolved_by} already", type=OVER, non_retryable=True)
         if answer.act == "resolve" and not self._life.answers.may_close(answer):
             assert state.decision is not None
-            raise ApplicationError(
-                "this model is regulated: only a person with the role "
-                f"{state.decision.closed_by} may close its incidents",
-                type=FORBIDDEN,
-                non_retryable=True,
-            )
+            raise ApplicationError(only_by(state.decision.closed_by), type=FORBIDDEN, non_retryable=True)
         self._life.answers.take(answer, workflow.now())
         self._awake = True
         return self.incident()

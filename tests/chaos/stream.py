@@ -197,7 +197,7 @@ class Stream:
         except httpx.HTTPError:
             return False
         # It may have been carried out although the answer was lost.
-        return answer.status_code == 200 or self._view(fire).get("resolved_by") == "Carl"
+        return answer.is_success or self._view(fire).get("resolved_by") == "Carl"
 
     def _view(self, fire: Fire) -> Mapping[str, Any]:
         try:

@@ -157,7 +157,7 @@ class Station:
     """A gateway's intake on the house's Temporal server, by a wire that can be cut."""
 
     def __init__(self, house: House, folder: Path, wire: Wire, client: Client) -> None:
-        self.house, self.wire = house, wire
+        self.house, self.wire, self.client = house, wire, client
         self.deliveries = Deliveries(f"sqlite:///{folder}/gateway.db")
         self.spool = Spool(folder / "spool.db")
         self.intake = Intake(client, QUEUE, self.deliveries, self.spool)
