@@ -4,12 +4,12 @@ Source: the generated client of the ``arize`` SDK 8.61.0 (``MonitorsApi``, ``Pro
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
 
-from activities.failures import by_status, permanent, temporary
+from activities.failures import by_status, json_object, permanent, temporary
 
 ROOT = "https://api.arize.com"
 PAGE = 100  # the most that a page holds
@@ -73,10 +73,4 @@ class ArizeApi:
             return {}
         if not answer.is_success:
             raise by_status("Arize", answer.status_code, answer.headers, answer.text, REMEDY)
-        try:
-            found = answer.json()
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise temporary(f"Arize answered {answer.status_code} with a body that is no JSON object")
-        return cast("dict[str, Any]", found)
+        return json_object("Arize", answer.status_code, answer.text)

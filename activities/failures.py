@@ -1,8 +1,10 @@
 """Permanent or temporary: the two kinds of failure, and how an HTTP answer is sorted into them."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any, cast
 
 from temporalio.exceptions import ApplicationError
 
@@ -33,6 +35,17 @@ def by_status(vendor: str, status: int, headers: Mapping[str, str], said: str, r
     if status in {408, 425, 429} or status >= 500:
         return temporary(text, retry_after(headers))
     return permanent(f"{text}; {remedy}" if remedy else text)
+
+
+def json_object(vendor: str, status: int, said: str) -> dict[str, Any]:
+    """The body of an answer. Raises ``temporary`` where it is no JSON object: a proxy spoke, and not the vendor."""
+    try:
+        found = json.loads(said)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise temporary(f"{vendor} answered {status} with a body that is no JSON object")
+    return cast("dict[str, Any]", found)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

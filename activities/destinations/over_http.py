@@ -3,13 +3,13 @@
 import json
 from abc import ABC
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import httpx
 from temporalio.exceptions import ApplicationError
 
 from activities.destinations.base import TIMEOUT, USER_AGENT, Destination, Secrets
-from activities.failures import by_status, temporary
+from activities.failures import by_status, json_object, temporary
 
 
 class HttpDestination(Destination, ABC):
@@ -58,14 +58,8 @@ class HttpDestination(Destination, ABC):
         return by_status(self.vendor, answer.status_code, answer.headers, answer.text, self.remedy)
 
     def json(self, answer: httpx.Response) -> dict[str, Any]:
-        """The answer's JSON object. Raises ``temporary`` where it is none: a proxy spoke, and not the vendor."""
-        try:
-            found = answer.json()
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise temporary(f"{self.vendor} answered {answer.status_code} with a body that is no JSON object")
-        return cast("dict[str, Any]", found)
+        """Raises ``temporary`` where the body is no JSON object."""
+        return json_object(self.vendor, answer.status_code, answer.text)
 
     async def close(self) -> None:
         if self._client is not None:

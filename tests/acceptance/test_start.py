@@ -70,6 +70,9 @@ def test_worker_and_gateway_apart_on_a_cluster_that_is_there(
         gateway.until(incident, lambda one: one["state"] == "notified")
         assert len(pagerduty.events("trigger")) == 1
         assert worker.stop() == 0
+        cluster.kill()
+        acked = tocsin("incidents", "ack", incident, "--by", "bob", environment=gateway.environment)
+        assert (acked.returncode, acked.stdout.startswith(f"{incident}: spooled. ")) == (0, True), acked
         assert gateway.stop() == 0
     finally:
         for role in (worker, gateway):
