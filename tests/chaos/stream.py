@@ -105,14 +105,16 @@ class Stream:
         self._clear(fire, alert)
 
     def _repeated(self, fire: Fire) -> None:
-        """Six more alerts of it, each of them sent twice."""
+        """Six more alerts of it, each of them sent twice; then a person acknowledges through the API."""
         alert = self._ignite(fire, "error_rate")
         for turn in range(6):
             event_id = uuid.uuid4().hex
             self._burn(fire, {**alert, "metric_value": 0.4 + turn / 100}, event_id)
             self._burn(fire, {**alert, "metric_value": 0.4 + turn / 100}, event_id)
             time.sleep(0.7)
-        self._acknowledge(fire)
+        self._page(fire)
+        path = f"/api/incidents/{fire.incident}/acknowledge"
+        self._answer(fire, path, b'{"by": "Alice"}', {"Authorization": "Bearer r-token"})
         time.sleep(5)
         self._clear(fire, alert)
 
@@ -172,13 +174,16 @@ class Stream:
         return self._until("a page", lambda: self.ground.pager.rang(fire.incident))[0].body["dedup_key"]
 
     def _acknowledge(self, fire: Fire) -> None:
-        key = self._page(fire)
-        content, headers = PagerDuty.sign(PagerDuty.callback("incident.acknowledged", key), PAGERDUTY_SECRET)
+        callback = PagerDuty.callback("incident.acknowledged", self._page(fire))
+        self._answer(fire, "/webhooks/pagerduty", *PagerDuty.sign(callback, PAGERDUTY_SECRET))
 
+    def _answer(self, fire: Fire, path: str, content: bytes, headers: Mapping[str, str]) -> None:
         def taken() -> bool:
-            answer = self._post("/webhooks/pagerduty", content, headers)
-            fire.acknowledgement_spooled = answer is not None and "spooled" in answer.text
-            return answer is not None and answer.is_success
+            answer = self._post(path, content, headers)
+            if answer is None or not answer.is_success:
+                return False
+            fire.acknowledgement_spooled = answer.status_code == 202 and answer.json()["state"] == "spooled"
+            return True
 
         self._until("the gateway to take an acknowledgement", taken, 0.5)
         fire.acknowledged_at = time.time()

@@ -18,7 +18,7 @@ RECOVERY = 45.0
 """The same after something was mended: one attempt that nobody heard the end of (15 s) and the longest pause between
 two (30 s), by ``workflows.calls``."""
 HANDED_OVER = 2.0
-"""Seconds after Temporal is back within which a gateway has handed over what it took meanwhile."""
+"""Seconds within which a gateway has handed over what it kept, where Temporal answers."""
 _PAGING = {"unanswered", "acknowledged", "repeated", "cleared"}
 _NAMES = {SECRETS[name.upper()]: name for name in ("primary", "secondary", "managers")}
 
@@ -111,7 +111,7 @@ def _over(fire: Fire, wrecks: Iterable[Wreck]) -> float:
     """
     over = min((at for at in (fire.acknowledged_at, fire.cleared_at) if at), default=float("inf"))
     if fire.acknowledgement_spooled:
-        back = [one.ended for one in wrecks if one.kills and one.began <= over <= one.ended]
+        back = [one.ended for one in wrecks if one.kills and _may_be_kept(over, one)]
         return max([over, *back])
     return over
 
@@ -121,7 +121,12 @@ def _handing_over(when: float, over: float, wrecks: Iterable[Wreck]) -> bool:
 
     What fell due before that waits for them; ``workflows.incident`` says so.
     """
-    return any(one.began <= over <= one.ended and one.freed - 0.5 <= when <= one.freed + HANDED_OVER for one in wrecks)
+    return any(_may_be_kept(over, one) and one.freed - 0.5 <= when <= one.freed + HANDED_OVER for one in wrecks)
+
+
+def _may_be_kept(over: float, one: Wreck) -> bool:
+    """Whether what went to the spool then may have met this in there."""
+    return one.began - HANDED_OVER <= over <= one.ended
 
 
 def _due(view: Mapping[str, Any]) -> dict[str, list[float]]:
