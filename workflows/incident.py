@@ -118,6 +118,8 @@ class Incident:
         self._inbox.append(answer)
         self._awake = True
 
+    # Gateways up to 0.2.0 act by these; ``gateway.answering`` says why no later one does.
+
     @workflow.update
     async def acknowledge(self, answer: Answer) -> IncidentView:
         return await self._take(answer)

@@ -139,7 +139,7 @@ def write(chaos: Chaos) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--rate", type=float, default=2.0, help="Fires a second.")
+    parser.add_argument("--rate", type=float, default=1.0, help="Fires a second.")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     parser.add_argument("--only", action="append", choices=sorted(BREAKS), help="Break nothing else.")
     parser.add_argument("--write", action="store_true", help="Write the report into docs/reliability.md.")

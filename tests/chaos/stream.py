@@ -114,7 +114,8 @@ class Stream:
             time.sleep(0.7)
         self._page(fire)
         path = f"/api/incidents/{fire.incident}/acknowledge"
-        self._answer(fire, path, b'{"by": "Alice"}', {"Authorization": "Bearer r-token"})
+        headers = {"Authorization": "Bearer r-token", "Content-Type": "application/json"}
+        self._answer(fire, path, b'{"by": "Alice"}', headers)
         time.sleep(5)
         self._clear(fire, alert)
 
