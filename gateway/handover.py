@@ -43,6 +43,7 @@ def a_worker_decides(alert: Alert, count: int) -> None:
     del alert, count
 
 
+_NO_WORKER = {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.CANCELLED}
 _DIFFERS = frozenset({"event_id", "occurred_at", "raw"})
 
 Decide = Callable[[Alert, int], Decision | None]
@@ -52,6 +53,10 @@ Outcome = Literal["started", "joined", "recorded"]
 
 class UnreachableIncidentError(Exception):
     """It opened and closed again faster than it could be told."""
+
+
+class UnansweredError(Exception):
+    """Temporal is there, and no worker that could say what an incident has taken already."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +232,10 @@ class Handover:
         return True
 
     async def _taken(self, incident: str, ids: Sequence[str]) -> set[str]:
-        """Those of the ids that the last opening of the incident has, over as it is. Raises where nobody can say."""
+        """Those of the ids that the last opening of the incident has, over as it is.
+
+        Raises UnansweredError where no worker says so, and what Temporal's client raises.
+        """
         try:
             return set(
                 await self._client.get_workflow_handle(incident).query(
@@ -235,8 +243,11 @@ class Handover:
                 )
             )
         except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
+            never_began = error.status == RPCStatusCode.FAILED_PRECONDITION and "closed before" in error.message
+            if error.status == RPCStatusCode.NOT_FOUND or never_began:
                 return set()
+            if error.status in _NO_WORKER:
+                raise UnansweredError(f"no worker says what the last opening of {incident} has taken") from None
             raise
 
     def _remember_open(self, incident: str) -> None:

@@ -9,6 +9,7 @@ in the same lane goes there too, until all of it is delivered.
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 from pydantic import BaseModel, ConfigDict
@@ -19,7 +20,15 @@ from activities.contracts import Change
 from alerts import Alert, incident_id
 from gateway.changes import change_workflow, report_change
 from gateway.deliveries import Deliveries
-from gateway.handover import RPC_TIMEOUT, Decide, Handover, Submission, Taken, a_worker_decides
+from gateway.handover import (
+    RPC_TIMEOUT,
+    Decide,
+    Handover,
+    Submission,
+    Taken,
+    UnansweredError,
+    a_worker_decides,
+)
 from gateway.spool import Item, Spool, Spooled, SpoolError
 from workflows.messages import ANSWER_SIGNAL, Answer
 
@@ -29,7 +38,9 @@ GATHER = 0.01  # seconds that a storm's next repeats gather for, before they go 
 LANES_AT_ONCE = 32
 DRAINED_AT_ONCE = 100
 LOOK_EVERY, LOOK_RARELY = 0.2, 0.5  # seconds
+IS_BACK_WITHIN = 1.0  # seconds
 LEFT_ALONE = 10.0  # seconds that a lane is left alone in which something failed that has nothing to do with the others
+UNANSWERED = 1.0  # the same where only a worker was lacking
 
 _log = structlog.get_logger()
 
@@ -68,6 +79,9 @@ class Intake:
         self._away = False
         """Temporal did not answer, and has not since: nobody waits for it before going to the spool."""
         self._left_alone: dict[str, float] = {}
+        self._drained: set[str] = set()
+        """Lanes of which something is on its way out of the spool."""
+        self._room = asyncio.Event()
 
     async def take(self, alert: Alert, delivery: str = "", proof: str = "") -> Taken:
         """Returns once Temporal, or the spool, has the alert durably.
@@ -173,38 +187,48 @@ class Intake:
     # ── The drain ───────────────────────────────────────────────────────────────────────────────────────
 
     async def drain(self) -> None:
-        """Deliver what is in the spool, for ever: each lane in its order, the lane with the oldest first."""
+        """Deliver what is in the spool, for ever: each lane in its order, the lanes with the oldest first."""
         wait = LOOK_EVERY
-        while True:
-            await asyncio.sleep(wait)
-            if not self._spool.depth.items:
-                self._away = False
-                continue
-            try:
-                reached = await self._drain_once()
-            except Exception as error:  # noqa: BLE001  # the spool itself cannot be read: tried again
-                _log.error("the spool is not drained", error=_told(error))
-                reached = False
-            wait = LOOK_EVERY if reached else min(wait * 2, LOOK_RARELY)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._room.wait(), wait)
+                self._room.clear()
+                if not self._spool.depth.items:
+                    self._away = False
+                    continue
+                try:
+                    reached = await self._drain_more(group)
+                except Exception as error:  # noqa: BLE001  # the spool itself cannot be read: tried again
+                    _log.error("the spool is not drained", error=_told(error))
+                    reached = False
+                wait = LOOK_EVERY if reached else min(wait * 2, LOOK_RARELY)
 
-    async def _drain_once(self) -> bool:
-        """Whether Temporal answered."""
+    async def _drain_more(self, group: asyncio.TaskGroup) -> bool:
+        """Take up as many lanes as there is room for; no lane waits for another. False where Temporal is away."""
         now = asyncio.get_running_loop().time()
         self._left_alone = {lane: until for lane, until in self._left_alone.items() if until > now}
-        lanes = [
-            lane
-            for lane in await self._spool.lanes(LANES_AT_ONCE + len(self._left_alone))
-            if lane not in self._left_alone
-        ]
-        if self._away and lanes:  # one tries whether it is back
-            if not await self._drain_lane(lanes.pop(0)):
+        passed_over = {*self._left_alone, *self._drained}
+        lanes = [lane for lane in await self._spool.lanes(LANES_AT_ONCE + len(passed_over)) if lane not in passed_over]
+        if self._away and lanes:
+            if not await self._is_back(lanes[0]):
                 return False
             self._away = False
             _log.warning("temporal answers again", spooled=self._spool.depth.items)
-        return all(await asyncio.gather(*map(self._drain_lane, lanes)))
+        for lane in lanes[: LANES_AT_ONCE - len(self._drained)]:
+            self._drained.add(lane)
+            group.create_task(self._drain_lane(lane))
+        return True
 
-    async def _drain_lane(self, lane: str) -> bool:
-        """False where Temporal does not answer."""
+    async def _is_back(self, lane: str) -> bool:
+        try:
+            async with asyncio.timeout(IS_BACK_WITHIN):
+                await self._client.get_workflow_handle(lane).describe(rpc_timeout=timedelta(seconds=IS_BACK_WITHIN))
+        except Exception as error:  # noqa: BLE001  # a no is an answer too
+            return not is_away(error)
+        return True
+
+    async def _drain_lane(self, lane: str) -> None:
         try:
             while items := await self._spool.first(lane, DRAINED_AT_ONCE):
                 async with asyncio.timeout(2 * PATIENCE):
@@ -214,10 +238,13 @@ class Intake:
         except Exception as error:  # noqa: BLE001  # it stays where it is, and is tried again
             if is_away(error):
                 self._away = True
-                return False
-            _log.error("what is in the spool is not taken", lane=lane, error=_told(error))
-            self._left_alone[lane] = asyncio.get_running_loop().time() + LEFT_ALONE
-        return True
+            else:
+                _log.error("what is in the spool is not taken", lane=lane, error=_told(error))
+                pause = UNANSWERED if isinstance(error, UnansweredError) else LEFT_ALONE
+                self._left_alone[lane] = asyncio.get_running_loop().time() + pause
+        self._drained.discard(lane)
+        if not self._away and len(self._drained) <= LANES_AT_ONCE // 2:
+            self._room.set()
 
     async def _deliver(self, lane: str, items: list[Spooled]) -> None:
         match items[0].kind:

@@ -151,11 +151,15 @@ def test_what_fell_due_while_it_was_handed_over_is_allowed_for(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("kills", "holds"), [(1, True), (0, False)])
+@pytest.mark.parametrize("said", ["acknowledged", "cleared"])
 def test_what_was_kept_a_moment_before_counts_from_when_the_killed_gateway_is_back(
-    tmp_path: Path, kills: int, holds: bool
+    tmp_path: Path, said: str, kills: int, holds: bool
 ) -> None:
     case = Case(tmp_path)
-    case.fire.acknowledged_at, case.fire.acknowledgement_spooled = BEGAN.timestamp() + 5, True
+    if said == "acknowledged":
+        case.fire.acknowledged_at, case.fire.acknowledgement_spooled = BEGAN.timestamp() + 5, True
+    else:
+        case.fire.cleared_at, case.fire.clear_spooled = BEGAN.timestamp() + 5, True
     start = BEGAN.timestamp()
     case.wrecks = [Wreck("paused, and killed", start + 6, start + 13, start + 15, kills)]
     case.pages[1] = ("secondary", 14, "")

@@ -40,6 +40,7 @@ class Fire:
     acknowledged_at: float = 0.0
     acknowledgement_spooled: bool = False
     cleared_at: float = 0.0
+    clear_spooled: bool = False
     view: Mapping[str, Any] = field(default_factory=dict[str, Any])
     fault: str = ""
 
@@ -151,24 +152,25 @@ class Stream:
         if event_id not in fire.event_ids:
             fire.event_ids.append(event_id)
 
-    def _send(self, fire: Fire, alert: Mapping[str, Any], event_id: str) -> None:
-        """As Arize does: the same delivery again until somebody says 202."""
+    def _send(self, fire: Fire, alert: Mapping[str, Any], event_id: str) -> str:
+        """As Arize does: the same delivery again until somebody says 202. Gives the state that it then says."""
         body = json.dumps(alert).encode()
 
-        def taken() -> bool:
+        def taken() -> str:
             answer = self._post("/webhooks/arize", body, signed(body, ARIZE_SECRET, event_id))
             if answer is None or answer.status_code in {429, 503}:
-                return False
+                return ""
             if answer.status_code != 202:
                 self.refused.append(f"{answer.status_code} {answer.text[:200]}")
-                return False
+                return ""
             said = answer.json()
             fire.incident = said["incident"]
             fire.states[said["state"]] += 1
-            return True
+            return said["state"]
 
-        self._until("the gateway to take an alert", taken, 0.5)
+        state = self._until("the gateway to take an alert", taken, 0.5)
         self.ground.answered()
+        return state
 
     def _page(self, fire: Fire) -> str:
         """The key of the first page, once somebody was woken by it."""
@@ -190,8 +192,8 @@ class Stream:
         fire.acknowledged_at = time.time()
 
     def _say_cleared(self, fire: Fire, alert: Mapping[str, Any]) -> None:
-        self._send(fire, {**alert, "status": "CLEARED", "metric_value": 0.01}, uuid.uuid4().hex)
-        fire.cleared_at = time.time()
+        state = self._send(fire, {**alert, "status": "CLEARED", "metric_value": 0.01}, uuid.uuid4().hex)
+        fire.cleared_at, fire.clear_spooled = time.time(), state == "spooled"
 
     def _clear(self, fire: Fire, alert: Mapping[str, Any]) -> None:
         self._say_cleared(fire, alert)

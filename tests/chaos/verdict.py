@@ -86,7 +86,7 @@ def _count_pages(verdict: Verdict, ground: Field, fire: Fire, wrecks: Sequence[W
     verdict.pages += len(rang)
     keys = Counter((one.body["routing_key"], one.body["dedup_key"]) for one in rang)
     verdict.doubled += [f"{_name(fire)}: {count} pages under {key}" for key, count in keys.items() if count > 1]
-    over = _over(fire, wrecks)
+    over, spooled = _over(fire, wrecks)
     due = _due(fire.view)
     for routing_key, name in _NAMES.items():
         heard = [one.at for one in rang if one.body["routing_key"] == routing_key]
@@ -96,7 +96,7 @@ def _count_pages(verdict: Verdict, ground: Field, fire: Fire, wrecks: Sequence[W
         for at, when in zip(heard, expected, strict=False):
             if at < when - 0.5:
                 verdict.early.append(f"{_name(fire)}: {name} {when - at:.1f} s before it was due")
-            if when > over + 1 and not (fire.acknowledgement_spooled and _handing_over(when, over, wrecks)):
+            if when > over + 1 and not (spooled and _handing_over(when, over, wrecks)):
                 verdict.disobeyed.append(f"{_name(fire)}: {name} at {at:.1f}, answered at {over:.1f}, due {when:.1f}")
                 continue
             verdict.lateness.append(late := _late(at, when, wrecks))
@@ -104,16 +104,16 @@ def _count_pages(verdict: Verdict, ground: Field, fire: Fire, wrecks: Sequence[W
                 verdict.late.append(f"{_name(fire)}: {name} {late:.1f} s late")
 
 
-def _over(fire: Fire, wrecks: Iterable[Wreck]) -> float:
-    """From when on nobody may be paged any more: what is answered 202 counts.
+def _over(fire: Fire, wrecks: Sequence[Wreck]) -> tuple[float, bool]:
+    """From when on nobody may be paged any more, and whether that lay in a spool: what is answered 202 counts."""
+    said = ((fire.acknowledged_at, fire.acknowledgement_spooled), (fire.cleared_at, fire.clear_spooled))
+    known = [(_known(at, wrecks) if spooled else at, spooled) for at, spooled in said if at]
+    return min(known, default=(float("inf"), False))
 
-    Where it lay in the spool of a gateway that was killed as well, nobody could know of it before that one was back.
-    """
-    over = min((at for at in (fire.acknowledged_at, fire.cleared_at) if at), default=float("inf"))
-    if fire.acknowledgement_spooled:
-        back = [one.ended for one in wrecks if one.kills and _may_be_kept(over, one)]
-        return max([over, *back])
-    return over
+
+def _known(spooled_at: float, wrecks: Iterable[Wreck]) -> float:
+    """Where the gateway was killed that had it in its spool, nobody could know of it before that one was back."""
+    return max([spooled_at, *(one.ended for one in wrecks if one.kills and _may_be_kept(spooled_at, one))])
 
 
 def _handing_over(when: float, over: float, wrecks: Iterable[Wreck]) -> bool:

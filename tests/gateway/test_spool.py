@@ -1,6 +1,7 @@
 """What is accepted while Temporal is away: kept on disk, delivered in its order, and only once."""
 
 import asyncio
+import gc
 import itertools
 import json
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from temporalio import workflow
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from alerts import Alert, incident_id, normalise
 from gateway.changes import change_workflow, read_change
@@ -236,6 +239,7 @@ async def test_a_gateway_that_starts_again_delivers_what_the_one_before_kept(hou
         await before.wire.cut()
         assert (await before.intake.take(alert, "evt-before")).state == "spooled"
     del before
+    gc.collect()  # as the process that held the file would have ended
     async with opened(house, tmp_path) as after:
         await after.empty()
         await house.until(incident_id(alert), lambda one: one["state"] == "notified")
@@ -313,6 +317,39 @@ async def test_one_incident_that_cannot_be_told_holds_up_no_other(station: Stati
     await station.house.until(incident_id(alert), lambda one: one.get("state") == "notified", 20)
     assert station.spool.depth.items == 1
     assert station.spool.holds(stuck.lane)
+
+
+@workflow.defn
+class Over:
+    @workflow.run
+    async def run(self) -> None:
+        """Ends at once."""
+
+
+async def test_what_was_ended_before_anybody_heard_of_it_is_opened_anew(station: Station) -> None:
+    house, alert = station.house, an_alert(station.house)
+    ended = await house.client.start_workflow("Over", id=incident_id(alert), task_queue="nobody-works-here")
+    await ended.terminate()
+    await station.wire.cut()
+    assert (await station.intake.take(alert)).state == "spooled"
+    await station.wire.mend()
+    await house.until(incident_id(alert), lambda one: one.get("state") == "notified", 20)
+
+
+async def test_one_incident_that_nobody_can_tell_about_holds_up_no_other(station: Station) -> None:
+    """Whether its alert arrived before is for a worker to say, and none comes: that is no outage of Temporal."""
+    house, stuck, other = station.house, an_alert(station.house), an_alert(station.house)
+    queue, runner = "they-left", UnsandboxedWorkflowRunner()
+    async with Worker(house.client, task_queue=queue, workflows=[Over], workflow_runner=runner):
+        await house.client.execute_workflow("Over", id=incident_id(stuck), task_queue=queue)
+    await station.wire.cut()
+    for alert in (stuck, other):
+        assert (await station.intake.take(alert)).state == "spooled"
+    await station.wire.mend()
+    await house.until(incident_id(other), lambda one: one.get("state") == "notified", 20)
+    await asyncio.sleep(6)  # by now it was asked, and nobody answered
+    assert station.spool.holds(incident_id(stuck)), "it is kept until somebody knows"
+    assert (await station.intake.take(an_alert(house))).state == "started", "and Temporal counts as there"
 
 
 async def test_with_no_room_left_nothing_is_promised(station: Station) -> None:
