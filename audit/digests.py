@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, func, select, update
 
-from audit.database import READING, Database
+from audit.database import Database
 from audit.schema import digest_entries as entries
 from audit.schema import digest_issues as issues
 
@@ -37,13 +37,11 @@ class DigestLedger:
     """Beside the audit log, in the same database. Safe for use from several threads and processes."""
 
     def __init__(self, database: Database) -> None:
-        self._engine = database.engine
         self._database = database
 
     def add(self, destination: str, entry: Entry) -> None:
         """Put it into the next issue; durable when this returns. One that is there already is left alone."""
-        with self._engine.begin() as connection:
-            self._database.lock(connection)
+        with self._database.writing() as connection:
             there = connection.execute(select(entries.c.key).where(entries.c.key == entry.key)).first()
             if there is None:
                 connection.execute(entries.insert().values(destination=destination, issue=None, **vars(entry)))
@@ -53,8 +51,7 @@ class DigestLedger:
 
         What an earlier issue took and never sent, since somebody ended it, waits again.
         """
-        with self._engine.begin() as connection:
-            self._database.lock(connection)
+        with self._database.writing() as connection:
             begun = connection.execute(select(issues).where(issues.c.key == issue)).first()
             if begun is None:
                 values = {"key": issue, "destination": destination, "begun_at": now, "sent_at": None, "receipt": ""}
@@ -74,8 +71,7 @@ class DigestLedger:
 
     def sent(self, issue: str, receipt: str, at: datetime) -> None:
         """It is out: from now on nothing sends it again."""
-        with self._engine.begin() as connection:
-            self._database.lock(connection)
+        with self._database.writing() as connection:
             connection.execute(update(issues).where(issues.c.key == issue).values(sent_at=at, receipt=receipt))
 
     def waiting(self) -> dict[str, int]:
@@ -86,8 +82,7 @@ class DigestLedger:
             .where(entries.c.issue.is_(None) | entries.c.issue.in_(unsent))
             .group_by(entries.c.destination)
         )
-        with self._engine.connect() as connection:
-            connection = connection.execution_options(**{READING: True})
+        with self._database.reading() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def counts(self, destination: str, edges: Sequence[datetime]) -> list[int]:
@@ -99,8 +94,7 @@ class DigestLedger:
             entries.c.drill.is_(False),
         )
         counts = [0] * (len(edges) - 1)
-        with self._engine.connect() as connection:
-            connection = connection.execution_options(**{READING: True})
+        with self._database.reading() as connection:
             for (at,) in connection.execute(query):
                 position = sum(_utc(at) >= edge for edge in edges) - 1
                 counts[position] += 1

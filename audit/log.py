@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from audit.chain import GENESIS, Record, record_hash
-from audit.database import READING, Database
+from audit.database import Database
 from audit.schema import records
 
 
@@ -35,9 +35,8 @@ class AuditLog:
     """Safe for use from several threads and processes."""
 
     def __init__(self, url: str) -> None:
-        """Open the log at an SQLAlchemy address such as ``sqlite:////var/lib/tocsin/audit.db``; make its table."""
+        """The log at an SQLAlchemy address such as ``sqlite:////var/lib/tocsin/audit.db``; its first use makes it."""
         self._database = Database(url)
-        self._engine = self._database.engine
 
     @property
     def database(self) -> Database:
@@ -52,8 +51,7 @@ class AuditLog:
         was written.
         """
         faults: list[Exception | None] = []
-        with self._engine.begin() as connection:
-            self._database.lock(connection)
+        with self._database.writing() as connection:
             anchor = self._newest(connection)
             for batch in batches:
                 try:
@@ -89,9 +87,8 @@ class AuditLog:
             query = query.where(records.c.at >= since)
         if until is not None:
             query = query.where(records.c.at < until)
-        with self._engine.connect() as connection:
-            connection = connection.execution_options(yield_per=1000, **{READING: True})
-            for row in connection.execute(query):
+        with self._database.reading() as connection:
+            for row in connection.execute(query.execution_options(yield_per=1000)):
                 yield _record(row)
 
     def count(self, kinds: Collection[str] = ()) -> int:
@@ -99,8 +96,8 @@ class AuditLog:
         query = select(func.count()).select_from(records)
         if kinds:
             query = query.where(records.c.what.in_(kinds))
-        with self._engine.connect() as connection:
-            return connection.execution_options(**{READING: True}).execute(query).scalar_one()
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one()
 
     def close(self) -> None:
         self._database.close()

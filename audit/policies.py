@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
-from audit.database import READING, Database
+from audit.database import Database
 from audit.schema import policies
 from policy import PolicySource
 
@@ -23,13 +23,12 @@ class KeptPolicies:
     """Append-only, beside the audit log."""
 
     def __init__(self, url: str) -> None:
-        """Open at an SQLAlchemy address; make the table. Raises SQLAlchemyError."""
+        """At an SQLAlchemy address; its first use makes the table."""
         self._database = Database(url)
 
     def keep(self, source: PolicySource, now: datetime) -> bool:
         """Keep a policy, durably when this returns. False where it is kept already. Raises SQLAlchemyError."""
-        with self._database.engine.begin() as connection:
-            self._database.lock(connection)
+        with self._database.writing() as connection:
             there = connection.execute(select(policies.c.id).where(policies.c.digest == source.digest)).first()
             if there is None:
                 connection.execute(policies.insert().values(digest=source.digest, since=now, content=source.to_json()))
@@ -45,8 +44,7 @@ class KeptPolicies:
 
     def all(self) -> list[Kept]:
         """In the order in which they came into force."""
-        with self._database.engine.connect() as connection:
-            connection = connection.execution_options(**{READING: True})
+        with self._database.reading() as connection:
             rows = connection.execute(select(policies).order_by(policies.c.id)).all()
         return [Kept(row.digest, row.since.replace(tzinfo=UTC), PolicySource.from_json(row.content)) for row in rows]
 

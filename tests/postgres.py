@@ -42,6 +42,6 @@ def postgres(*, durable: bool = False) -> Generator[str]:
         options += "" if durable else " -c fsync=off"
         run(pg_ctl, "-D", str(data), "-w", "-l", f"{folder}/log", "-o", options, "start")
         try:
-            yield f"postgresql://tocsin@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg://tocsin@127.0.0.1:{port}/postgres"
         finally:
             run(pg_ctl, "-D", str(data), "-m", "immediate", "stop")

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from cronsim import CronSim
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import (
     Client,
     Schedule,
@@ -55,13 +56,13 @@ class DigestSchedules:
                 try:
                     await self.bring_in_line(client, policy)
                     break
-                except RPCError as error:
-                    _log.warning("digest schedules are not set yet", error=error.message[:200])
+                except (RPCError, SQLAlchemyError, OSError) as error:
+                    _log.warning("digest schedules are not set yet", error=f"{type(error).__name__}: {error}"[:200])
                     await asyncio.sleep(wait)
                     wait = min(wait * 2, 60.0)
 
     async def bring_in_line(self, client: Client, policy: Policy) -> None:
-        """Create, change and remove schedules. Raises RPCError."""
+        """Create, change and remove schedules. Raises RPCError, and what the ledger's database raises."""
         wanted = policy.digests()
         waiting = await asyncio.to_thread(self._waiting)
         # What was gathered under an earlier policy is sent, for as long as its destination exists.

@@ -5,10 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
 from policy import parse_duration
 from worker.errors import StartError
 
 SHIPPED_POLICY = Path(__file__).resolve().parent.parent / "policies" / "tocsin.yaml"
+
+
+# libpq's own: seconds to connect within, and milliseconds after which a server that acknowledges nothing is away.
+_POSTGRES = {"connect_timeout": "3", "tcp_user_timeout": "5000"}
 
 
 class SettingError(StartError):
@@ -52,8 +59,9 @@ class Settings:
     @property
     def deliveries_url(self) -> str:
         """Where gateways remember what was delivered already: together, on PostgreSQL."""
-        database = self.environment.get("TOCSIN_DATABASE_URL", "")
-        return database if database.startswith("postgres") else f"sqlite:///{self.state_dir}/gateway.db"
+        return (
+            self.database_url if self.database_url.startswith("postgres") else f"sqlite:///{self.state_dir}/gateway.db"
+        )
 
     def secrets(self, name: str) -> tuple[str, ...]:
         """The values of a setting that may hold several, separated by commas."""
@@ -69,7 +77,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return Settings(
         policy=Path(environment.get("TOCSIN_POLICY") or SHIPPED_POLICY),
         state_dir=state_dir,
-        database_url=environment.get("TOCSIN_DATABASE_URL") or f"sqlite:///{state_dir}/audit.db",
+        database_url=_database_url(environment.get("TOCSIN_DATABASE_URL") or f"sqlite:///{state_dir}/audit.db"),
         host=host,
         port=int(port),
         public_url=(environment.get("TOCSIN_PUBLIC_URL") or f"http://{_reachable(host)}:{int(port)}").rstrip("/"),
@@ -97,6 +105,26 @@ def near(path: Path) -> str:
     """How a path reads from here: relative where it is below here, else whole."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
+
+
+def _database_url(text: str) -> str:
+    """As SQLAlchemy wants it: with the driver that we bring, and a server that is away found out about soon."""
+    # The text may hold a password, and is told to nobody.
+    refused = SettingError(
+        "TOCSIN_DATABASE_URL is not sqlite:////a/file.db nor postgresql://user:password@host/database"
+    )
+    try:
+        url = make_url(text)
+        kind = url.get_backend_name()
+    except (ArgumentError, ValueError):
+        raise refused from None
+    if kind == "sqlite":
+        return text
+    if kind not in {"postgresql", "postgres"}:
+        raise refused
+    given = {name: value for name, value in _POSTGRES.items() if name not in url.query}
+    url = url.set(drivername="postgresql+psycopg").update_query_dict(given)
+    return url.render_as_string(hide_password=False)
 
 
 def _reachable(host: str) -> str:

@@ -30,7 +30,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
         return
     address = request.getfixturevalue("server")
     yield address
-    engine = create_engine(address.replace("postgresql://", "postgresql+psycopg://"))
+    engine = create_engine(address)
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE audit_records"))
     engine.dispose()
@@ -95,7 +95,7 @@ def test_another_record_under_a_known_key_is_refused_and_harms_no_one_else(log: 
 
 def test_nothing_is_changed_or_deleted(log: AuditLog, url: str) -> None:
     write(log, a_record())
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = create_engine(url)
     statements = ["UPDATE audit_records SET text = 'x'", "DELETE FROM audit_records"]
     if "postgresql" in url:
         statements.append("TRUNCATE audit_records")

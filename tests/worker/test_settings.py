@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from gateway.tokens import TokenFileError, Tokens
 from worker.first_start import complete, local_token
@@ -26,6 +27,22 @@ def test_secrets_do_not_show_when_settings_are_printed() -> None:
     shown = repr(read_settings({"ARIZE_WEBHOOK_SECRET": "hidden", "TOCSIN_DATABASE_URL": "postgresql://u:pw@h/d"}))
     assert "hidden" not in shown
     assert "pw" not in shown
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_postgresql_that_is_away_is_found_out_about_soon(scheme: str) -> None:
+    settings = read_settings({"TOCSIN_DATABASE_URL": f"{scheme}://u:p%40w@h:5433/d?connect_timeout=9&sslmode=require"})
+    url = make_url(settings.database_url)
+    assert (url.drivername, url.password, url.host, url.port) == ("postgresql+psycopg", "p@w", "h", 5433)
+    assert url.query == {"connect_timeout": "9", "sslmode": "require", "tcp_user_timeout": "5000"}
+    assert settings.deliveries_url == settings.database_url, "gateways share the memory there"
+
+
+@pytest.mark.parametrize("text", ["mysql://u:geheim@h/d", "geheim", "postgresql://u:geheim@h:port/d", "//geheim"])
+def test_another_database_is_refused_without_its_password(text: str) -> None:
+    with pytest.raises(SettingError, match="TOCSIN_DATABASE_URL is not sqlite:") as refused:
+        read_settings({"TOCSIN_DATABASE_URL": text})
+    assert "geheim" not in str(refused.value)
 
 
 def test_a_bad_number_is_named() -> None:

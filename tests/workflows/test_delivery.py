@@ -105,7 +105,7 @@ async def test_the_audit_log_being_away_delays_no_page_and_loses_no_record(stage
     import sqlite3
     from pathlib import Path
 
-    path = Path(str(stage.log._engine.url.database))
+    path = Path(str(stage.log.database.url.database))
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN EXCLUSIVE")
     await stage.fire()
