@@ -36,6 +36,7 @@ def create_app(settings: GatewaySettings, client: Client) -> Express:
     deliveries = Deliveries(settings.deliveries_url)
     spool = Spool(settings.spool, settings.keys, settings.spool_limit)
     metrics.watch_spool(lambda: spool.depth)
+    metrics.watch_deliveries(lambda: deliveries.away)
     vitals = Vitals(client, settings.task_queue)
     metrics.watch_vitals(NAMES, lambda name: len(seen.troubles) if (seen := vitals.seen.get(name)) else float("nan"))
     intake = Intake(client, settings.task_queue, deliveries, spool, settings.decide)

@@ -122,11 +122,13 @@ class Handover:
     async def send(self, incident: str, batch: Sequence[Submission], *, again: bool = False) -> None:
         """Settles every submission once Temporal has it. ``again`` says that an earlier attempt may have arrived.
 
-        Raises what Temporal's client or the memory of deliveries raise; what was settled by then stays so.
+        Raises what Temporal's client raises, and UnansweredError; what was settled by then stays so.
         """
         before = await self._deliveries.recall({one.remembered_as for one in batch}, {one.proof for one in batch})
-        known = {one.id: one for one in before}
-        ids_by_proof = {one.proof: one.id for one in before if one.proof}
+        known = {one.id: one for one in before.found}
+        ids_by_proof = {one.proof: one.id for one in before.found if one.proof}
+        # Who cannot remember asks the incident itself what it has taken.
+        again = again or not before.whole
         fresh: dict[str, Submission] = {}
         for one in batch:
             if one.delivery and one.delivery in known:

@@ -39,12 +39,22 @@ SPOOL_BYTES = Gauge("tocsin_spool_bytes", "How much room they take.", registry=r
 SPOOL_LIMIT = Gauge("tocsin_spool_limit_bytes", "From here on the gateway answers 503.", registry=registry)
 SPOOL_AGE = Gauge("tocsin_spool_oldest_seconds", "How long the oldest has waited.", registry=registry)
 
+DELIVERIES_AWAY = Gauge(
+    "tocsin_deliveries_away",
+    "1 while the memory of what was delivered does not answer; alerts are taken without it.",
+    registry=registry,
+)
 TROUBLES = Gauge(
     "tocsin_troubles",
     "What is not well behind the gateway: temporal, workers, workflow_tasks, activities, schedules; 0 where it is.",
     ["of"],
     registry=registry,
 )
+
+
+def watch_deliveries(away: Callable[[], bool]) -> None:
+    """Have it asked for whenever somebody reads the figures."""
+    DELIVERIES_AWAY.set_function(lambda: float(away()))
 
 
 def watch_vitals(names: Sequence[str], troubles: Callable[[str], float]) -> None:

@@ -7,12 +7,11 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from gateway import metrics
-from gateway.deliveries import Deliveries
+from gateway.deliveries import AwayError, Deliveries
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool, SpoolError
 from gateway.vitals import Vitals
@@ -42,6 +41,7 @@ class Readiness(BaseModel):
     spool: str
     spooled: Spooled
     deliveries: str
+    """The memory of what was delivered: without it alerts are taken all the same."""
     policy: str
     vitals: dict[str, str]
     """What is behind the gateway, at the last look: temporal, workers, workflow_tasks, activities, schedules."""
@@ -65,7 +65,7 @@ def operation_routes(
         temporal, store, spooling = await asyncio.gather(_temporal(client), _store(deliveries), _spool(spool))
         depth = spool.depth
         readiness = Readiness(
-            ready=spooling == "ok" or temporal == store == "ok",
+            ready="ok" in {spooling, temporal},
             temporal=temporal,
             spool=spooling,
             spooled=Spooled(
@@ -105,6 +105,6 @@ async def _spool(spool: Spool) -> str:
 async def _store(deliveries: Deliveries) -> str:
     try:
         await deliveries.ping()
-    except SQLAlchemyError as error:
-        return type(error).__name__
+    except AwayError as error:
+        return str(error)
     return "ok"

@@ -112,6 +112,8 @@ class Watch:
         if spooled.get("oldest_seconds", 0) > OLDEST_SPOOLED / self._settings.speed:
             text = "{items} alerts and answers wait for Temporal, the oldest for {oldest_seconds:.0f} s"
             troubles["spool"] = text.format(**spooled)
+        if said.get("deliveries", "ok") != "ok":
+            troubles["deliveries"] = f"the gateway's memory of deliveries is away: {said['deliveries']}"
         if "refused" in str(said.get("policy")):
             troubles["policy"] = f"the gateway decides by an older policy: {said['policy']}"
         return troubles

@@ -20,7 +20,7 @@ from gateway.callbacks.said import Said, Vendor
 from gateway.callbacks.servicenow import SERVICENOW
 from gateway.callbacks.slack import SLACK
 from gateway.callbacks.splunk_oncall import SPLUNK_ONCALL
-from gateway.deliveries import Deliveries
+from gateway.deliveries import AwayError, Deliveries
 from gateway.intake import IncidentOverError, Intake, UnavailableError
 from gateway.keys import ours
 from gateway.problems import Problem, responses
@@ -111,7 +111,12 @@ class _Route:
         """Our key; where only the vendor's own id came, the key that came with it before."""
         if said.key and said.vendor_id:
             await self._deliveries.call(self._vendor.name, said.vendor_id, said.key)
-        return said.key or await self._deliveries.called(self._vendor.name, said.vendor_id)
+        try:
+            return said.key or await self._deliveries.called(self._vendor.name, said.vendor_id)
+        except AwayError as error:
+            raise Problem(
+                503, f"cannot look up which incident that is: {error}", headers={"Retry-After": "5"}
+            ) from None
 
     def _whole(self, answer: Answer, opening: str, email: str) -> Answer:
         role = self._settings.tokens.role_of(email) if email else ""

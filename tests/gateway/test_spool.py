@@ -2,34 +2,27 @@
 
 import asyncio
 import gc
-import itertools
 import json
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from temporalio import workflow
-from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from alerts import Alert, incident_id, normalise
+from alerts import incident_id
 from gateway.changes import change_workflow, read_change
-from gateway.deliveries import Deliveries
 from gateway.encryption import EncryptionError, Keyring
-from gateway.intake import IncidentOverError, Intake, UnavailableError
+from gateway.intake import IncidentOverError, UnavailableError
 from gateway.spool import Item, Spool, SpoolError
-from tests.gateway.conftest import QUEUE, House
-from tests.wire import Wire
-from worker.temporal import QUICK
+from tests.gateway.conftest import House
+from tests.gateway.station import Station, an_alert, opened
 from workflows.messages import Answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-_numbers = itertools.count(1)
 
 
 def item(lane: str, content: object = 1) -> Item:
@@ -156,55 +149,10 @@ async def test_a_full_disk_is_no_lost_alert(tmp_path: Path) -> None:
 # ── The way through it ──────────────────────────────────────────────────────────────────────────────────
 
 
-class Station:
-    """A gateway's intake on the house's Temporal server, by a wire that can be cut."""
-
-    def __init__(self, house: House, folder: Path, wire: Wire, client: Client) -> None:
-        self.house, self.wire, self.client = house, wire, client
-        self.deliveries = Deliveries(f"sqlite:///{folder}/gateway.db")
-        self.spool = Spool(folder / "spool.db")
-        self.intake = Intake(client, QUEUE, self.deliveries, self.spool)
-        self._draining = asyncio.create_task(self.intake.drain())
-
-    async def empty(self) -> None:
-        async with asyncio.timeout(20):
-            while self.spool.depth.items:
-                await asyncio.sleep(0.05)
-
-    async def close(self) -> None:
-        self._draining.cancel()
-        await asyncio.wait([self._draining])
-        self.spool.close()
-        self.deliveries.close()
-
-    async def runs(self, alert: Alert) -> int:
-        """How many times the incident was opened."""
-        for _ in range(50):
-            query = f"WorkflowId = '{incident_id(alert)}'"
-            count = (await self.house.client.count_workflows(query)).count
-            if count:
-                return count
-            await asyncio.sleep(0.1)
-        return 0
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def station(house: House, tmp_path: Path) -> AsyncIterator[Station]:
     async with opened(house, tmp_path) as station:
         yield station
-
-
-@asynccontextmanager
-async def opened(house: House, folder: Path) -> AsyncGenerator[Station]:
-    async with Wire(house.client.service_client.config.target_host) as wire:
-        client = await Client.connect(wire.address, data_converter=pydantic_data_converter, retry_config=QUICK)
-        station = Station(house, folder, wire, client)
-        yield station
-        await station.close()
-
-
-def an_alert(house: House, **changes: object) -> Alert:
-    return normalise(house.alert(monitor_name=f"spooled {next(_numbers)}", **changes))
 
 
 async def test_what_came_while_temporal_was_away_is_delivered_in_its_order(station: Station) -> None:
@@ -296,7 +244,7 @@ async def test_what_a_person_did_meanwhile_is_done_after_what_it_is_about(statio
 async def test_a_change_waits_too(station: Station) -> None:
     from datetime import UTC, datetime
 
-    change = read_change("prompt.version.created", {"name": "p"}, f"evt-{next(_numbers)}-change", datetime.now(UTC))
+    change = read_change("prompt.version.created", {"name": "p"}, "evt-spooled-change", datetime.now(UTC))
     assert change is not None
     await station.wire.cut()
     assert not await station.intake.take_change(change)
