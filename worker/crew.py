@@ -41,10 +41,19 @@ Part = Literal["all", "urgent", "aside"]
 
 
 class Crew:
-    """Use it as an asynchronous context manager, or ``start`` and ``shutdown`` it."""
+    """``run`` it; or, in tests, use it as an asynchronous context manager, or ``start`` and ``shutdown`` it."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         self._workers = workers
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop. Raises RuntimeError where a worker cannot go on, once both have ended."""
+        working = [asyncio.create_task(worker.run()) for worker in self._workers]
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        await self.shutdown()
+        await asyncio.gather(*working)
 
     async def start(self) -> None:
         for worker in self._workers:

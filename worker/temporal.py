@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 from functools import cache
 
 import structlog
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import (
@@ -24,6 +26,9 @@ from gateway.encryption import EncryptionError, Keyring, data_converter
 from worker.errors import StartError
 from worker.settings import Settings
 from workflows import search
+
+CONNECTED_WITHIN = 15.0  # seconds of one attempt
+REGISTERED_WITHIN = timedelta(seconds=10)
 
 _log = structlog.get_logger()
 
@@ -74,14 +79,20 @@ async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | 
 
 
 async def connect_patiently(settings: Settings, *, runtime: Runtime | None = None) -> Client:
-    """Connect, waiting for as long as the cluster is away: a worker has nothing better to do."""
+    """Connect, waiting for as long as the cluster, or its namespace, is away: a worker has nothing better to do.
+
+    A worker that begins without either would end at once.
+    """
     wait = 0.1
     while True:
         try:
-            return await connect(settings, runtime=runtime)
-        except RuntimeError as error:
+            async with asyncio.timeout(CONNECTED_WITHIN):
+                client = await connect(settings, runtime=runtime)
+                await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+                return client
+        except (RuntimeError, RPCError, TimeoutError) as error:
             if wait > 2:
-                _log.warning("temporal does not answer yet", error=str(error)[:300])
+                _log.warning("temporal does not answer yet", error=f"{type(error).__name__}: {error}"[:300])
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10.0)
 
@@ -90,12 +101,12 @@ async def register_search_attributes(client: Client) -> None:
     """Add what is missing. Without the right to do so, says which command an administrator runs."""
     try:
         there = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
+            ListSearchAttributesRequest(namespace=client.namespace), retry=True, timeout=REGISTERED_WITHIN
         )
         missing = {name: kind for name, kind in SEARCH_ATTRIBUTES.items() if name not in there.custom_attributes}
         if missing:
             request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
-            await client.operator_service.add_search_attributes(request)
+            await client.operator_service.add_search_attributes(request, retry=True, timeout=REGISTERED_WITHIN)
     except RPCError as error:
         if error.status == RPCStatusCode.ALREADY_EXISTS:
             return

@@ -1,10 +1,11 @@
 """``tocsin worker``: runs workflows and activities until it is told to stop."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -19,7 +20,7 @@ from gateway.links import SETTING as LINK_SECRET
 from gateway.links import Links
 from policy import IncidentFacts, Policy, PolicySource
 from worker.catching_up import arize_api, create_catch_up, keep_schedule
-from worker.crew import Part, create_crew
+from worker.crew import Crew, Part, create_crew
 from worker.digest_schedules import DigestSchedules
 from worker.errors import StartError
 from worker.logs import keep_out
@@ -27,6 +28,7 @@ from worker.policy_in_force import PolicyInForce
 from worker.settings import Settings
 from worker.temporal import connect_patiently, make_runtime, register_search_attributes
 
+AGAIN_AFTER = 5.0  # seconds
 STOP_WITHIN = 18.0  # seconds, of which what is under way has ten
 
 _log = structlog.get_logger()
@@ -60,41 +62,74 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
     loop.add_signal_handler(signal.SIGHUP, in_force.hang_up)
     connecting = asyncio.create_task(connect_patiently(settings, runtime=runtime))
     stopping = asyncio.create_task(stop.wait())
-    beside = [asyncio.create_task(in_force.watch()), asyncio.create_task(keeper.run())]
+    beside = [_beside("the policy is looked after", in_force.watch), _beside("policies are kept", keeper.run)]
     await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not connecting.done():
         connecting.cancel()
         return
     client = connecting.result()
     await register_search_attributes(client)
-    beside.append(asyncio.create_task(schedules.run(client)))
-    beside.append(asyncio.create_task(keep_schedule(client, settings)))
+    beside.append(_beside("digests are scheduled", lambda: schedules.run(client)))
+    beside.append(_beside("catching up is scheduled", lambda: keep_schedule(client, settings)))
     arize = arize_api(settings)
     with ThreadPoolExecutor(32, "vendors") as threads:
         loop.set_default_executor(threads)
         links = Links(settings.public_url, settings.secrets(LINK_SECRET))
-        async with create_crew(
-            client,
-            settings.task_queue,
-            in_force.current,
-            destinations,
-            log,
-            settings.speed,
-            links,
-            create_catch_up(settings, client, arize, _decider(in_force)),
-            part=part,
-            slots=settings.worker_slots,
-            cached=settings.worker_cache,
-        ):
-            _log.info("worker runs", task_queue=settings.task_queue, policy=in_force.policy.digest)
-            await stop.wait()
-            _end_in_time()
+        catch_up = create_catch_up(settings, client, arize, _decider(in_force))
+
+        def crew() -> Crew:
+            return create_crew(
+                client,
+                settings.task_queue,
+                in_force.current,
+                destinations,
+                log,
+                settings.speed,
+                links,
+                catch_up,
+                part=part,
+                slots=settings.worker_slots,
+                cached=settings.worker_cache,
+            )
+
+        _log.info("worker runs", task_queue=settings.task_queue, policy=in_force.policy.digest)
+        stopping.add_done_callback(lambda _: _end_in_time())
+        await _work(crew, stop)
         _log.info("worker stopped")
         for task in beside:
             task.cancel()
     await arize.close()
     await destinations.close()
     log.close()
+
+
+async def _work(crew: Callable[[], Crew], stop: asyncio.Event) -> None:
+    """One crew after the other until told to stop.
+
+    The SDK gives up where the cluster says what asking again will not change, such as that the namespace is not there;
+    yet a cluster says so while it starts, too, and somebody mends it.
+    """
+    while not stop.is_set():
+        try:
+            await crew().run(stop)
+        except Exception:  # noqa: BLE001  # whatever ends it, nobody else would page
+            _log.exception("the worker cannot go on; it is begun again", after=AGAIN_AFTER)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), AGAIN_AFTER)
+
+
+def _beside(what: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    """Have it done beside the worker; what it does not expect ends neither."""
+
+    async def again() -> None:
+        while True:
+            try:
+                return await work()
+            except Exception:  # noqa: BLE001  # whatever it is: the worker pages without it, and it is heard
+                _log.exception("it is begun again", what=what, after=AGAIN_AFTER)
+                await asyncio.sleep(AGAIN_AFTER)
+
+    return asyncio.create_task(again())
 
 
 def _end_in_time() -> None:
