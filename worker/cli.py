@@ -133,7 +133,10 @@ def _stop(message: str) -> NoReturn:
 
 
 def main() -> None:
-    app()
+    try:
+        app()
+    except StartError as error:  # such as a setting that cannot be meant
+        _stop(str(error))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit import AuditLog, Record, check
+from worker.cli_database import database_needed
 from worker.settings import read_settings
 
 audit = typer.Typer(help="Read the audit log, and check that it is whole.", no_args_is_help=True)
@@ -22,6 +23,7 @@ def _log() -> AuditLog:
 
 
 @audit.command()
+@database_needed()
 def verify(
     export: Annotated[
         Path | None, typer.Argument(help="An export to check; the log itself where it is left out.")
@@ -43,6 +45,7 @@ def verify(
 
 
 @audit.command()
+@database_needed()
 def show(incident: Annotated[str, typer.Argument(help="The incident's id.")]) -> None:
     """All that is recorded of an incident, in order."""
     table = Table(box=None, pad_edge=False)
@@ -65,6 +68,7 @@ def show(incident: Annotated[str, typer.Argument(help="The incident's id.")]) ->
 
 
 @audit.command()
+@database_needed()
 def export(to: Annotated[Path, typer.Argument(help="A file, a JSON record a line.")], incident: str = "") -> None:
     """Write the log, or one incident of it, to a file that `verify` checks anywhere."""
     count = 0

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from worker.cli_database import database_needed
 from worker.settings import near, read_settings
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def explain(
 
 
 @policy.command()
+@database_needed()
 def diff(
     old: Annotated[str, typer.Argument(help="A file, a folder, or the digest of a policy that decided.")],
     new: Annotated[str, typer.Argument(help="The same.")],
@@ -255,6 +257,7 @@ def _kept(digest: str) -> "Kept":
 
 
 @policy.command()
+@database_needed()
 def show(
     digest: Annotated[str, typer.Argument(help="As a decision names it; the policy in use where it is left out.")] = "",
     file: PolicyOption = None,

@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
 from policy import parse_duration
 from worker.errors import StartError
 
@@ -109,6 +106,12 @@ def near(path: Path) -> str:
 
 def _database_url(text: str) -> str:
     """As SQLAlchemy wants it: with the driver that we bring, and a server that is away found out about soon."""
+    if text.startswith("sqlite:"):
+        return text
+    # Imported where it is needed: reading it takes longer than what most commands do.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     # The text may hold a password, and is told to nobody.
     refused = SettingError(
         "TOCSIN_DATABASE_URL is not sqlite:////a/file.db nor postgresql://user:password@host/database"
@@ -118,8 +121,6 @@ def _database_url(text: str) -> str:
         kind = url.get_backend_name()
     except (ArgumentError, ValueError):
         raise refused from None
-    if kind == "sqlite":
-        return text
     if kind not in {"postgresql", "postgres"}:
         raise refused
     given = {name: value for name, value in _POSTGRES.items() if name not in url.query}
