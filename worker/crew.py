@@ -1,11 +1,13 @@
 """The workers of one process: one for what is urgent, and one for what a page must never wait behind."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal
 
+import structlog
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -38,6 +40,9 @@ UNSANDBOXED = UnsandboxedWorkflowRunner()
 there is to find."""
 
 Part = Literal["all", "urgent", "aside"]
+AGAIN_AFTER = 5.0  # seconds
+
+_log = structlog.get_logger()
 
 
 class Crew:
@@ -144,6 +149,21 @@ def create_crew(
         )
         workers.append(aside)
     return Crew(workers)
+
+
+async def work(connect: Callable[[], Awaitable[Client]], crew: Callable[[Client], Crew], stop: asyncio.Event) -> None:
+    """One crew after the other until told to stop, each on a connection of its own, as the SDK wants it.
+
+    The SDK gives up where the cluster says what asking again will not change, such as that the namespace is not there;
+    yet a cluster says so while it starts, too, and somebody mends it.
+    """
+    while not stop.is_set():
+        try:
+            await crew(await connect()).run(stop)
+        except Exception as error:  # noqa: BLE001  # whatever ends it, nobody else would page
+            _log.error("the worker cannot go on; it is begun again", error=repr(error)[:500], after=AGAIN_AFTER)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), AGAIN_AFTER)
 
 
 def _no_page(opening: str) -> str:

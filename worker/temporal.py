@@ -29,6 +29,7 @@ from workflows import search
 
 CONNECTED_WITHIN = 15.0  # seconds of one attempt
 REGISTERED_WITHIN = timedelta(seconds=10)
+LOOKED_AFTER = 60.0  # seconds
 
 _log = structlog.get_logger()
 
@@ -78,23 +79,35 @@ async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | 
     )
 
 
-async def connect_patiently(settings: Settings, *, runtime: Runtime | None = None) -> Client:
-    """Connect, waiting for as long as the cluster, or its namespace, is away: a worker has nothing better to do.
+async def connect_surely(settings: Settings, *, runtime: Runtime | None = None) -> Client:
+    """Connect where the cluster answers and has the namespace: a worker that begins without ends at once.
 
-    A worker that begins without either would end at once.
+    Raises RuntimeError, RPCError or TimeoutError.
     """
+    async with asyncio.timeout(CONNECTED_WITHIN):
+        client = await connect(settings, runtime=runtime)
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+        return client
+
+
+async def connect_patiently(settings: Settings, *, runtime: Runtime | None = None) -> Client:
+    """Connect, waiting for as long as the cluster, or its namespace, is away: a worker has nothing better to do."""
     wait = 0.1
     while True:
         try:
-            async with asyncio.timeout(CONNECTED_WITHIN):
-                client = await connect(settings, runtime=runtime)
-                await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
-                return client
+            return await connect_surely(settings, runtime=runtime)
         except (RuntimeError, RPCError, TimeoutError) as error:
             if wait > 2:
                 _log.warning("temporal does not answer yet", error=f"{type(error).__name__}: {error}"[:300])
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10.0)
+
+
+async def keep_registered(client: Client, speed: float = 1.0) -> None:
+    """Look every minute: a namespace may be made anew, and nothing can be begun there before."""
+    while True:
+        await asyncio.sleep(max(LOOKED_AFTER / speed, 1.0))
+        await register_search_attributes(client)
 
 
 async def register_search_attributes(client: Client) -> None:

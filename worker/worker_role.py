@@ -1,7 +1,6 @@
 """``tocsin worker``: runs workflows and activities until it is told to stop."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import threading
@@ -11,6 +10,7 @@ from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 from activities.destinations import OpenDestinations
@@ -20,15 +20,14 @@ from gateway.links import SETTING as LINK_SECRET
 from gateway.links import Links
 from policy import IncidentFacts, Policy, PolicySource
 from worker.catching_up import arize_api, create_catch_up, keep_schedule
-from worker.crew import Crew, Part, create_crew
+from worker.crew import AGAIN_AFTER, Crew, Part, create_crew, work
 from worker.digest_schedules import DigestSchedules
 from worker.errors import StartError
 from worker.logs import keep_out
 from worker.policy_in_force import PolicyInForce
 from worker.settings import Settings
-from worker.temporal import connect_patiently, make_runtime, register_search_attributes
+from worker.temporal import connect_patiently, connect_surely, keep_registered, make_runtime, register_search_attributes
 
-AGAIN_AFTER = 5.0  # seconds
 STOP_WITHIN = 18.0  # seconds, of which what is under way has ten
 
 _log = structlog.get_logger()
@@ -69,6 +68,7 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
         return
     client = connecting.result()
     await register_search_attributes(client)
+    beside.append(_beside("search attributes are looked after", lambda: keep_registered(client, settings.speed)))
     beside.append(_beside("digests are scheduled", lambda: schedules.run(client)))
     beside.append(_beside("catching up is scheduled", lambda: keep_schedule(client, settings)))
     arize = arize_api(settings)
@@ -77,7 +77,7 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
         links = Links(settings.public_url, settings.secrets(LINK_SECRET))
         catch_up = create_catch_up(settings, client, arize, _decider(in_force))
 
-        def crew() -> Crew:
+        def crew(client: Client) -> Crew:
             return create_crew(
                 client,
                 settings.task_queue,
@@ -94,7 +94,7 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
 
         _log.info("worker runs", task_queue=settings.task_queue, policy=in_force.policy.digest)
         stopping.add_done_callback(lambda _: _end_in_time())
-        await _work(crew, stop)
+        await work(lambda: connect_surely(settings, runtime=runtime), crew, stop)
         _log.info("worker stopped")
         for task in beside:
             task.cancel()
@@ -103,28 +103,13 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
     log.close()
 
 
-async def _work(crew: Callable[[], Crew], stop: asyncio.Event) -> None:
-    """One crew after the other until told to stop.
-
-    The SDK gives up where the cluster says what asking again will not change, such as that the namespace is not there;
-    yet a cluster says so while it starts, too, and somebody mends it.
-    """
-    while not stop.is_set():
-        try:
-            await crew().run(stop)
-        except Exception:  # noqa: BLE001  # whatever ends it, nobody else would page
-            _log.exception("the worker cannot go on; it is begun again", after=AGAIN_AFTER)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), AGAIN_AFTER)
-
-
-def _beside(what: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+def _beside(what: str, begin: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
     """Have it done beside the worker; what it does not expect ends neither."""
 
     async def again() -> None:
         while True:
             try:
-                return await work()
+                return await begin()
             except Exception:  # noqa: BLE001  # whatever it is: the worker pages without it, and it is heard
                 _log.exception("it is begun again", what=what, after=AGAIN_AFTER)
                 await asyncio.sleep(AGAIN_AFTER)
