@@ -19,7 +19,8 @@ CHOSEN = [
     "disk full for the spool, while Temporal is paused",
     "disk full for the audit log",
     "spool locked by somebody else, while Temporal is paused",
-    "audit log locked by somebody else",
+    "audit log locked by somebody else, and the worker killed meanwhile",
+    "memory of deliveries locked by somebody else, and the gateway killed meanwhile",
     "clocks jump four minutes ahead, then back",
 ]
 """The others are kinder versions of these, and come in the long run."""

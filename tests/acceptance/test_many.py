@@ -153,8 +153,9 @@ def test_one_of_each_is_killed_and_the_others_go_on(world: World) -> None:
         assert victim.process is not None
         victim.process.kill()
         victim.process.wait(10)
-    second = world.paged(silent, "secondary")
-    assert STEP * 0.9 < second.at - first.at < STEP + 15
+    # What the dead worker was given and had not done, Temporal gives to another after the time that it has for it.
+    second = world.pagerduty.wait_for(lambda: world.pages(silent, "secondary"), 60)[0]
+    assert STEP * 0.9 < second.at - first.at < STEP + 30
     incident = world.tocsin.open(world.alert())
     page = world.paged(incident)
     assert world.tocsin.callback("incident.acknowledged", page.body["dedup_key"]).status_code == 202

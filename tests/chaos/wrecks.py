@@ -271,6 +271,24 @@ def _audit_locked(field: Field, dice: random.Random) -> int:
     return 0
 
 
+@_is("audit log locked by somebody else, and the worker killed meanwhile")
+def _audit_locked_and_kill(field: Field, dice: random.Random) -> int:
+    with _locked(field.state / "audit.db"):
+        time.sleep(dice.uniform(1, 4))
+        kills = _kill(field, "worker")
+        time.sleep(dice.uniform(3, 8))
+    return kills
+
+
+@_is("memory of deliveries locked by somebody else, and the gateway killed meanwhile")
+def _memory_locked_and_kill(field: Field, dice: random.Random) -> int:
+    with _locked(field.state / "gateway.db"):
+        time.sleep(dice.uniform(1, 4))
+        kills = _kill(field, "gateway")
+        time.sleep(dice.uniform(3, 8))
+    return kills
+
+
 @_is("spool locked by somebody else, while Temporal is paused")
 def _spool_locked(field: Field, dice: random.Random) -> int:
     with paused(field, "server"), _locked(field.state / "spool.db"):
