@@ -79,7 +79,7 @@ class Tocsin:
                 stderr=output,
                 start_new_session=True,
             )
-        if command[0] != "worker":
+        if command[0] not in {"worker", "watchdog"}:
             self.wait_until_ready()
 
     def wait_until_ready(self) -> None:

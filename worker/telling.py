@@ -42,6 +42,10 @@ MEANING: Mapping[str, tuple[str, str]] = {
         "What Arize sends is lost if it gives up before the gateway is back. Start the gateway, or look at its disk.",
     ),
     "spool": ("alerts wait for Temporal", "They are not lost, and nobody is paged for them yet. Look at Temporal."),
+    "deliveries": (
+        "the memory of deliveries is away",
+        "Fires are paged without it, and it learns later what came meanwhile. Look at TOCSIN_DATABASE_URL.",
+    ),
     "policy": ("a change of the policy is refused", "Mend it: `tocsin policy check` says what is wrong."),
     "drill": (
         "a fire drill did not come through",

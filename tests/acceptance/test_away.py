@@ -4,6 +4,7 @@ import subprocess
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,10 @@ class Apart(World):
         }
         self.worker = Tocsin(folder / "worker", self.policy, SPEED, **settings)
         self.tocsin = Tocsin(folder / "gateway", self.policy, SPEED, **settings)
+        settings["TOCSIN_PUBLIC_URL"] = self.tocsin.url
+        self.watchdog = Tocsin(folder / "watchdog", self.policy, SPEED, **settings)
+        with self.policy.open("a") as policy:
+            policy.write("\nwatchdog: {notify: [primary], after: 2m}\n")
 
     def start_cluster(self) -> None:
         command = [DEV_SERVER, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(self.port)]
@@ -52,8 +57,12 @@ class Apart(World):
             self.cluster.kill()
             self.cluster.wait(10)
 
+    def told(self, action: str) -> list[Any]:
+        """What the watchdog has told of the database."""
+        return [one for one in self.pagerduty.events(action) if "tocsin-watchdog-deliveries" in one["dedup_key"]]
+
     def end(self) -> None:
-        for role in (self.worker, self.tocsin):
+        for role in (self.worker, self.tocsin, self.watchdog):
             if role.process is not None and role.process.poll() is None:
                 role.process.kill()
                 role.process.wait(10)
@@ -103,8 +112,8 @@ def test_the_database_goes_while_they_run_and_both_are_killed_meanwhile(apart: A
     apart.namespace("create")
     apart.worker.start("worker")
     apart.tocsin.start("gateway")
-    before = apart.tocsin.open(apart.alert())
-    apart.paged(before)
+    apart.watchdog.start("watchdog")
+    apart.paged(apart.tocsin.open(apart.alert()))
     apart.database.stop()
     alert = apart.alert()
     incident = apart.tocsin.send(alert, "evt-away").json()["incident"]
@@ -115,6 +124,8 @@ def test_the_database_goes_while_they_run_and_both_are_killed_meanwhile(apart: A
     assert apart.tocsin.send(alert, "evt-away").json()["state"] == "joined", "the incident itself knows it"
     assert apart.tocsin.callback("incident.acknowledged", page.body["dedup_key"]).status_code == 202
     apart.tocsin.until(incident, lambda one: one["state"] == "acknowledged" and one["alerts"] == 1)
+    apart.pagerduty.wait_for(lambda: apart.told("trigger"), 60)
+    assert "the memory of deliveries is away" in apart.told("trigger")[0]["payload"]["summary"]
     shown = tocsin("audit", "verify", environment=apart.worker.environment)
     assert shown.returncode == 3, "an edited log is 1"
     assert shown.stderr.startswith("the audit log's database, TOCSIN_DATABASE_URL, cannot be read: connection failed")
@@ -123,6 +134,8 @@ def test_the_database_goes_while_they_run_and_both_are_killed_meanwhile(apart: A
     wait_for(lambda: '"acknowledged"' in _exported(apart.worker, incident), 60, 0.5)
     assert _verified(apart.worker)
     assert len(apart.pages(incident, "primary")) == 1
+    apart.pagerduty.wait_for(lambda: apart.told("resolve"), 60)
+    assert len(apart.told("trigger")) == 1
 
 
 def test_a_namespace_that_is_not_there_for_a_while_ends_no_worker(apart: Apart) -> None:
