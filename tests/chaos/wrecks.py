@@ -271,22 +271,22 @@ def _audit_locked(field: Field, dice: random.Random) -> int:
     return 0
 
 
-@_is("audit log locked by somebody else, and the worker killed meanwhile")
-def _audit_locked_and_kill(field: Field, dice: random.Random) -> int:
-    with _locked(field.state / "audit.db"):
+def _lock_and_kill(field: Field, dice: random.Random, database: str, role: str) -> int:
+    with _locked(field.state / database):
         time.sleep(dice.uniform(1, 4))
-        kills = _kill(field, "worker")
+        kills = _kill(field, role)
         time.sleep(dice.uniform(3, 8))
     return kills
+
+
+@_is("audit log locked by somebody else, and the worker killed meanwhile")
+def _audit_locked_and_kill(field: Field, dice: random.Random) -> int:
+    return _lock_and_kill(field, dice, "audit.db", "worker")
 
 
 @_is("memory of deliveries locked by somebody else, and the gateway killed meanwhile")
 def _memory_locked_and_kill(field: Field, dice: random.Random) -> int:
-    with _locked(field.state / "gateway.db"):
-        time.sleep(dice.uniform(1, 4))
-        kills = _kill(field, "gateway")
-        time.sleep(dice.uniform(3, 8))
-    return kills
+    return _lock_and_kill(field, dice, "gateway.db", "gateway")
 
 
 @_is("spool locked by somebody else, while Temporal is paused")
