@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from gateway.asking import Asker
 from gateway.intake import IncidentOverError, Intake, UnavailableError, is_away
 from gateway.problems import Problem
 from workflows.answers import may_close, only_by
@@ -37,8 +38,9 @@ class Kept(BaseModel):
 
 
 class Answering:
-    def __init__(self, client: Client, intake: Intake) -> None:
-        self._client, self._intake = client, intake
+    def __init__(self, client: Client, intake: Intake, asker: Asker | None = None) -> None:
+        """``asker`` is shared with whoever else asks; one of its own where it is left out."""
+        self._client, self._intake, self._asker = client, intake, asker or Asker(client)
 
     async def tell(self, incident: str, answer: Answer) -> IncidentView | Kept:
         """The incident with the answer carried out, or that it is kept.
@@ -67,10 +69,9 @@ class Answering:
 
     async def read(self, incident: str) -> IncidentView | None:
         """The incident as it is; None where nobody can say. Raises Problem 404 where nobody knows it."""
-        handle = self._client.get_workflow_handle(incident)
         try:
             async with asyncio.timeout(_READ_WITHIN.total_seconds()):
-                return await handle.query(INCIDENT_QUERY, result_type=IncidentView, rpc_timeout=_READ_WITHIN)
+                return await self._asker.ask(incident, INCIDENT_QUERY, result=IncidentView, within=_READ_WITHIN)
         except RPCError as error:
             _refused(error, incident)
             return None
@@ -103,12 +104,12 @@ class Answering:
             _check(view, answer)
 
     async def _carried_out(self, incident: str, answer: Answer) -> IncidentView:
-        handle, pause = self._client.get_workflow_handle(incident), _LOOK_FIRST
+        pause = _LOOK_FIRST
         asked = EventIds(ids=(answer.id,))
         while True:
             taken: list[str] | None = None
             with suppress(RPCError, WorkflowQueryFailedError, RuntimeError):  # it is durable; the rest may come yet
-                taken = await handle.query(TAKEN_QUERY, asked, result_type=list[str], rpc_timeout=_READ_WITHIN)
+                taken = await self._asker.ask(incident, TAKEN_QUERY, asked, result=list[str], within=_READ_WITHIN)
             view = None if taken is None else await self.read(incident)
             if view is not None and taken:
                 if answer.act == "resolve" and view.regulated and not may_close(answer, view.closed_by):

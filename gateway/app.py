@@ -9,6 +9,7 @@ from temporalio.client import Client
 
 from gateway import metrics
 from gateway.answering import Answering
+from gateway.asking import Asker
 from gateway.callbacks import callback_routes
 from gateway.codec_server import allow_ui, codec_routes
 from gateway.deliveries import Deliveries
@@ -22,6 +23,7 @@ from gateway.problems import Problems, responses
 from gateway.rates import Limiter, source
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool
+from gateway.views import Views
 from gateway.vitals import NAMES, Vitals
 from gateway.webhooks import ARIZE, arize_endpoint, webhook_routes
 
@@ -66,9 +68,10 @@ def create_app(settings: GatewaySettings, client: Client) -> Express:
     app.include_router(webhook_routes(arize))
     app.include_router(callback_routes(settings, intake, deliveries, limiter))
     app.include_router(drill_routes(settings, intake, limiter))
-    answering = Answering(client, intake)
+    asker = Asker(client)
+    answering = Answering(client, intake, asker)
     app.include_router(page_routes(settings.links, answering))
-    app.include_router(incident_routes(settings, client, answering, limiter))
+    app.include_router(incident_routes(settings, client, Views(client, asker), answering, limiter))
     if settings.keys:
         app.include_router(codec_routes(settings, limiter))
         allow_ui(app, settings)

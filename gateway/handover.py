@@ -16,6 +16,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from alerts import Alert
+from gateway.asking import Asker
 from gateway.deliveries import Delivered, Deliveries
 from policy import Decision
 from policy.decision import TIERS
@@ -113,7 +114,7 @@ class Handover:
     def __init__(
         self, client: Client, task_queue: str, deliveries: Deliveries, decide: Decide = a_worker_decides
     ) -> None:
-        self._client = client
+        self._client, self._asker = client, Asker(client)
         self._decide = decide
         self._task_queue = task_queue
         self._deliveries = deliveries
@@ -239,11 +240,8 @@ class Handover:
         Raises UnansweredError where no worker says so, and what Temporal's client raises.
         """
         try:
-            return set(
-                await self._client.get_workflow_handle(incident).query(
-                    TAKEN_QUERY, EventIds(ids=tuple(ids)), result_type=list[str], rpc_timeout=RPC_TIMEOUT
-                )
-            )
+            asked = EventIds(ids=tuple(ids))
+            return set(await self._asker.ask(incident, TAKEN_QUERY, asked, result=list[str], within=RPC_TIMEOUT))
         except RPCError as error:
             never_began = error.status == RPCStatusCode.FAILED_PRECONDITION and "closed before" in error.message
             if error.status == RPCStatusCode.NOT_FOUND or never_began:

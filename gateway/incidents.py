@@ -63,12 +63,12 @@ class ActIn(BaseModel):
     note: Annotated[str, AfterValidator(_clean)] = Field(default="", max_length=2000)
 
 
-def incident_routes(settings: GatewaySettings, client: Client, answering: Answering, limiter: Limiter) -> APIRouter:
+def incident_routes(
+    settings: GatewaySettings, client: Client, views: Views, answering: Answering, limiter: Limiter
+) -> APIRouter:
     # For the document alone: what is shown is checked in ``caller``, which knows the roles.
     bearer = Security(HTTPBearer(auto_error=False, description="A token of TOCSIN_API_TOKENS."))
     router = APIRouter(prefix="/api/incidents", tags=["incidents"], dependencies=[bearer])
-
-    views = Views(client)
 
     async def caller(request: Request, needed: Role) -> Caller:
         who = settings.tokens.require(request.headers.get("authorization", ""), needed)

@@ -25,6 +25,7 @@ from activities.arize import ROOT, ArizeApi
 from activities.catch_up import CatchUp, Known
 from activities.contracts import CATCH_UP_WORKFLOW, CatchUpDue
 from alerts import Alert
+from gateway.asking import Asker
 from gateway.deliveries import Deliveries
 from gateway.handover import Decide, Handover, Submission
 from worker.schedules import drop_schedule, put_schedule
@@ -41,7 +42,7 @@ class OpenIncidents:
     """The incidents of a Temporal namespace, as ``activities.catch_up`` asks for them."""
 
     def __init__(self, client: Client, task_queue: str, deliveries: Deliveries, decide: Decide) -> None:
-        self._client = client
+        self._client, self._asker = client, Asker(client)
         self._handover = Handover(client, task_queue, deliveries, decide)
 
     async def known(self, since: datetime) -> list[Known]:
@@ -90,9 +91,8 @@ class OpenIncidents:
 
     async def _view(self, incident: str) -> IncidentView | None:
         try:
-            return await self._client.get_workflow_handle(incident).query(
-                INCIDENT_QUERY, result_type=IncidentView, rpc_timeout=timedelta(seconds=10)
-            )
+            within = timedelta(seconds=10)
+            return await self._asker.ask(incident, INCIDENT_QUERY, result=IncidentView, within=within)
         except WorkflowQueryFailedError:
             return None
         except RPCError as error:

@@ -21,6 +21,7 @@ from activities.record import Recorder
 from audit import AuditLog
 from gateway.links import Links
 from policy import Policy
+from worker.in_step import InStep
 from workflows.catch_up import CatchUp as CatchUpRound
 from workflows.change import ChangeReport
 from workflows.digest import Digest
@@ -38,6 +39,11 @@ SANDBOX = SandboxedWorkflowRunner(
 UNSANDBOXED = UnsandboxedWorkflowRunner()
 """For production: the sandbox is two thirds of what a worker's workflow code costs, and has found in the tests what
 there is to find."""
+
+WORKFLOW_TASKS = 16
+"""At once, of one process. They are its processor's work alone, so that more take no less time together; and a worker
+that comes after another one died has every incident's history to do over. One that waits for its turn at the server
+costs nothing; one that takes over ten seconds is given to somebody else, and was done in vain."""
 
 Part = Literal["all", "urgent", "aside"]
 AGAIN_AFTER = 5.0  # seconds
@@ -130,9 +136,9 @@ def create_crew(
             workflows=WORKFLOWS,
             # Those of the other side, too: what began before there were two sides still asks for them here.
             activities=[Classifier(policy).classify, *activities],
-            workflow_runner=runner,
+            workflow_runner=InStep(runner),
             max_cached_workflows=cached,
-            max_concurrent_workflow_tasks=min(slots, cached),
+            max_concurrent_workflow_tasks=min(WORKFLOW_TASKS, slots, cached),
             max_concurrent_local_activities=2 * slots,
             workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
             # A worker that died held its incidents in its own queue: after this, any other worker takes them up.

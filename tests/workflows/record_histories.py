@@ -5,12 +5,15 @@ incidents of that version are out there.
 """
 
 import asyncio
+import json
 import re
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+
+from temporalio.client import WorkflowHistory
 
 from activities.contracts import CATCH_UP_WORKFLOW, DIGEST_ISSUE_WORKFLOW, CatchUpDue, DigestDue
 from alerts import incident_id
@@ -21,6 +24,16 @@ from worker.catching_up import arize_api, create_catch_up
 from worker.settings import read_settings
 
 HISTORIES = Path(__file__).parent / "histories"
+
+
+def spoilt() -> WorkflowHistory:
+    """A history that the code does not make: one timer is taken away."""
+    history = json.loads((HISTORIES / "0.1.0" / "paged.json").read_text())
+    timer = next(event for event in history["events"] if event["eventType"].endswith("TIMER_STARTED"))
+    timer["eventType"] = "EVENT_TYPE_MARKER_RECORDED"
+    del timer["timerStartedEventAttributes"]
+    timer["markerRecordedEventAttributes"] = {"markerName": "core_patch"}
+    return WorkflowHistory.from_json("incident-chatbot-0123456789ab", json.dumps(history))
 
 
 async def paged(stage: Stage) -> None:

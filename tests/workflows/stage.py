@@ -27,6 +27,7 @@ from tests import DEV_SERVER, TEST_SERVER
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, alert_body, write_policy
 from worker.crew import SANDBOX, WORKFLOWS, Crew, create_crew
+from worker.in_step import InStep
 from worker.temporal import SEARCH_ATTRIBUTES
 from workflows.messages import ANSWER_SIGNAL, INCIDENT_QUERY, Act, Answer, IncidentView, Role
 from workflows.state import IncidentState, Owed
@@ -154,7 +155,8 @@ class Stage:
             history = await self.handle.fetch_history()
         except RPCError:
             return  # nothing was fired
-        replayer = Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter, workflow_runner=SANDBOX)
+        runner = InStep(SANDBOX)
+        replayer = Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter, workflow_runner=runner)
         await replayer.replay_workflow(history)
 
     def paged(self, who: str = "") -> list[str]:
