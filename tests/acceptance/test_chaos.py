@@ -14,7 +14,7 @@ CHOSEN = [
     "gateway killed right after its 202",
     "everything killed, and started again",
     "Temporal server paused, and the gateway killed meanwhile",
-    "worker paused",
+    "worker paused, and killed then",
     "pager takes it, and hangs up without a word",
     "disk full for the spool, while Temporal is paused",
     "disk full for the audit log",

@@ -1,20 +1,23 @@
 """The checker of ``make chaos`` finds each kind of broken promise: its counts can be other than nought."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from temporalio.client import WorkflowHistory
 
 from audit import AuditLog, NewRecord
 from tests.chaos.field import Field, Pager
+from tests.chaos.replaying import do_over
 from tests.chaos.stream import Fire
 from tests.chaos.verdict import Verdict, judge
 from tests.chaos.wrecks import Wreck
 from tests.processes import Tocsin
 from tests.vendors import Jira, Request, Slack
 from tests.vendors.policy import SECRETS
+from tests.workflows.record_histories import HISTORIES, spoilt
 
 BEGAN = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 INCIDENT = "incident-chatbot-1"
@@ -127,6 +130,18 @@ def test_what_is_wrong_is_found(tmp_path: Path, wrong: Callable[[Case], None], k
     verdict = case.verdict()
     assert not verdict.holds
     assert getattr(verdict, kind), verdict
+
+
+async def test_a_history_that_cannot_be_done_over_is_found() -> None:
+    async def histories() -> AsyncIterator[WorkflowHistory]:
+        text = (HISTORIES / "0.3.0" / "paged.json").read_text()
+        yield WorkflowHistory.from_json("incident-chatbot-0123456789ab", text)
+        yield spoilt()
+
+    (line,) = await do_over(histories())
+    assert line.startswith("incident-chatbot-0123456789ab cannot be done over")
+    assert "TMPRL1100" in line
+    assert not Verdict(broken=[line]).holds
 
 
 def test_what_is_right_is_not(tmp_path: Path) -> None:

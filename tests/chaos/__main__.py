@@ -1,6 +1,7 @@
 """``make chaos``: breaks everything in turn under a steady stream of alerts; exits with 1 where a promise is broken."""
 
 import argparse
+import asyncio
 import random
 import statistics
 import subprocess
@@ -18,8 +19,9 @@ from rich.console import Console
 
 from audit import AuditLog
 from tests.chaos.field import Field, field_of
+from tests.chaos.replaying import broken
 from tests.chaos.stream import Fire, Stream
-from tests.chaos.verdict import Verdict, judge
+from tests.chaos.verdict import KINDS, Verdict, judge
 from tests.chaos.wrecks import BREAKS, Wreck, clock_settings, wreck
 from tests.processes import tocsin
 
@@ -70,6 +72,7 @@ def run(
         verdict = judge(ground, stream.fires, wrecks, log)
         log.close()
         verdict.audit += _verified(ground)
+        verdict.broken += asyncio.run(broken(ground))
     return Chaos(seed, took, stream.fires, wrecks, verdict, stream.refused)
 
 
@@ -105,6 +108,7 @@ def report(chaos: Chaos) -> str:
         ("**paged although answered**", str(len(verdict.disobeyed))),
         ("records in the audit log", str(verdict.records)),
         ("**faults in it, or gaps**", str(len(verdict.audit))),
+        ("**histories that a worker could not do over**", str(len(verdict.broken))),
         ("**anything else that a vendor would mind**", str(len(verdict.other))),
         (
             "a page came so long after it was due, or after what kept it was mended",
@@ -123,8 +127,7 @@ def report(chaos: Chaos) -> str:
 def faults(chaos: Chaos) -> list[str]:
     """Every broken promise, in words."""
     verdict = chaos.verdict
-    kinds = ("lost", "doubled", "late", "early", "disobeyed", "audit", "other")
-    return [f"{kind}: {one}" for kind in kinds for one in getattr(verdict, kind)]
+    return [f"{kind}: {one}" for kind in KINDS for one in getattr(verdict, kind)]
 
 
 def write(chaos: Chaos) -> None:

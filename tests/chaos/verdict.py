@@ -23,6 +23,9 @@ _PAGING = {"unanswered", "acknowledged", "repeated", "cleared"}
 _NAMES = {SECRETS[name.upper()]: name for name in ("primary", "secondary", "managers")}
 
 
+KINDS = ("lost", "doubled", "late", "early", "disobeyed", "audit", "broken", "other")
+
+
 @dataclass
 class Verdict:
     """Each list holds what is wrong, in words; all are empty where Tocsin keeps its word."""
@@ -33,6 +36,8 @@ class Verdict:
     early: list[str] = field(default_factory=list[str])
     disobeyed: list[str] = field(default_factory=list[str])
     audit: list[str] = field(default_factory=list[str])
+    broken: list[str] = field(default_factory=list[str])
+    """Histories that a worker could not do over, as it must after the next crash."""
     other: list[str] = field(default_factory=list[str])
     lateness: list[float] = field(default_factory=list[float])
     """Of each page, in seconds after it was due, or after what kept it was mended."""
@@ -41,7 +46,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        return not any((self.lost, self.doubled, self.late, self.early, self.disobeyed, self.audit, self.other))
+        return not any(getattr(self, kind) for kind in KINDS)
 
 
 def judge(ground: Field, fires: Sequence[Fire], wrecks: Sequence[Wreck], log: AuditLog) -> Verdict:

@@ -141,7 +141,8 @@ def paused(field: Field, role: str) -> Generator[None]:
     try:
         yield
     finally:
-        process.resume()
+        with suppress(psutil.NoSuchProcess):  # somebody killed it meanwhile
+            process.resume()
 
 
 @_is("gateway paused")
@@ -156,6 +157,14 @@ def _pause_worker(field: Field, dice: random.Random) -> int:
     with paused(field, "worker"):
         time.sleep(dice.uniform(2, 18))
     return 0
+
+
+@_is("worker paused, and killed then")
+def _pause_and_kill_worker(field: Field, dice: random.Random) -> int:
+    # Whoever looks meanwhile waits for the next worker, which knows nothing; and so does what falls due.
+    with paused(field, "worker"):
+        time.sleep(dice.uniform(5, 12))
+        return _kill(field, "worker")
 
 
 @_is("Temporal server paused")
