@@ -28,9 +28,11 @@ async def test_what_is_closed_is_asked_once(real: Stage) -> None:
     await real.closed()
     views, execution = Views(real.client), await real.handle.describe()
     first = await views.of(execution)
+    listed = [one async for one in real.client.list_workflows()]
     async with real.unattended():
         assert first is not None
         assert await views.of(execution) == first
+        assert await views.of(listed[0]) == first, "a list knows its length too"
         assert first.state == "closed"
 
 
