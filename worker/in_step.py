@@ -36,24 +36,16 @@ class InStep(WorkflowRunner):
         self._runner.set_worker_level_failure_exception_types(types)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        return _Instance(self._runner.create_instance(det))
+        return _InStep(self._runner.create_instance(det))
 
 
-class _Instance(WorkflowInstance):
+class Wrapped(WorkflowInstance):
+    """Does what another instance does."""
+
     def __init__(self, instance: WorkflowInstance) -> None:
         self._instance = instance
-        self._last: WorkflowActivation | None = None
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
-        if self._last is not None and is_ahead(self._last, act):
-            _log.info("a look came ahead of its workflow task", incident=self.get_info().workflow_id, run=act.run_id)
-            completion = WorkflowActivationCompletion(run_id=act.run_id)
-            completion.failed.failure.message = "something happened that no workflow task has begun for yet"
-            completion.failed.failure.application_failure_info.type = REFUSED
-            return completion
-        self._last = WorkflowActivation(
-            timestamp=act.timestamp, history_length=act.history_length, history_size_bytes=act.history_size_bytes
-        )
         return self._instance.activate(act)
 
     def get_serialization_context(self, command_info: Any) -> Any:
@@ -67,6 +59,24 @@ class _Instance(WorkflowInstance):
 
     def get_thread_id(self) -> int | None:
         return self._instance.get_thread_id()
+
+
+class _InStep(Wrapped):
+    def __init__(self, instance: WorkflowInstance) -> None:
+        super().__init__(instance)
+        self._last: WorkflowActivation | None = None
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        if self._last is not None and is_ahead(self._last, act):
+            _log.info("a look came ahead of its workflow task", incident=self.get_info().workflow_id, run=act.run_id)
+            completion = WorkflowActivationCompletion(run_id=act.run_id)
+            completion.failed.failure.message = "something happened that no workflow task has begun for yet"
+            completion.failed.failure.application_failure_info.type = REFUSED
+            return completion
+        self._last = WorkflowActivation(
+            timestamp=act.timestamp, history_length=act.history_length, history_size_bytes=act.history_size_bytes
+        )
+        return super().activate(act)
 
 
 def is_ahead(last: WorkflowActivation, now: WorkflowActivation) -> bool:

@@ -13,7 +13,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Replayer
+from temporalio.worker import Replayer, WorkflowRunner
 
 from activities.destinations import destination_types, open_destinations
 from alerts import Alert, incident_id, normalise
@@ -200,8 +200,8 @@ async def staged(
             lambda alert, count: policies[-1].decide(alert, datetime.now(UTC), IncidentFacts(alerts=count)),
         )
 
-        def hire(**more: Any) -> Crew:
-            return create_crew(env.client, QUEUE, lambda: policies[-1], destinations, log, runner=SANDBOX, **more)
+        def hire(runner: WorkflowRunner = SANDBOX, **more: Any) -> Crew:
+            return create_crew(env.client, QUEUE, lambda: policies[-1], destinations, log, runner=runner, **more)
 
         crew = hire()
         await crew.start()
