@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import Client
-from temporalio.service import RPCError
 
-from gateway.vitals import pollers
 from tests import DEV_SERVER
 from tests.acceptance import test_main_job as core
 from tests.acceptance.conftest import SPEED, STEP, World
+from tests.polling import asking
 from tests.ports import unused_port
 from tests.postgres import postgres
 from tests.processes import Tocsin
@@ -70,7 +68,7 @@ class Many(Tocsin):
             one.start("gateway", *role)
         wanted = {str(one.process.pid) for one in self.workers if one.process}
         address = self.environment["TEMPORAL_ADDRESS"]
-        wait_for(lambda: wanted <= asyncio.run(_asking(address)), 60, 0.2, self.told)
+        wait_for(lambda: wanted <= asyncio.run(asking(address)), 60, 0.2, self.told)
 
     def stop(self, number: int = 2) -> int:
         """The exit code of those that nobody killed: 0, or the first that is another."""
@@ -84,16 +82,6 @@ class Many(Tocsin):
             for one in self.everyone
         ]
         return "\n".join(ends)
-
-
-async def _asking(address: str) -> set[str]:
-    """The numbers of the processes that ask for both kinds of work."""
-    try:
-        client = await Client.connect(address)
-        urgent, aside = await pollers(client, "tocsin"), await pollers(client, "tocsin", aside=True)
-    except (RPCError, RuntimeError):
-        return set()
-    return {one.partition("@")[0] for one in urgent} & {one.partition("@")[0] for one in aside}
 
 
 @pytest.fixture(scope="module")

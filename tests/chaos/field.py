@@ -68,6 +68,12 @@ class Field:
         return self.tocsin.folder / "state"
 
     @property
+    def temporal(self) -> str:
+        """The server's address. Raises StopIteration while there is none."""
+        command = self.tocsin.child("server").cmdline()
+        return f"127.0.0.1:{command[command.index('--port') + 1]}"
+
+    @property
     def violations(self) -> list[str]:
         return self.pager.violations + self.slack.violations + self.jira.violations
 

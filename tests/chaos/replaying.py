@@ -13,8 +13,7 @@ from worker.in_step import InStep
 
 async def broken(ground: Field) -> list[str]:
     """What is wrong with the histories that Temporal has."""
-    command = ground.tocsin.child("server").cmdline()
-    client = await Client.connect(f"127.0.0.1:{command[command.index('--port') + 1]}")
+    client = await Client.connect(ground.temporal)
     return await do_over(client.list_workflows().map_histories())
 
 

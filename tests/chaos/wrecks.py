@@ -1,5 +1,6 @@
 """What breaks, one thing at a time, each mended again: every function here returns once it is, or it mends itself."""
 
+import asyncio
 import random
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ import httpx
 import psutil
 
 from tests.chaos.field import Field
+from tests.polling import asking
 from tests.vendors import Fault, Vendor
 from tests.waiting import wait_for
 
@@ -47,7 +49,7 @@ def _is(what: str) -> Callable[[Break], Break]:
 
 
 def wreck(field: Field, what: str, dice: random.Random) -> Wreck:
-    """Do one, and wait until Tocsin says that it is well again."""
+    """Do one, and wait until Tocsin says that it is well again, and asks for work."""
     began = time.time()
     kills = BREAKS[what](field, dice)
     freed = time.time()
@@ -58,9 +60,9 @@ def wreck(field: Field, what: str, dice: random.Random) -> Wreck:
 
 def _is_well(field: Field) -> bool:
     with suppress(httpx.HTTPError, StopIteration, psutil.NoSuchProcess):
-        field.tocsin.child("worker")
         said = field.tocsin.http.get(f"{field.tocsin.url}/readyz").json()
-        return said["ready"] and said["temporal"] == "ok" and said["spooled"]["items"] == 0
+        if said["ready"] and said["temporal"] == "ok" and said["spooled"]["items"] == 0:
+            return str(field.tocsin.child("worker").pid) in asyncio.run(asking(field.temporal))
     return False
 
 
