@@ -13,6 +13,7 @@ CHOSEN = [
     "Temporal server killed while a page is on its way",
     "gateway killed right after its 202",
     "everything killed, and started again",
+    "Temporal server paused",
     "Temporal server paused, and the gateway killed meanwhile",
     "worker paused, and killed then",
     "pager takes it, and hangs up without a word",
@@ -27,8 +28,8 @@ CHOSEN = [
 
 
 def test_a_promise_is_kept_whatever_breaks(tmp_path: Path) -> None:
-    # Half the fires of the long run: other tests run beside it, and how much a machine bears is for ``make bench``.
-    chaos = run(tmp_path / "field", 0, 0.5, seed=5, only=[what for what in CHOSEN if what in BREAKS], tell=print)
+    # Fewer fires than in the long run: other tests run beside it, and how much a machine bears is for ``make bench``.
+    chaos = run(tmp_path / "field", 0, 0.7, seed=5, only=[what for what in CHOSEN if what in BREAKS], tell=print)
     print(report(chaos))
     assert not faults(chaos), "\n".join(faults(chaos))
     assert len(chaos.fires) > 50, "what is counted is there"
