@@ -1,4 +1,4 @@
-# The worker and the gateway: one image, one process a container. No secret is in it; see docs/operations.md.
+# One image for gateway, worker and watchdog, with one process a container and no secret. See docs/operations.md.
 FROM python:3.11-slim-bookworm AS build
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /uv && /uv/bin/pip install --quiet --no-cache-dir uv

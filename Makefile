@@ -1,12 +1,13 @@
-# Every target does its own set-up: Python 3.11 or newer, git and make are all a machine needs.
+# Every target does its own set-up. A machine needs Python 3.11 or newer, git and make.
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 SYNC := .venv/.synced
 WORKERS ?= 2
+PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
 export UV_PYTHON_DOWNLOADS := never
 export PYTHONWARNINGS := ignore:The package "pdpyras" is deprecated
 
-.PHONY: up demo test lint bench chaos format clean
+.PHONY: up demo test acceptance lint bench chaos format clean
 
 up: $(SYNC)            ## The whole product on this machine: Temporal, worker, gateway
 	.venv/bin/tocsin up
@@ -14,8 +15,11 @@ up: $(SYNC)            ## The whole product on this machine: Temporal, worker, g
 demo: $(SYNC)          ## Four incidents, live, in under 90 seconds
 	.venv/bin/python -m tests.demo
 
-test: $(SYNC)          ## Every test
-	.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+test: $(SYNC)          ## Every test that needs no long-running processes
+	$(PYTEST) -m "not acceptance" $(ARGS)
+
+acceptance: $(SYNC)    ## Real processes: the main job, crashes, outages, the fault matrix, an upgrade, a short chaos run
+	$(PYTEST) -m acceptance $(ARGS)
 
 lint: $(SYNC)          ## Format, lint, types, arrows
 	.venv/bin/ruff format --check .
@@ -24,10 +28,10 @@ lint: $(SYNC)          ## Format, lint, types, arrows
 	.venv/bin/pyright --pythonpath .venv/bin/python
 	.venv/bin/pyright --pythonpath .venv/bin/python -p tests
 
-bench: $(SYNC)         ## Figures, as ratios in one run; exits non-zero when a bound does not hold
+bench: $(SYNC)         ## Figures, as ratios in one run; exits non-zero if a bound does not hold
 	.venv/bin/python -m benchmarks
 
-chaos: $(SYNC)         ## Everything is killed, paused and starved for 20 minutes; exits non-zero when a promise is broken
+chaos: $(SYNC)         ## 20 minutes of faults in every process; exits non-zero on a violation
 	.venv/bin/python -m tests.chaos $(ARGS)
 
 format: $(SYNC)
@@ -41,6 +45,6 @@ $(SYNC): pyproject.toml uv.lock $(filter .tools/%,$(UV))
 	$(UV) sync --frozen --all-extras --python $(PYTHON)
 	@touch $@
 
-.tools/bin/uv:         # uv by pip into a folder of this checkout; the system is left as it is
+.tools/bin/uv:         # uv, by pip, into a folder of this checkout; the system stays unchanged
 	$(PYTHON) -m venv .tools
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv

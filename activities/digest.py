@@ -1,8 +1,8 @@
-"""The activities of digests: ``digest`` gathers an incident, ``issue_digest`` sends what was gathered.
+"""The activities of digests: ``add_to_digest`` gathers an incident, ``send_digest`` sends what was gathered.
 
-What is gathered lies in a ledger beside the audit log. An issue is claimed there before it is sent and marked after,
-so whatever crashes, nothing is lost, and what is known to be out is not sent again. A crash in the instant between the
-vendor's taking it and the mark repeats it under the same key: a mail's ``Message-ID``, a message's metadata.
+Gathered incidents are kept in a ledger beside the audit log. A digest claims them before it is sent and marks them as
+sent after, so a crash loses nothing and a digest that is marked is not sent again. A crash between the vendor's
+acceptance and the mark sends it again under the same key: an e-mail's ``Message-ID``, a message's metadata.
 """
 
 import asyncio
@@ -14,168 +14,169 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
-from activities.contracts import (
-    Brief,
-    Delivered,
-    DigestDelivery,
-    DigestIssue,
-    DigestOutcome,
-    DigestSending,
-    ModelTrend,
-    Noisy,
-    Receipt,
-    Trend,
-)
-from activities.destinations import Destination
-from activities.failures import permanent
-from activities.record import Recorder
-from activities.sorting import sorted_failures
+from activities.audit import AuditRecorder
+from activities.contracts import DigestRequest, NotificationResult, SendDigestRequest, SendDigestResult
+from activities.errors import UnknownDestinationError, integration_errors, to_application_error
 from audit import AuditLog, DigestLedger
-from audit.digests import Entry
-from audit.figures import KINDS, by_model, incident_figures
+from audit.digests import DigestItem
+from audit.figures import EVENTS, by_model, incident_figures
+from incident.audit_events import notification_event
+from incident.dedup_key import incident_dedup_key
+from incident.digest import Digest, ModelTrend, NoisyMonitor, Trend
+from incident.message import MessageContent
+from incident.receipt import Receipt
+from integrations.base.destination import Destination
+from integrations.base.errors import normalize
 from policy import DestinationConfig, Policy
+from policy.decision import TIERS
 
 PERIODS = 8
-"""So many periods are compared: this one, and those before it."""
-NOISY = 5
-_ENDS = ("resolved", "cleared")
-_BURNS_AGAIN = ("reopened", "burning_again")
-LONG = timedelta(days=6)
-"""A digest of that long a period reports the trend, unless its destination says otherwise."""
+"""How many periods a digest compares: the current one and those before it."""
+NOISY_MONITORS = 5
+TREND_FROM = timedelta(days=6)
+"""Digests with at least this period include the trend, unless their destination says otherwise."""
+_RESOLVING_EVENTS = ("resolved", "cleared")
+_REFIRING_EVENTS = ("reopened", "refired")
 
 
-class Digester:
+class DigestSender:
+    """Gathers incidents for digests and sends them."""
+
     def __init__(
         self,
         policy: Callable[[], Policy],
         destinations: Mapping[str, Destination],
         log: AuditLog,
-        recorder: Recorder,
+        recorder: AuditRecorder,
+        *,
         speed: float = 1.0,
-        page: Callable[[str], str] = lambda opening: "",
+        incident_url: Callable[[str], str] = lambda incident_key: "",
     ) -> None:
-        """``policy`` gives the one that is in force at the moment; ``page`` the address of an incident's page."""
+        """``policy`` returns the policy in force; ``incident_url`` the URL of an incident's page, by its dedup key."""
         self._policy = policy
         self._destinations = destinations
         self._log = log
         self._ledger = DigestLedger(log.database)
         self._recorder = recorder
         self._speed = speed
-        self._page = page
+        self._incident_url = incident_url
 
-    @activity.defn(name="digest")
-    async def digest(self, delivery: DigestDelivery) -> Delivered:
-        """Put an incident into the next issue. Idempotent by the entry's key."""
-        entry = delivery.entry
-        if entry.target.name not in self._policy().destinations:
-            raise permanent(f"the policy in force has no destination named {entry.target.name}")
+    @activity.defn(name="add_to_digest")
+    async def add_to_digest(self, request: DigestRequest) -> NotificationResult:
+        """Add an incident to the destination's next digest. Idempotent by the request's key."""
+        target, audit = request.target, request.audit
+        if target.name not in self._policy().destinations:
+            raise _unknown_destination(target.name)
         now = datetime.now(UTC)
-        url = self._page(f"{delivery.record.incident}.{delivery.record.opening[:8]}")
-        brief = entry.brief.model_copy(update={"page": url})
-        kept = Entry(entry.key, brief.incident, now, brief.model_dump_json(), brief.drill)
-        await asyncio.to_thread(self._ledger.add, entry.target.name, kept)
-        name, kind = entry.target.name, entry.target.type
-        receipt = Receipt(destination=name, type=kind, id=f"digest-{name}", at=now, key=entry.key)
-        return Delivered(
-            receipt=receipt, recorded=await self._recorder.by_the_way(delivery.record, delivery.told(receipt))
+        url = self._incident_url(incident_dedup_key(audit.incident, audit.first_run_id))
+        content = request.content.model_copy(update={"incident_url": url})
+        item = DigestItem(request.key, content.incident, now, content.model_dump_json(), content.drill)
+        await asyncio.to_thread(self._ledger.add, target.name, item)
+        receipt = Receipt(
+            destination=target.name, type=target.type, id=f"digest-{target.name}", at=now, key=request.key
         )
+        event = notification_event(request.key, "notify", target, receipt)
+        written = await self._recorder.record_best_effort(audit, event)
+        return NotificationResult(receipt=receipt, audit_written=written)
 
-    @activity.defn(name="issue_digest")
-    async def issue_digest(self, sending: DigestSending) -> DigestOutcome:
-        """Send what was gathered, once."""
-        destination = self._destinations.get(sending.destination)
-        config = self._policy().destinations.get(sending.destination)
+    @activity.defn(name="send_digest")
+    async def send_digest(self, request: SendDigestRequest) -> SendDigestResult:
+        """Send the gathered incidents, once."""
+        destination = self._destinations.get(request.destination)
+        config = self._policy().destinations.get(request.destination)
         if destination is None or config is None:
-            raise permanent(f"the policy in force has no destination named {sending.destination}")
+            raise _unknown_destination(request.destination)
         now = datetime.now(UTC)
-        claimed = await asyncio.to_thread(self._ledger.claim, sending.destination, sending.key, now)
+        claimed = await asyncio.to_thread(self._ledger.claim, request.destination, request.key, now)
         if claimed.receipt:
-            return DigestOutcome(entries=len(claimed.entries), receipt=Receipt.model_validate_json(claimed.receipt))
-        issue = await asyncio.to_thread(self._issue, sending, config, claimed.entries, now)
-        if not issue.briefs and issue.trend is None and config.when_empty == "skip":
-            receipt = destination.receipt(sending.key, "nothing to send")
+            receipt = Receipt.model_validate_json(claimed.receipt)
+            return SendDigestResult(incidents=len(claimed.items), receipt=receipt)
+        digest = await asyncio.to_thread(self._digest, request, config, claimed.items, now)
+        if not digest.contents and digest.trend is None and config.when_empty == "skip":
+            receipt = destination.receipt(request.key, "empty digest, not sent")
         else:
-            receipt = await sorted_failures(destination, destination.send_digest(issue, activity.info().attempt))
-        await asyncio.to_thread(self._ledger.sent, sending.key, receipt.model_dump_json(), receipt.at)
-        return DigestOutcome(entries=len(claimed.entries), receipt=receipt)
+            with integration_errors():
+                receipt = await normalize(destination, destination.send_digest(digest, activity.info().attempt))
+        await asyncio.to_thread(self._ledger.mark_sent, request.key, receipt.model_dump_json(), receipt.at)
+        return SendDigestResult(incidents=len(claimed.items), receipt=receipt)
 
-    def _issue(
-        self, sending: DigestSending, config: DestinationConfig, entries: tuple[Entry, ...], now: datetime
-    ) -> DigestIssue:
-        edges = periods(config.schedule, config.timezone, now, self._speed)
-        briefs = self._as_they_are_now(entries)
-        counts = self._ledger.counts(sending.destination, edges)
-        monitors = Counter((brief.component, brief.model) for brief in briefs if not brief.drill)
-        reports = config.trend if config.trend is not None else (edges[-1] - edges[-2]) * self._speed >= LONG
-        return DigestIssue(
-            key=sending.key,
-            destination=sending.destination,
-            briefs=briefs,
-            since=min([edges[-2], *(entry.at for entry in entries)]),
+    def _digest(
+        self, request: SendDigestRequest, config: DestinationConfig, items: tuple[DigestItem, ...], now: datetime
+    ) -> Digest:
+        edges = period_edges(config.schedule, config.timezone, now, self._speed)
+        contents = self._with_current_states(items)
+        counts = self._ledger.counts(request.destination, edges)
+        monitors = Counter((content.component, content.model) for content in contents if not content.drill)
+        period = (edges[-1] - edges[-2]) * self._speed
+        with_trend = config.trend if config.trend is not None else period >= TREND_FROM
+        return Digest(
+            key=request.key,
+            destination=request.destination,
+            contents=contents,
+            since=min([edges[-2], *(item.at for item in items)]),
             until=now,
             periods=tuple(_day(edge, config.timezone) for edge in edges[:-1]),
-            counts=(*counts[:-1], sum(not brief.drill for brief in briefs)),
+            counts=(*counts[:-1], sum(not content.drill for content in contents)),
             noisy=tuple(
-                Noisy(monitor=monitor, model=model, times=times)
-                for (monitor, model), times in monitors.most_common(NOISY)
-                if times > 1
+                NoisyMonitor(monitor=monitor, model=model, incidents=count)
+                for (monitor, model), count in monitors.most_common(NOISY_MONITORS)
+                if count > 1
             ),
-            trend=self._trend(edges, config.timezone) if reports else None,
+            trend=self._trend(edges, config.timezone) if with_trend else None,
         )
 
-    def _as_they_are_now(self, entries: tuple[Entry, ...]) -> tuple[Brief, ...]:
-        """What was gathered at night may be well by the morning."""
-        since = min((entry.at for entry in entries), default=None)
-        turns = self._log.read(kinds=(*_ENDS, *_BURNS_AGAIN), since=since) if since else ()
-        well: set[str] = set()
-        for record in turns:
-            opening = f"{record.incident}.{record.opening[:8]}"
-            (well.add if record.what in _ENDS else well.discard)(opening)
-        briefs = [(Brief.model_validate_json(entry.brief), entry.key.partition(":")[0]) for entry in entries]
+    def _with_current_states(self, items: tuple[DigestItem, ...]) -> tuple[MessageContent, ...]:
+        """An incident that was gathered at night may be resolved in the morning."""
+        since = min((item.at for item in items), default=None)
+        events = (*_RESOLVING_EVENTS, *_REFIRING_EVENTS)
+        resolved: set[str] = set()
+        for record in self._log.read(events=events, since=since) if since else ():
+            key = incident_dedup_key(record.incident, record.first_run_id)
+            (resolved.add if record.event in _RESOLVING_EVENTS else resolved.discard)(key)
+        contents = [(MessageContent.model_validate_json(item.content), item.key.partition(":")[0]) for item in items]
         return tuple(
-            brief.model_copy(update={"state": "Resolved"}) if opening in well else brief for brief, opening in briefs
+            content.model_copy(update={"state": "Resolved"}) if key in resolved else content
+            for content, key in contents
         )
 
     def _trend(self, edges: list[datetime], timezone: str) -> Trend:
         policy = self._policy()
-        figures = incident_figures(self._log.read(kinds=KINDS, since=edges[0], until=edges[-1]))
+        figures = incident_figures(self._log.read(events=EVENTS, since=edges[0], until=edges[-1]))
         spans = list(pairwise(edges))
-        split = [[one for one in figures if begin <= one.at < end] for begin, end in spans]
-        now, before = by_model(split[-1]), by_model(split[-2])
+        by_period = [[one for one in figures if start <= one.at < end] for start, end in spans]
+        current, previous = by_model(by_period[-1]), by_model(by_period[-2])
         models = [
             ModelTrend(
                 model=name,
                 team=policy.model(name).team,
-                tiers=now[name].tiers if name in now else {},
-                before=before[name].total if name in before else 0,
-                answered_after=now[name].answered_after if name in now else None,
+                tiers=current[name].tiers if name in current else {},
+                previous_total=previous[name].total if name in previous else 0,
+                time_to_acknowledge=current[name].time_to_acknowledge if name in current else None,
             )
-            for name in {**now, **before}
+            for name in {**current, **previous}
         ]
         return Trend(
-            models=tuple(sorted(models, key=lambda one: (-one.total, -one.before, one.model))),
-            periods=tuple(_day(begin, timezone) for begin, _ in spans),
+            models=tuple(sorted(models, key=lambda one: (-one.total, -one.previous_total, one.model))),
+            periods=tuple(_day(start, timezone) for start, _ in spans),
             tiers={
-                tier: tuple(sum(one.tier == tier for one in period) for period in split)
-                for tier in ("critical", "high", "low")
+                tier: tuple(sum(one.tier == tier for one in period) for period in by_period) for tier in reversed(TIERS)
             },
         )
 
 
-def periods(schedule: str, timezone: str, now: datetime, speed: float = 1.0) -> list[datetime]:
-    """The times at which the last issues were due, and now as the last one: the edges of what is compared."""
+def _unknown_destination(name: str) -> ApplicationError:
+    return to_application_error(UnknownDestinationError(name, permanent=True))
+
+
+def period_edges(schedule: str, timezone: str, now: datetime, speed: float = 1.0) -> list[datetime]:
+    """The times at which the last digests were due, and ``now`` as the last one: the edges of the periods."""
     firings = CronSim(schedule, now.astimezone(ZoneInfo(timezone)), reverse=True)
     past = [next(firings).astimezone(UTC) for _ in range(PERIODS + 1)]
-    # The newest firing is the one that asks now, give or take a minute; sent by hand, it is a period not yet over.
+    # The newest firing is the one that sends this digest, within minutes; a digest sent by hand has an open period.
     edges = past[1:] if now - past[0] < timedelta(minutes=30) else past[:-1]
     return [*(now - (now - edge) / speed for edge in reversed(edges)), now]
-
-
-def next_issue(schedule: str, timezone: str, now: datetime, speed: float = 1.0) -> datetime:
-    """When the schedule fires next after ``now``; ``speed`` divides the wait."""
-    due = next(CronSim(schedule, now.astimezone(ZoneInfo(timezone)))).astimezone(UTC)
-    return due if speed == 1.0 else now + (due - now) / speed
 
 
 def _day(at: datetime, timezone: str) -> str:

@@ -1,4 +1,4 @@
-"""The normalised alert, and the reader that makes one from whatever Arize sends.
+"""The normalised alert, and the reader that makes one of a webhook's body.
 
 >>> alert = read_alert(b'{"monitor_name": "churn PSI", "status": "TRIGGERED", "metric_value": "0.31"}')
 >>> alert.monitor, alert.status, alert.value
@@ -6,7 +6,7 @@
 """
 
 from alerts.body import read_body
-from alerts.errors import AlertError, BodyError
+from alerts.errors import AlertError, BodyError, TocsinError
 from alerts.fingerprint import fingerprint, incident_id
 from alerts.model import Alert, Status
 from alerts.normalise import FIELD_OF, is_change, normalise, read_alert
@@ -18,6 +18,7 @@ __all__ = [
     "AlertError",
     "BodyError",
     "Status",
+    "TocsinError",
     "clean",
     "fingerprint",
     "incident_id",

@@ -1,8 +1,7 @@
-"""Reading a request's body as JSON, strictly: what is ambiguous or hostile is refused with its reason.
+"""Reads a request's body as JSON, strictly: an ambiguous or hostile body is refused with the reason.
 
-Python's own reader takes NaN, Infinity, duplicate keys, lone surrogates and integers of any length.
-Each of those means different things to different readers, and a body that two systems read differently is
-how a page gets lost.
+Python's own parser accepts NaN, Infinity, duplicate keys, lone surrogates and integers of any length. Parsers differ
+in how they read those, and a page is lost if two systems read a body differently.
 """
 
 import json
@@ -14,7 +13,7 @@ from alerts.errors import BodyError, TooLargeError
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
-MAX_DIGITS = 19  # of an integer: what a signed 64-bit number holds
+MAX_DIGITS = 19  # of an integer: a signed 64-bit number has no more
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -22,10 +21,12 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 def read_body(body: bytes) -> dict[str, Any]:
     """Read a JSON object of at most 256 KiB and 32 levels.
 
-    Raises BodyError, whose text names the fault and where it is.
+    Raises:
+        TooLargeError: the body is too large.
+        BodyError: the body is not valid JSON; the message names the fault and its place.
     """
     if len(body) > MAX_BYTES:
-        raise TooLargeError(f"the body has {len(body):,} bytes; at most {MAX_BYTES:,} are taken")
+        raise TooLargeError(f"the body has {len(body):,} bytes; at most {MAX_BYTES:,} are accepted")
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -44,20 +45,20 @@ def read_body(body: bytes) -> dict[str, Any]:
         raise BodyError(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     if not isinstance(value, dict):
         raise BodyError(f"the body must be a JSON object, not {_name_of(value)}")
-    return cast("dict[str, Any]", sound(value))
+    return cast("dict[str, Any]", replace_surrogates(value))
 
 
-def sound(value: Any, depth: int = 1) -> Any:
-    """The same value with lone surrogates replaced, so that it can be written anywhere as UTF-8."""
+def replace_surrogates(value: Any, depth: int = 1) -> Any:
+    """The value with lone surrogates replaced, so that UTF-8 can encode it. Raises BodyError if it is too deep."""
     if isinstance(value, str):
         return value if value.isascii() else _LONE_SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict | list) and depth > MAX_DEPTH:
         raise _too_deep()
     if isinstance(value, dict):
         items = cast("dict[Any, Any]", value)
-        return {sound(str(key), depth): sound(item, depth + 1) for key, item in items.items()}
+        return {replace_surrogates(str(key), depth): replace_surrogates(item, depth + 1) for key, item in items.items()}
     if isinstance(value, list):
-        return [sound(item, depth + 1) for item in cast("list[Any]", value)]
+        return [replace_surrogates(item, depth + 1) for item in cast("list[Any]", value)]
     return value
 
 
@@ -71,7 +72,7 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise BodyError(f"the key {key[:60]!r} stands twice in one object")
+                raise BodyError(f"the key {key[:60]!r} appears twice in one object")
             seen.add(key)
     return result
 
@@ -89,7 +90,7 @@ def _finite_float(text: str) -> float:
 
 def _bounded_int(text: str) -> int:
     if len(text.lstrip("-")) > MAX_DIGITS:
-        raise BodyError(f"the integer {text[:12]}… has {len(text)} digits; at most {MAX_DIGITS} are taken")
+        raise BodyError(f"the integer {text[:12]}… has {len(text)} digits; at most {MAX_DIGITS} are accepted")
     return int(text)
 
 

@@ -1,8 +1,18 @@
-"""What is wrong with what was sent."""
+"""The base of Tocsin's exceptions, and the errors of webhooks' bodies."""
+
+from typing import ClassVar
 
 
-class AlertError(Exception):
-    """The body is sound JSON, yet no alert can be made of it. ``reasons`` are sentences for its sender."""
+class TocsinError(Exception):
+    """The base of all of Tocsin's own exceptions. ``code`` is stable: logs, metrics and clients may rely on it."""
+
+    code: ClassVar[str] = "tocsin_error"
+
+
+class AlertError(TocsinError):
+    """The body is valid JSON, but no alert can be read from it. ``reasons`` are sentences for its sender."""
+
+    code: ClassVar[str] = "invalid_alert"
 
     def __init__(self, *reasons: str) -> None:
         super().__init__("; ".join(reasons))
@@ -10,8 +20,12 @@ class AlertError(Exception):
 
 
 class BodyError(AlertError):
-    """The body is not JSON that this side is willing to read."""
+    """The body is not JSON that Tocsin reads."""
+
+    code: ClassVar[str] = "invalid_body"
 
 
 class TooLargeError(BodyError):
     """The body is over the size limit."""
+
+    code: ClassVar[str] = "body_too_large"

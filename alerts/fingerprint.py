@@ -1,4 +1,4 @@
-"""What makes two alerts the same problem."""
+"""The fingerprint: two alerts with the same one are about the same problem."""
 
 import hashlib
 import json
@@ -22,6 +22,6 @@ def incident_id(alert: Alert) -> str:
 
 
 def slug(text: str) -> str:
-    """Letters, digits and single dashes: fit for an id, an address and a file's name."""
+    """The text as lower-case letters, digits and single dashes, for ids, URLs and file names."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", ascii_text.casefold()).strip("-")[:_SLUG_CHARS].strip("-") or "unnamed"

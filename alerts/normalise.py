@@ -1,8 +1,8 @@
-"""From a parsed body to an Alert.
+"""Makes an Alert of a parsed body.
 
-Arize does not publish the body of a monitor's delivery, so the reader knows the fields of the monitor object
-(Arize's REST API v2, ``GET /v2/monitors/{id}``), the flat names that users' templates hold, and both at
-once, nested or not. What it does not know it keeps in ``raw``.
+Arize does not publish the bodies of its webhooks. The reader therefore knows the fields of the monitor object (Arize's
+REST API v2, ``GET /v2/monitors/{id}``) and the flat names of users' templates, alone or combined, nested or not. The
+whole body is kept in ``raw``.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,8 @@ from alerts.body import read_body
 from alerts.errors import AlertError
 from alerts.model import Alert, Status
 
-# Where a field may stand, best first. The flat names come before those of the monitor object: whoever
-# writes a template says there what they mean.
-_NAMES: dict[str, tuple[str, ...]] = {
+# The flat names come before those of the monitor object, because a template states its author's intention.
+FIELD_NAMES: dict[str, tuple[str, ...]] = {
     "event_id": ("event_id", "eventId", "delivery_id"),
     "monitor": ("monitor_name", "monitorName", "name", "title"),
     "monitor_id": ("monitor_id", "monitorId", "id"),
@@ -49,13 +48,13 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "filters": ("filters",),
     "model_versions": ("model_versions",),
 }
-_NESTS = ("monitor", "alert", "data", "payload", "online_task", "task")
+NESTED_KEYS = ("monitor", "alert", "data", "payload", "online_task", "task")
 
 FIELD_OF: Mapping[str, str] = {
-    **dict.fromkeys((*_NESTS, "event"), ""),
-    **{name: field for field, names in _NAMES.items() for name in names},
+    **dict.fromkeys((*NESTED_KEYS, "event"), ""),
+    **{name: field for field, names in FIELD_NAMES.items() for name in names},
 }
-"""Every key that is looked for in a body, with the field that it may give; empty for those that hold others."""
+"""Every key that the reader looks up, with the field of the alert; empty for those that contain other keys."""
 _STATUS: dict[str, Status] = {
     **dict.fromkeys(("triggered", "firing", "alerting", "trigger", "fired", "open"), "triggered"),
     **dict.fromkeys(("cleared", "healthy", "resolved", "ok", "clear", "recovered", "closed"), "cleared"),
@@ -73,21 +72,28 @@ _KINDS = {
 def read_alert(body: bytes, event_id: str = "", event: str = "") -> Alert:
     """Read a request's body as an alert.
 
-    ``event_id`` and ``event`` are what the delivery's headers say; they win over the body.
-    Raises BodyError where it is not sound JSON, AlertError where no alert is in it.
+    Args:
+        body: the raw body.
+        event_id: the event's id from the request's headers; it takes precedence over the body.
+        event: the event's dotted name from the request's headers, such as ``monitor.triggered``.
+
+    Raises:
+        BodyError: the body is not valid JSON.
+        AlertError: the body contains no alert.
     """
     return normalise(read_body(body), event_id, event)
 
 
 def is_change(event: str) -> bool:
-    """Whether an event, by its dotted name, tells of a change or a test of the webhook, and of no alert."""
+    """Whether an event, by its dotted name, reports a change or a test of the webhook, and no alert."""
     return event.startswith(("prompt.", "evaluator.", "webhook."))
 
 
 def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> Alert:
-    """Make an Alert of a parsed body. ``normalise(alert.raw)`` is the same alert again.
+    """The alert of a parsed body. ``normalise(alert.raw)`` is the same alert.
 
-    Raises AlertError when the body names neither a monitor nor a model.
+    Raises:
+        AlertError: the body names neither a monitor nor a model.
     """
     look = _Lookup(body)
     event = event or values.text(body.get("event"))
@@ -97,21 +103,12 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
     tags = values.labels(look("tags"))
     context = {**filters, **tags}
 
-    monitor_id = values.text(look("monitor_id"))
-    monitor = values.text(look("monitor")) or monitor_id
-    model = values.text(look("model"))
-    if not monitor and not model:
-        raise AlertError(
-            "no monitor was found: looked for " + ", ".join(_NAMES["monitor"] + _NAMES["monitor_id"]),
-            "no model was found: looked for " + ", ".join(_NAMES["model"]),
-            "looked at the top level and inside " + ", ".join(_NESTS),
-        )
+    monitor, monitor_id, model = _monitor_and_model(look)
     environment = values.text(look("environment")).casefold()
     metric = values.snake(look("metric"))
     threshold, operator = _threshold(look("threshold"), look("operator"))
     value = values.number(look("value"))
     baseline = values.number(look("baseline"))
-    versions = look("model_versions")
     return Alert(
         event_id=values.clean(event_id, 200) or values.text(look("event_id"), 200),
         monitor=monitor or model,
@@ -127,7 +124,7 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
         model=model or context.get("model", ""),
         model_version=values.text(look("model_version"))
         or context.get("model_version", "")
-        or (values.text(cast("list[Any]", versions)[0]) if isinstance(versions, list) and versions else ""),
+        or _first_version(look("model_versions")),
         prompt_version=values.text(look("prompt_version")) or context.get("prompt_version", ""),
         environment=environment or context.get("environment", "").casefold(),
         region=values.text(look("region")) or context.get("region", ""),
@@ -138,8 +135,8 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
         notes=values.text(look("notes"), values.TEXT_CHARS),
         occurred_at=values.moment(look("occurred_at")),
         window_seconds=values.seconds(look("window_seconds")),
-        # A monitor has one filter set, so its id implies what stands in the filters: a later, shorter
-        # message about the same monitor, without them, must still find its incident.
+        # A monitor has one set of filters, so its id implies them: a later, shorter message about the monitor, without
+        # its filters, must have the same fingerprint.
         identity=(
             monitor or model,
             monitor_id,
@@ -151,22 +148,40 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
     )
 
 
+def _monitor_and_model(look: "_Lookup") -> tuple[str, str, str]:
+    """The monitor's name and id, and the model's name. Raises AlertError if the body names neither."""
+    monitor_id = values.text(look("monitor_id"))
+    monitor = values.text(look("monitor")) or monitor_id
+    model = values.text(look("model"))
+    if not monitor and not model:
+        raise AlertError(
+            "no monitor was found: looked for " + ", ".join(FIELD_NAMES["monitor"] + FIELD_NAMES["monitor_id"]),
+            "no model was found: looked for " + ", ".join(FIELD_NAMES["model"]),
+            "looked at the top level and inside " + ", ".join(NESTED_KEYS),
+        )
+    return monitor, monitor_id, model
+
+
+def _first_version(versions: Any) -> str:
+    return values.text(cast("list[Any]", versions)[0]) if isinstance(versions, list) and versions else ""
+
+
 class _Lookup:
-    """Finds a field by any of its names, at the top level first, then in the known nests."""
+    """Finds a field by any of its names, first at the top level, then inside NESTED_KEYS."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         self._levels: list[Mapping[str, Any]] = [body]
         for level in self._levels:
-            for nest in _NESTS:
+            for nest in NESTED_KEYS:
                 inner = level.get(nest)
                 if isinstance(inner, Mapping) and len(self._levels) < 8:
                     self._levels.append(cast("Mapping[str, Any]", inner))
-        # A bare "id" or "type" at the top of an envelope is the envelope's; the monitor's stands in its nest.
+        # The "id" or "type" at the top of an envelope is the envelope's own; the monitor's is inside.
         self._enveloped = len(self._levels) > 1
 
     def __call__(self, field: str) -> Any:
         for index, level in enumerate(self._levels):
-            for name in _NAMES[field]:
+            for name in FIELD_NAMES[field]:
                 if index == 0 and self._enveloped and name in {"id", "type", "name", "url"}:
                     continue
                 found: Any = level.get(name)
@@ -179,7 +194,7 @@ class _Lookup:
 
 
 def _named(value: Any) -> Any:
-    """The name of ``{"id": …, "name": …}``; anything else as it is."""
+    """The name of ``{"id": …, "name": …}``; any other value unchanged."""
     if not isinstance(value, Mapping):
         return value
     inner = cast("Mapping[str, Any]", value)
@@ -210,7 +225,7 @@ def _segment_of_filters(filters: Any) -> dict[str, str]:
 
 
 def _threshold(threshold: Any, operator: Any) -> tuple[float | None, str]:
-    """The number and how it compares. A range or a dynamic threshold has no single number."""
+    """The threshold's number and operator. A range or a dynamic threshold has no single number."""
     if isinstance(threshold, Mapping):
         parts = cast("Mapping[str, Any]", threshold)
         return values.number(parts.get("value")), values.snake(parts.get("operator") or operator)
@@ -227,16 +242,16 @@ def _change(stated: float | None, value: float | None, reference: float | None) 
 
 
 def _kind(stated: Any, tag: str, metric: str, event: str) -> str:
-    """A tag ``kind`` wins: Arize knows no cost, business or evaluation monitors, so teams tag them."""
+    """A tag ``kind`` takes precedence: Arize has no cost, business or evaluation monitors, so teams tag them."""
     if event.startswith("online_task."):
-        return "evaluation"  # the judge itself stopped
+        return "evaluation"  # the evaluation itself stopped
     kind = values.snake(tag) or values.snake(stated)
     kind = _KINDS.get(kind, kind)
     return kind or ("drift" if metric in _DRIFT_METRICS else "")
 
 
 def _status(stated: Any, event: str) -> Status:
-    """In doubt it is triggered: an alert that cannot be read as good news is a fire."""
+    """An unknown status counts as triggered: in doubt, somebody is notified."""
     for candidate in (values.text(stated), event.rpartition(".")[2]):
         status = _STATUS.get(values.snake(candidate).replace("_", ""))
         if status:

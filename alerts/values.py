@@ -1,4 +1,4 @@
-"""One value at a time: from whatever a sender wrote to what an Alert holds, or nothing."""
+"""Parses single values of a body into the types of an Alert; an unusable value becomes nothing."""
 
 import math
 import re
@@ -17,12 +17,12 @@ _EPOCH_SECONDS = range(946_684_800, 4_102_444_800)  # 2000 to 2100
 _EPOCH_MILLIS = range(946_684_800_000, 4_102_444_800_000)
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"  # needed to write several languages and emoji
-_PILED = re.compile(r"(?:(?<=[\u0300-\u036f]{3})[\u0300-\u036f])+")
-"""Marks over marks over marks, which cover the lines around them; no language piles more than three."""
+_STACKED_MARKS = re.compile(r"(?:(?<=[\u0300-\u036f]{3})[\u0300-\u036f])+")
+"""Combining marks after three others, which would cover the lines around; no language stacks more than three."""
 
 
 def clean(value: str, limit: int) -> str:
-    """One line of text, without characters that could change how what stands around it is read."""
+    """One line of text, without characters that change how the text around it is displayed."""
     if not (value.isascii() and value.isprintable()):
         value = "".join(
             " "
@@ -32,13 +32,13 @@ def clean(value: str, limit: int) -> str:
             else char
             for char in value
         )
-        value = _PILED.sub("", value)
+        value = _STACKED_MARKS.sub("", value)
     value = " ".join(value.split())
     return value if len(value) <= limit else value[: limit - 1].rstrip() + "…"
 
 
 def text(value: Any, limit: int = NAME_CHARS) -> str:
-    """A string or number as text; anything else is nothing."""
+    """A string or number as text; anything else becomes empty."""
     if isinstance(value, bool) or value is None:
         return ""
     if isinstance(value, int | float):
@@ -59,12 +59,12 @@ def number(value: Any) -> float | None:
         if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", value.strip())
         else value.strip()
     )
-    share = digits.endswith("%")
+    is_percentage = digits.endswith("%")
     digits = digits.removesuffix("%").rstrip()
     if not _NUMBER.fullmatch(digits):
         return None
     result = float(digits)
-    if share:
+    if is_percentage:
         result /= 100
     return result if math.isfinite(result) else None
 
@@ -99,7 +99,7 @@ def snake(value: Any) -> str:
 
 
 def web_address(value: Any) -> str:
-    """An http(s) address, whole or not at all: half an address is a wrong one."""
+    """An http(s) URL, or nothing: a truncated URL would be a wrong one."""
     address = value.strip() if isinstance(value, str) else ""
     if len(address) > 2000 or not re.fullmatch(r"https?://[!-~]+", address) or re.search(r"[<>\"'`\\|^{}]", address):
         return ""
@@ -107,7 +107,7 @@ def web_address(value: Any) -> str:
 
 
 def labels(value: Any) -> dict[str, str]:
-    """A map of texts from a map, ``["a:b", "c=d"]``, ``"a=b, c=d"`` or ``[{"name": …, "value": …}]``."""
+    """A map of texts, from a map, ``["a:b", "c=d"]``, ``"a=b, c=d"`` or ``[{"name": …, "value": …}]``."""
     found: dict[str, str] = {}
     if isinstance(value, str):
         value = [part for part in re.split(r"[,;]", value) if part.strip()]

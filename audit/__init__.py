@@ -1,22 +1,28 @@
-"""The record chain: append-only, each record bound to the one before it, checkable without trusting us.
+"""The audit log: append-only, every record chained to the one before it, verifiable without trusting us.
 
-Beside it, every policy that ever decided.
+The same database holds every policy that ever decided, and the digest ledger.
 """
 
-from audit.chain import Finding, Record, check, record_hash
+from audit.chain import AuditRecord, ChainChecker, ChainFault, check, record_hash
 from audit.digests import DigestLedger
-from audit.log import AuditLog, ConflictError, NewRecord
-from audit.policies import Kept, KeptPolicies
+from audit.errors import AmbiguousDigestError, ConflictError, SchemaError
+from audit.group_commit import GroupCommitter
+from audit.log import AuditLog, NewRecord
+from audit.policies import ArchivedPolicy, PolicyArchive
 
 __all__ = [
+    "AmbiguousDigestError",
+    "ArchivedPolicy",
     "AuditLog",
+    "AuditRecord",
+    "ChainChecker",
+    "ChainFault",
     "ConflictError",
     "DigestLedger",
-    "Finding",
-    "Kept",
-    "KeptPolicies",
+    "GroupCommitter",
     "NewRecord",
-    "Record",
+    "PolicyArchive",
+    "SchemaError",
     "check",
     "record_hash",
 ]

@@ -1,9 +1,9 @@
-"""The chain's arithmetic: what is hashed, and how an export is checked. Needs nothing but the records.
+"""The hash chain: how a record's hash is computed, and how a log or an export is verified. Needs only the records.
 
-A record's hash is SHA-256 over its other fields as JSON with sorted keys, no spaces and ASCII only. Two
-hashes of earlier records are among those fields: ``previous``, of the record before it in the same incident,
-and ``anchor``, of the record that was the newest in the whole log. So an edit, a deletion or a reordering
-inside an incident breaks its own chain, and the removal of a whole incident or of its end breaks an anchor.
+A record's hash is SHA-256 over its other fields as JSON with sorted keys, no spaces and ASCII only. Two of these
+fields are hashes of earlier records: ``previous``, of the record before it in the same incident, and ``anchor``, of
+the record before it in the whole log. An edit, a deletion or a reordering inside an incident breaks the incident's own
+chain. The removal of a whole incident, or of its end, breaks an anchor.
 """
 
 import hashlib
@@ -15,23 +15,25 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 GENESIS = "0" * 64
+"""The hash that the first record refers to."""
 
 
-class Record(BaseModel):
-    """One entry of the log.
+class AuditRecord(BaseModel):
+    """One record of the log.
 
-    ``opening`` tells apart the incidents that one workflow id had one after another; ``number`` counts from 1
-    within it, without a gap; ``key`` is what the writer knows the entry by.
+    ``first_run_id`` distinguishes the incidents that one workflow id had one after another. ``number`` counts from 1
+    within such an incident, without a gap. ``key`` is the writer's idempotency key. The hashes are 64 hexadecimal
+    digits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     incident: str
-    opening: str
+    first_run_id: str
     number: int
     key: str
     at: datetime
-    what: str
+    event: str
     by: str
     text: str
     data: dict[str, Any]
@@ -40,8 +42,8 @@ class Record(BaseModel):
     hash: str
 
 
-class Finding(BaseModel):
-    """Something that a true log cannot contain."""
+class ChainFault(BaseModel):
+    """Evidence that a log was changed: the record where it shows, and a sentence."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,37 +52,54 @@ class Finding(BaseModel):
     fault: str
 
 
-def record_hash(record: Record) -> str:
-    """Sixty-four hexadecimal digits over everything in the record but its own hash."""
+def record_hash(record: AuditRecord) -> str:
+    """Sixty-four hexadecimal digits over every field of the record except its own hash."""
     content = record.model_dump(mode="json", exclude={"hash"})
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def check(records: Iterable[Record], *, whole: bool = True) -> list[Finding]:
-    """Find what is wrong with an export, in its own order.
+class ChainChecker:
+    """Verifies records one at a time, in the log's order. Keeps one number and one hash for each incident."""
 
-    ``whole`` says that the export claims to be the whole log: then every anchor must be in it too.
-    """
-    findings: list[Finding] = []
-    last: dict[tuple[str, str], Record] = {}
-    known = {GENESIS}
+    def __init__(self, *, whole: bool = True) -> None:
+        """``whole`` states that the records are the whole log: then each one must be anchored in the one before it."""
+        self.records = 0
+        self.last_hash = GENESIS
+        self._whole = whole
+        self._ends: dict[tuple[str, str], tuple[int, str]] = {}
 
-    def fault(record: Record, text: str) -> None:
-        findings.append(Finding(incident=record.incident, number=record.number, fault=text))
+    @property
+    def incidents(self) -> int:
+        """How many incidents had records so far."""
+        return len(self._ends)
 
-    for record in records:
-        before = last.get((record.incident, record.opening))
+    def add(self, record: AuditRecord) -> list[ChainFault]:
+        """Verify the next record. Returns its faults; a record of an unchanged log has none."""
+        number, previous = self._ends.get((record.incident, record.first_run_id), (0, GENESIS))
+        faults: list[str] = []
         if record_hash(record) != record.hash:
-            fault(record, "the record does not match its hash: it was edited")
-        if record.number != (before.number if before else 0) + 1:
-            fault(
-                record,
-                f"number {record.number} follows {before.number if before else 0}: deleted or reordered",
-            )
-        if record.previous != (before.hash if before else GENESIS):
-            fault(record, "it does not follow the record before it: edited, deleted or reordered")
-        if whole and record.anchor not in known:
-            fault(record, "the record that was the newest when this one was written is missing before it")
-        known.add(record.hash)
-        last[(record.incident, record.opening)] = record
-    return findings
+            faults.append("the record does not match its hash: it was edited")
+        if record.number != number + 1:
+            faults.append(f"number {record.number} follows {number}: deleted or reordered")
+        if record.previous != previous:
+            faults.append("it does not follow the record before it: edited, deleted or reordered")
+        if self._whole and record.anchor != self.last_hash:
+            faults.append("the record that was the newest when this one was written is missing before it")
+        self._ends[(record.incident, record.first_run_id)] = (record.number, record.hash)
+        self.last_hash = record.hash
+        self.records += 1
+        return [ChainFault(incident=record.incident, number=record.number, fault=fault) for fault in faults]
+
+
+def check(records: Iterable[AuditRecord], *, whole: bool = True) -> list[ChainFault]:
+    """Verify a log or an export, in its own order. The records are read as a stream and not kept.
+
+    Args:
+        records: in the order in which they were written.
+        whole: whether they are the whole log, and not one incident's part of it.
+
+    Returns:
+        Every fault; empty for an unchanged log.
+    """
+    checker = ChainChecker(whole=whole)
+    return [fault for record in records for fault in checker.add(record)]

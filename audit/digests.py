@@ -1,4 +1,7 @@
-"""What waits for a digest, and which issues were sent: the ledger by which none is lost and none is sent twice."""
+"""The digest ledger: the incidents that wait for a digest, and the digests that were sent.
+
+It lets a digest be retried without losing an incident or sending one twice.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,91 +10,94 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, func, select, update
 
 from audit.database import Database
-from audit.schema import digest_entries as entries
-from audit.schema import digest_issues as issues
+from audit.schema import digest_items as items
+from audit.schema import digests
 
-KEPT = timedelta(days=400)
-"""For so long what was sent is kept: it is what the next issues are compared with."""
+RETENTION = timedelta(days=400)
+"""How long sent items are kept: later digests compare themselves with them."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One incident in a digest; ``brief`` is JSON of the sender's own. A fire drill is never counted."""
+class DigestItem:
+    """One incident in a digest. ``content`` is JSON in the sender's own format. A drill is never counted."""
 
     key: str
     incident: str
     at: datetime
-    brief: str
+    content: str
     drill: bool = False
 
 
 @dataclass(frozen=True)
-class Issue:
-    """One issue. ``receipt`` is what was kept of sending it; empty where it was not sent yet."""
+class ClaimedDigest:
+    """The items of one digest. ``receipt`` is JSON, its proof of delivery; empty until it is sent."""
 
-    entries: tuple[Entry, ...]
+    items: tuple[DigestItem, ...]
     receipt: str = ""
 
 
 class DigestLedger:
-    """Beside the audit log, in the same database. Safe for use from several threads and processes."""
+    """Stored in the audit log's database. Safe for use from several threads and processes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, destination: str, entry: Entry) -> None:
-        """Put it into the next issue; durable when this returns. One that is there already is left alone."""
+    def add(self, destination: str, item: DigestItem) -> None:
+        """Put an item into the destination's next digest; durable on return. A known key changes nothing."""
         with self._database.writing() as connection:
-            there = connection.execute(select(entries.c.key).where(entries.c.key == entry.key)).first()
-            if there is None:
-                connection.execute(entries.insert().values(destination=destination, issue=None, **vars(entry)))
+            known = connection.execute(select(items.c.key).where(items.c.key == item.key)).first()
+            if known is None:
+                connection.execute(items.insert().values(destination=destination, digest=None, **vars(item)))
 
-    def claim(self, destination: str, issue: str, now: datetime) -> Issue:
-        """All that waits, bound to this issue; the same again for an issue that has begun.
+    def claim(self, destination: str, digest: str, now: datetime) -> ClaimedDigest:
+        """Bind all waiting items to a digest. A digest that was claimed before gets the same items again.
 
-        What an earlier issue took and never sent, since somebody ended it, waits again.
+        Items of an earlier digest that was never sent, because its workflow was terminated, are waiting too.
+
+        Args:
+            destination: its name in the policy.
+            digest: the digest's idempotency key.
+            now: the time from which the retention counts.
         """
         with self._database.writing() as connection:
-            begun = connection.execute(select(issues).where(issues.c.key == issue)).first()
-            if begun is None:
-                values = {"key": issue, "destination": destination, "begun_at": now, "sent_at": None, "receipt": ""}
-                connection.execute(issues.insert().values(**values))
-                unsent = select(issues.c.key).where(issues.c.destination == destination, issues.c.sent_at.is_(None))
-                waiting = (entries.c.destination == destination) & (
-                    entries.c.issue.is_(None) | entries.c.issue.in_(unsent)
-                )
-                connection.execute(update(entries).where(waiting).values(issue=issue))
-                connection.execute(delete(entries).where(entries.c.at < now - KEPT, entries.c.issue.is_not(None)))
-                connection.execute(delete(issues).where(issues.c.sent_at < now - KEPT))
+            claimed = connection.execute(select(digests).where(digests.c.key == digest)).first()
+            if claimed is None:
+                values = {"key": digest, "destination": destination, "started_at": now, "sent_at": None, "receipt": ""}
+                connection.execute(digests.insert().values(**values))
+                unsent = select(digests.c.key).where(digests.c.destination == destination, digests.c.sent_at.is_(None))
+                waiting = (items.c.destination == destination) & (items.c.digest.is_(None) | items.c.digest.in_(unsent))
+                connection.execute(update(items).where(waiting).values(digest=digest))
+                connection.execute(delete(items).where(items.c.at < now - RETENTION, items.c.digest.is_not(None)))
+                connection.execute(delete(digests).where(digests.c.sent_at < now - RETENTION))
             rows = connection.execute(
-                select(entries).where(entries.c.issue == issue).order_by(entries.c.at, entries.c.key)
+                select(items).where(items.c.digest == digest).order_by(items.c.at, items.c.key)
             ).all()
-        found = tuple(Entry(row.key, row.incident, _utc(row.at), row.brief, row.drill) for row in rows)
-        return Issue(found, begun.receipt if begun is not None and begun.sent_at is not None else "")
+        found = tuple(DigestItem(row.key, row.incident, _utc(row.at), row.content, row.drill) for row in rows)
+        return ClaimedDigest(found, claimed.receipt if claimed is not None and claimed.sent_at is not None else "")
 
-    def sent(self, issue: str, receipt: str, at: datetime) -> None:
-        """It is out: from now on nothing sends it again."""
+    def mark_sent(self, digest: str, receipt: str, at: datetime) -> None:
+        """Record that a digest was sent. No later digest contains its items."""
         with self._database.writing() as connection:
-            connection.execute(update(issues).where(issues.c.key == issue).values(sent_at=at, receipt=receipt))
+            connection.execute(update(digests).where(digests.c.key == digest).values(sent_at=at, receipt=receipt))
 
     def waiting(self) -> dict[str, int]:
-        """How many wait, by destination."""
-        unsent = select(issues.c.key).where(issues.c.sent_at.is_(None))
+        """The number of items that wait, by destination. A destination without one is not in it."""
+        unsent = select(digests.c.key).where(digests.c.sent_at.is_(None))
         query = (
-            select(entries.c.destination, func.count())
-            .where(entries.c.issue.is_(None) | entries.c.issue.in_(unsent))
-            .group_by(entries.c.destination)
+            select(items.c.destination, func.count())
+            .where(items.c.digest.is_(None) | items.c.digest.in_(unsent))
+            .group_by(items.c.destination)
         )
         with self._database.reading() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def counts(self, destination: str, edges: Sequence[datetime]) -> list[int]:
-        """How many came in between each two neighbouring times, fire drills left out."""
-        query = select(entries.c.at).where(
-            entries.c.destination == destination,
-            entries.c.at >= edges[0],
-            entries.c.at < edges[-1],
-            entries.c.drill.is_(False),
+        """The number of items in each period between two neighbouring edges, drills left out."""
+        query = select(items.c.at).where(
+            items.c.destination == destination,
+            items.c.at >= edges[0],
+            items.c.at < edges[-1],
+            items.c.drill.is_(False),
         )
         counts = [0] * (len(edges) - 1)
         with self._database.reading() as connection:

@@ -1,4 +1,4 @@
-"""The log itself: appending and reading, in SQLite or PostgreSQL."""
+"""Appends to the audit log and reads it, in SQLite or PostgreSQL."""
 
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -8,47 +8,49 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from audit.chain import GENESIS, Record, record_hash
+from audit.chain import GENESIS, AuditRecord, record_hash
 from audit.database import Database
+from audit.errors import ConflictError
 from audit.schema import records
 
 
 @dataclass(frozen=True)
 class NewRecord:
-    """A record before the log has numbered it and bound it into the chain; ``key`` is its idempotency key."""
+    """A record before the log has numbered and chained it. ``key`` is its idempotency key within the incident."""
 
     incident: str
-    opening: str
+    first_run_id: str
     key: str
     at: datetime
-    what: str
+    event: str
     by: str
     text: str
     data: dict[str, Any]
-
-
-class ConflictError(Exception):
-    """Another record has that key already."""
 
 
 class AuditLog:
     """Safe for use from several threads and processes."""
 
     def __init__(self, url: str) -> None:
-        """The log at an SQLAlchemy address such as ``sqlite:////var/lib/tocsin/audit.db``; its first use makes it."""
+        """Open the log at an SQLAlchemy URL. Nothing is asked of the database before the first use."""
         self._database = Database(url)
 
     @property
     def database(self) -> Database:
-        """For what is kept beside the log."""
+        """The database, for the digest ledger."""
         return self._database
 
     def append(self, batches: Sequence[Sequence[NewRecord]]) -> list[Exception | None]:
-        """Append several incidents' records in one transaction; durable when this returns.
+        """Append the records of several incidents in one transaction; durable on return.
 
-        The answer holds, for each batch, None or what is wrong with it. A record whose key the log holds already
-        is left as it is: the first word stands. Raises SQLAlchemyError where the database fails: then nothing
-        was written.
+        A record whose key the log holds already is skipped: the first version stays.
+
+        Returns:
+            For each batch, None, or the ConflictError because of which none of its records was written.
+
+        Raises:
+            SQLAlchemyError, OSError: the database is unavailable; nothing was written.
+            SchemaError: a newer version of Tocsin has migrated the database.
         """
         faults: list[Exception | None] = []
         with self._database.writing() as connection:
@@ -67,22 +69,27 @@ class AuditLog:
     def read(
         self,
         incident: str = "",
-        opening: str = "",
-        kinds: Collection[str] = (),
+        first_run_id: str = "",
+        events: Collection[str] = (),
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> Iterator[Record]:
-        """The records in the order they were written; of one incident or all, of some kinds or all, of a time or all.
+    ) -> Iterator[AuditRecord]:
+        """The records in the order in which they were written, as a stream. An empty argument does not filter.
 
-        ``since`` is within, ``until`` is not.
+        Args:
+            incident: the workflow id.
+            first_run_id: distinguishes the incidents of one workflow id.
+            events: the events to include.
+            since: the earliest time, included.
+            until: the latest time, excluded.
         """
         query = select(records).order_by(records.c.id)
         if incident:
             query = query.where(records.c.incident == incident)
-        if opening:
-            query = query.where(records.c.opening == opening)
-        if kinds:
-            query = query.where(records.c.what.in_(kinds))
+        if first_run_id:
+            query = query.where(records.c.first_run_id == first_run_id)
+        if events:
+            query = query.where(records.c.event.in_(events))
         if since is not None:
             query = query.where(records.c.at >= since)
         if until is not None:
@@ -91,15 +98,16 @@ class AuditLog:
             for row in connection.execute(query.execution_options(yield_per=1000)):
                 yield _record(row)
 
-    def count(self, kinds: Collection[str] = ()) -> int:
-        """How many records there are; of all kinds, or of some."""
+    def count(self, events: Collection[str] = ()) -> int:
+        """The number of records; of every event, or of some."""
         query = select(func.count()).select_from(records)
-        if kinds:
-            query = query.where(records.c.what.in_(kinds))
+        if events:
+            query = query.where(records.c.event.in_(events))
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one()
 
     def close(self) -> None:
+        """Close the connections. A later use opens new ones."""
         self._database.close()
 
     @staticmethod
@@ -109,20 +117,20 @@ class AuditLog:
 
     @staticmethod
     def _append_one(connection: Connection, new: NewRecord, anchor: str) -> str:
-        chain = select(records).where(records.c.incident == new.incident, records.c.opening == new.opening)
-        there = connection.execute(chain.where(records.c.key == new.key)).one_or_none()
-        if there is not None:
-            if there.what != new.what:
-                raise ConflictError(f"{new.incident}: {new.key} is recorded as {there.what}, and now as {new.what}")
+        chain = select(records).where(records.c.incident == new.incident, records.c.first_run_id == new.first_run_id)
+        known = connection.execute(chain.where(records.c.key == new.key)).one_or_none()
+        if known is not None:
+            if known.event != new.event:
+                raise ConflictError(f"{new.incident}: {new.key} is recorded as {known.event}, and now as {new.event}")
             return anchor
         last = connection.execute(chain.order_by(records.c.number.desc()).limit(1)).one_or_none()
-        record = Record(
+        record = AuditRecord(
             incident=new.incident,
-            opening=new.opening,
+            first_run_id=new.first_run_id,
             number=last.number + 1 if last is not None else 1,
             key=new.key,
             at=new.at.astimezone(UTC),
-            what=new.what,
+            event=new.event,
             by=new.by,
             text=new.text,
             data=new.data,
@@ -136,9 +144,9 @@ class AuditLog:
         return hashed
 
 
-def _record(row: Row[Any]) -> Record:
+def _record(row: Row[Any]) -> AuditRecord:
     values = dict(row._mapping)  # pyright: ignore[reportPrivateUsage]  # SQLAlchemy's public name for it
     values.pop("id")
     at: datetime = values.pop("at")
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    return Record.model_validate({**values, "at": at, "data": json.loads(values["data"])})
+    return AuditRecord.model_validate({**values, "at": at, "data": json.loads(values["data"])})

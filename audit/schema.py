@@ -1,9 +1,15 @@
-"""The tables, append-only by triggers in SQLite and in PostgreSQL."""
+"""The tables of the audit database, as the code uses them.
+
+The migrations in ``audit/migrations`` create them, with the triggers that make records and policies append-only. A
+test compares both. ``REVISION`` names the newest migration: a database that has it needs no migration, and alembic is
+then not imported.
+"""
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     Index,
     Integer,
@@ -12,9 +18,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    event,
+    inspect,
+    select,
 )
-from sqlalchemy.schema import DDL
+
+REVISION = "v1_0_0"
+VERSION_TABLE = "tocsin_schema_version"
+"""Alembic's own table, renamed: other applications may keep theirs in the same PostgreSQL database."""
 
 metadata = MetaData()
 
@@ -23,83 +33,61 @@ records = Table(
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("incident", String(200), nullable=False),
-    Column("opening", String(64), nullable=False),
+    Column("first_run_id", String(64), nullable=False),
     Column("number", Integer, nullable=False),
     Column("key", String(400), nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
-    Column("what", String(60), nullable=False),
+    Column("event", String(60), nullable=False),
     Column("by", String(200), nullable=False),
     Column("text", Text, nullable=False),
     Column("data", Text, nullable=False),
     Column("previous", String(64), nullable=False),
     Column("anchor", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
-    UniqueConstraint("incident", "opening", "number", name="audit_one_number_once"),
-    UniqueConstraint("incident", "opening", "key", name="audit_one_key_once"),
-    Index("audit_by_time", "at"),
+    UniqueConstraint("incident", "first_run_id", "number", name="audit_records_unique_number"),
+    UniqueConstraint("incident", "first_run_id", "key", name="audit_records_unique_key"),
+    Index("audit_records_by_at", "at"),
 )
 
 policies = Table(
     "policies",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("digest", String(64), nullable=False, unique=True),
+    Column("digest", String(64), nullable=False),
     Column("since", DateTime(timezone=True), nullable=False),
     Column("content", Text, nullable=False),
+    UniqueConstraint("digest", name="policies_unique_digest"),
 )
 
-digest_entries = Table(
-    "digest_entries",
+digests = Table(
+    "digests",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    Column("destination", String(200), nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("sent_at", DateTime(timezone=True)),
+    Column("receipt", Text, nullable=False),
+)
+
+digest_items = Table(
+    "digest_items",
     metadata,
     Column("key", String(400), primary_key=True),
     Column("destination", String(200), nullable=False),
     Column("incident", String(200), nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
-    Column("brief", Text, nullable=False),
+    Column("content", Text, nullable=False),
     Column("drill", Boolean, nullable=False),
-    Column("issue", String(300), index=True),
-    Index("digest_entries_by_destination", "destination", "at"),
-)
-digest_issues = Table(
-    "digest_issues",
-    metadata,
-    Column("key", String(300), primary_key=True),
-    Column("destination", String(200), nullable=False),
-    Column("begun_at", DateTime(timezone=True), nullable=False),
-    Column("sent_at", DateTime(timezone=True)),
-    Column("receipt", Text, nullable=False),
+    Column("digest", String(300)),
+    Index("digest_items_by_digest", "digest"),
+    Index("digest_items_by_destination", "destination", "at"),
 )
 
-_APPEND_ONLY = "the audit log is append-only"
+_versions = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 
 
-def _append_only(table: Table, prefix: str) -> None:
-    for action in ("UPDATE", "DELETE"):
-        event.listen(
-            table,
-            "after_create",
-            DDL(
-                f"CREATE TRIGGER IF NOT EXISTS {prefix}_no_{action.lower()} BEFORE {action} ON {table.name} "
-                f"BEGIN SELECT RAISE(ABORT, '{_APPEND_ONLY}'); END"
-            ).execute_if(dialect="sqlite"),
-        )
-    event.listen(
-        table,
-        "after_create",
-        DDL(
-            "CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN RAISE EXCEPTION '{_APPEND_ONLY}'; END $$"
-        ).execute_if(dialect="postgresql"),
-    )
-    event.listen(
-        table,
-        "after_create",
-        DDL(
-            f"CREATE TRIGGER {prefix}_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table.name} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
-        ).execute_if(dialect="postgresql"),
-    )
-
-
-_append_only(records, "audit")
-_append_only(policies, "policies")
+def revision_of(connection: Connection) -> str:
+    """The migration that the database stands at; empty for a new database."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return ""
+    return connection.execute(select(_versions.c.version_num)).scalar() or ""

@@ -1,1 +1,1 @@
-"""Figures as ratios: Tocsin and a bare workflow, on one embedded server, in one run."""
+"""Figures as ratios: Tocsin beside a bare Temporal workflow, on one embedded server, in one run."""

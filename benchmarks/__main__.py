@@ -1,32 +1,68 @@
-"""``make bench``: prints the figures beside their bounds, and exits with 1 where one does not hold."""
+"""``make bench``: prints the figures with their bounds, and exits with 1 if a bound does not hold."""
 
 import argparse
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import audit, reference
+from benchmarks import cli as command_line
 from benchmarks import policy as policies
 from benchmarks.bare import connect
 from benchmarks.bench import Bench, cores, server_port
 from benchmarks.figures import Figure
-from benchmarks.incidents import latency, life, many, second_worker, storm, throughput
+from benchmarks.incidents import incident_cost, latency, many_open, second_worker, storm, throughput
+from tests.ports import unused_port
 from tests.processes import Tocsin
 from tests.vendors import Fault, Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, write_policy
+from tests.waiting import wait_for
+from worker.embedded import server_command
+
+
+@contextmanager
+def untuned_server(folder: Path) -> Generator[str]:
+    """An embedded server without the dynamic configuration that ``tocsin up`` sets; its address."""
+    port = unused_port()
+    with started(server_command(folder / "untuned.db", "default", port, 0, tuned=False)):
+        wait_for(lambda: listens(port))
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def bare_worker(address: str) -> Generator[None]:
+    with started([sys.executable, "-m", "benchmarks.bare", address]):
+        yield
+
+
+@contextmanager
+def started(command: Sequence[str]) -> Generator[None]:
+    """A process that is killed at the end."""
+    process = subprocess.Popen(command, env=dict(os.environ))
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @asynccontextmanager
 async def running(scale: float, pager: Fault | None = None, **settings: str) -> AsyncGenerator[Bench]:
-    """A Tocsin of its own, and a bare worker on its server; ``pager`` is what the pager always does."""
+    """``tocsin up``, and bare workers on its server and on an untuned one. ``pager`` is the pager's fault."""
     with (
         tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder,
         PagerDuty() as pagerduty,
@@ -38,42 +74,43 @@ async def running(scale: float, pager: Fault | None = None, **settings: str) -> 
         write_policy(policy, pagerduty, slack, jira)
         tocsin = Tocsin(Path(folder), policy, 1.0, **SECRETS, **settings)
         await asyncio.to_thread(tocsin.start)
-        address = f"127.0.0.1:{server_port(tocsin)}"
-        bare = subprocess.Popen([sys.executable, "-m", "benchmarks.bare", address], env=dict(os.environ))
         try:
-            bench = Bench(tocsin, pagerduty, await connect(address), scale)
-            bench.listen()
-            yield bench
+            address = f"127.0.0.1:{server_port(tocsin)}"
+            with bare_worker(address), untuned_server(Path(folder)) as untuned, bare_worker(untuned):
+                bench = Bench(tocsin, pagerduty, await connect(address), await connect(untuned), scale)
+                bench.listen()
+                yield bench
         finally:
-            bare.kill()
-            bare.wait()
             await asyncio.to_thread(tocsin.stop)
 
 
 async def run(scale: float) -> list[Figure]:
     async with running(scale) as bench:
         idle = await latency(bench)
-        await life(bench)
+        await incident_cost(bench)
         await storm(bench, idle)
         await throughput(bench)
-        await many(bench, idle)
-    async with running(scale, Fault(delay=0.25), TOCSIN_WORKER_SLOTS="4") as small:
-        await second_worker(small)
-    return sorted(bench.figures + small.figures, key=lambda figure: figure.what[:3])
+        await many_open(bench, idle)
+    async with running(scale, Fault(delay=0.25), TOCSIN_WORKER_SLOTS="4") as limited:
+        await second_worker(limited)
+    return sorted(bench.figures + limited.figures, key=lambda figure: figure.what[:3])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="Of the full numbers; 0.1 for a quick look.")
-    parser.add_argument("--only", choices=["policy", "server"], help="What needs no server, or what does.")
-    asked = parser.parse_args()
+    parser.add_argument("--scale", type=float, default=1.0, help="A part of the full numbers; 0.1 for a quick run.")
+    parser.add_argument("--only", choices=["cli", "policy", "server"], help="Only these figures.")
+    options = parser.parse_args()
+    scale, only = options.scale, options.only
     figures: list[Figure] = []
-    if asked.only != "policy":
-        figures += asyncio.run(run(asked.scale))
-        figures += asyncio.run(reference.figures(asked.scale))
-    if asked.only != "server":
-        figures += audit.figures(asked.scale)
-        figures += policies.figures(asked.scale)
+    if only in {None, "cli"}:
+        figures += command_line.figures(scale)  # first: it measures CPU time, and no server runs yet
+    if only in {None, "server"}:
+        figures += asyncio.run(run(scale))
+        figures += asyncio.run(reference.figures(scale))
+    if only in {None, "policy"}:
+        figures += audit.figures(scale)
+        figures += policies.figures(scale)
     table = Table(title=f"{cores()} cores, everything on one machine")
     for column in ("figure", "got", "bound or goal", ""):
         table.add_column(column)

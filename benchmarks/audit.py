@@ -1,4 +1,4 @@
-"""The audit log's append, which is one after the other for all workers: what it takes, and what it costs in room."""
+"""Appends to the audit log, one after the other for all workers: rate and size."""
 
 import shutil
 import tempfile
@@ -12,18 +12,18 @@ from audit import AuditLog, NewRecord
 from benchmarks.figures import Figure
 from tests.postgres import postgres
 
-TOGETHER = 50
-"""So many incidents' records in one transaction: what has gathered while the one before was flushed."""
+BATCH_SIZE = 50
+"""Incidents whose records share a transaction: those that arrive while the previous one is flushed."""
 _numbers = count(1)
 
 
 def figures(scale: float) -> list[Figure]:
-    """Appending to SQLite, and to PostgreSQL where it is installed, each flushed to the disk."""
+    """Appends to SQLite, and to PostgreSQL if it is installed, each flushed to the disk."""
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
         found = _of("SQLite", f"sqlite:///{folder}/audit.db", scale)
-        room = sum(file.stat().st_size for file in Path(folder).iterdir())
+        size = sum(file.stat().st_size for file in Path(folder).iterdir())
     found.append(
-        Figure("(l) audit log: room for one incident of seven records", f"{room / _incidents(scale) / 1024:.1f} KiB")
+        Figure("(l) audit log: size of one incident of seven records", f"{size / _incidents(scale) / 1024:.1f} KiB")
     )
     if shutil.which("initdb"):
         with postgres(durable=True) as address:
@@ -38,13 +38,13 @@ def _incidents(scale: float) -> int:
 def _of(name: str, address: str, scale: float) -> list[Figure]:
     log = AuditLog(address)
     try:
-        alone = _rate(log, [[_life()] for _ in range(int(300 * scale))])
-        together = _rate(log, [[_life() for _ in range(TOGETHER)] for _ in range(int(3000 * scale) // TOGETHER)])
+        alone = _rate(log, [[_records()] for _ in range(int(300 * scale))])
+        together = _rate(log, [[_records() for _ in range(BATCH_SIZE)] for _ in range(int(3000 * scale) // BATCH_SIZE)])
     finally:
         log.close()
     return [
-        Figure(f"(l) audit log, {name}: incidents' whole records, one at a time", f"{alone:.0f}/s"),
-        Figure(f"(l) audit log, {name}: {TOGETHER} in one transaction", f"{together:.0f}/s"),
+        Figure(f"(l) audit log, {name}: incidents, one at a time", f"{alone:.0f}/s"),
+        Figure(f"(l) audit log, {name}: {BATCH_SIZE} in one transaction", f"{together:.0f}/s"),
     ]
 
 
@@ -55,17 +55,25 @@ def _rate(log: AuditLog, batches: Sequence[Sequence[Sequence[NewRecord]]]) -> fl
     return sum(map(len, batches)) / (time.monotonic() - began)
 
 
-def _life() -> list[NewRecord]:
-    """What a short incident leaves: received, classified, notified, acknowledged, cleared, told, told."""
+def _records() -> list[NewRecord]:
+    """The records of a short incident."""
     number = next(_numbers)
-    words = ("received", "classified", "notified", "acknowledged", "told_acknowledge", "cleared", "told_resolve")
+    events = (
+        "received",
+        "classified",
+        "notified",
+        "acknowledged",
+        "update_sent_acknowledge",
+        "cleared",
+        "update_sent_resolve",
+    )
     return [
         NewRecord(
             f"incident-chatbot-{number:012x}",
             "run",
             str(index),
             datetime.now(UTC),
-            what,
+            event,
             "tocsin",
             "a line of words" * 4,
             {
@@ -77,5 +85,5 @@ def _life() -> list[NewRecord]:
                 }
             },
         )
-        for index, what in enumerate(words)
+        for index, event in enumerate(events)
     ]

@@ -1,4 +1,4 @@
-"""What Temporal itself costs: bare workflows of one and three activities, on a worker process of their own.
+"""What Temporal itself costs: bare workflows of one or three activities, in a worker process of their own.
 
 ``python -m benchmarks.bare ADDRESS`` runs that worker until it is killed.
 """
@@ -17,8 +17,8 @@ QUEUE = "bare"
 
 
 @activity.defn
-async def instant(number: int) -> float:
-    """When it began, in Unix seconds."""
+async def record_time(number: int) -> float:
+    """The time at which it started, in Unix seconds."""
     del number
     return time.time()
 
@@ -28,7 +28,7 @@ class Bare:
     @workflow.run
     async def run(self, activities: int) -> list[float]:
         return [
-            await workflow.execute_activity(instant, number, start_to_close_timeout=timedelta(seconds=30))
+            await workflow.execute_activity(record_time, number, start_to_close_timeout=timedelta(seconds=30))
             for number in range(activities)
         ]
 
@@ -42,7 +42,7 @@ async def serve(address: str) -> None:
         await connect(address),
         task_queue=QUEUE,
         workflows=[Bare],
-        activities=[instant],
+        activities=[record_time],
         max_cached_workflows=2000,
         max_concurrent_workflow_tasks=200,
         max_concurrent_activities=200,

@@ -1,4 +1,4 @@
-"""What every measure has at hand: Tocsin as ``tocsin up`` runs it, a stand-in pager, a client of the same server."""
+"""What every figure needs: ``tocsin up``, a stand-in pager, and clients of its server and of an untuned one."""
 
 import asyncio
 import subprocess
@@ -17,7 +17,7 @@ from benchmarks.load import Connection, request
 from tests.processes import Tocsin
 from tests.vendors import PagerDuty
 from tests.vendors.server import Request
-from tests.waiting import wait_for
+from tests.waiting import SLOW_MACHINE, wait_for
 
 CONCURRENCY = 64
 
@@ -27,21 +27,22 @@ class Bench:
     tocsin: Tocsin
     pagerduty: PagerDuty
     client: Client
+    untuned: Client
     scale: float
     figures: list[Figure] = field(default_factory=list)
     _paged: dict[str, "asyncio.Future[float]"] = field(default_factory=dict)
     _workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def listen(self) -> None:
-        """Have pages noted as they come, in this loop."""
+        """Note pages as they arrive, in this event loop."""
         loop = asyncio.get_running_loop()
 
-        def heard(request: Request) -> None:
+        def on_request(request: Request) -> None:
             if request.body["event_action"] == "trigger":
                 incident = request.body["dedup_key"].split(".")[0]
                 loop.call_soon_threadsafe(self._note, incident, request.at)
 
-        self.pagerduty.heard = heard
+        self.pagerduty.on_request = on_request
 
     def _note(self, incident: str, at: float) -> None:
         page = self._page(incident)
@@ -52,7 +53,7 @@ class Bench:
         return self._paged.setdefault(incident, asyncio.get_running_loop().create_future())
 
     async def paged(self, incident: str) -> float:
-        """When its first page reached the pager, in Unix seconds."""
+        """The time at which its first page reached the pager, in Unix seconds."""
         return await self._page(incident)
 
     def add(self, what: str, got: str, bound: str = "", holds: bool = True, goal: str = "") -> None:
@@ -85,33 +86,33 @@ class Bench:
         incident = (await connection.send(content))["incident"]
         return await self.paged(incident) - began
 
-    async def open(self, wanted: str = "TocsinState = 'notified'") -> int:
-        """How many incidents are open, and as wanted."""
-        query = f"WorkflowType = 'Incident' AND ExecutionStatus = 'Running' AND {wanted}"
+    async def open_incidents(self, where: str = "TocsinState = 'notified'") -> int:
+        """How many incidents are open and match a query."""
+        query = f"WorkflowType = 'Incident' AND ExecutionStatus = 'Running' AND {where}"
         return (await self.client.count_workflows(query)).count
 
-    def hire(self) -> "subprocess.Popen[bytes]":
-        """One more worker process, beside the one that ``tocsin up`` keeps."""
+    def start_worker(self) -> "subprocess.Popen[bytes]":
+        """Another worker process, beside the one of ``tocsin up``."""
         environment = {**self.tocsin.environment, "TEMPORAL_ADDRESS": f"127.0.0.1:{server_port(self.tocsin)}"}
-        command = [sys.executable, "-m", "worker.cli", "worker"]
+        command = [sys.executable, "-m", "cli.main", "worker"]
         with self.tocsin.log.open("ab") as output:
             worker = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         self._workers.append(worker)
         return worker
 
-    def dismiss(self) -> None:
+    def stop_workers(self) -> None:
         for worker in self._workers:
             worker.terminate()
-            worker.wait(20)
+            worker.wait(SLOW_MACHINE)
         self._workers.clear()
 
     def memory(self, role: str) -> float:
-        """Resident, in MiB."""
+        """The resident memory of a role's process, in MiB."""
         return self.tocsin.child(role).memory_info().rss / 2**20
 
 
 def server_port(tocsin: Tocsin) -> int:
-    """The embedded server's, as its command line says."""
+    """The port in the command line of the embedded server."""
     command = wait_for(lambda: tocsin.child("server").cmdline())
     return int(command[command.index("--port") + 1])
 

@@ -1,11 +1,11 @@
-"""A figure beside its bound."""
+"""A figure and its bound."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Figure:
-    """``bound`` is a ratio or a count, which fails the run where it does not hold; a ``goal`` is only shown."""
+    """``bound`` is a ratio or a count, and fails the run if it does not hold; a ``goal`` is only shown."""
 
     what: str
     got: str

@@ -1,16 +1,16 @@
-"""Requests that are made before the clock runs and sent over kept connections, so that the gateway is measured."""
+"""Requests that are built in advance and sent over open connections, so that only the gateway is measured."""
 
 import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
 
+from cli.send import signed
 from tests.processes import ARIZE_SECRET
-from worker.cli_send import signed
 
 
 def request(alert: dict[str, Any], event_id: str, port: int) -> bytes:
-    """A signed delivery as the bytes that go over the wire."""
+    """A signed webhook request, as bytes."""
     body = json.dumps(alert).encode()
     headers = {**signed(body, ARIZE_SECRET, event_id), "Host": f"127.0.0.1:{port}", "Content-Length": str(len(body))}
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -18,7 +18,7 @@ def request(alert: dict[str, Any], event_id: str, port: int) -> bytes:
 
 
 class Connection:
-    """One kept connection to the gateway."""
+    """An open connection to the gateway."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -28,7 +28,7 @@ class Connection:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def send(self, content: bytes) -> dict[str, Any]:
-        """Send one request and read its answer. Raises RuntimeError where it is not 202."""
+        """Send one request, and return its response. Raises RuntimeError if that is not 202."""
         self._writer.write(content)
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = next(
@@ -44,13 +44,13 @@ class Connection:
 
 
 async def pour(requests: Sequence[bytes], port: int, connections: int) -> None:
-    """Send them all over so many connections."""
+    """Send all requests over a number of connections."""
     remaining = iter(requests)
 
-    async def one() -> None:
+    async def sender() -> None:
         connection = await Connection.open(port)
         for content in remaining:
             await connection.send(content)
         connection.close()
 
-    await asyncio.gather(*(one() for _ in range(connections)))
+    await asyncio.gather(*(sender() for _ in range(connections)))

@@ -1,7 +1,7 @@
 """The reference: Debian's prometheus-alertmanager, with group_wait 0 and a webhook receiver, on the same machine.
 
-It is measured where it is installed. It promises less: an alert that it has answered 200 is in its memory alone, so it
-is also killed within its group wait, to see how many of fifty alerts come out at the other end.
+It is measured if it is installed. It guarantees less: it keeps an alert that it answered 200 in memory only. So it is
+also killed within its group wait, to count how many of fifty alerts are delivered.
 """
 
 import asyncio
@@ -33,16 +33,16 @@ receivers:
 
 
 class Receiver:
-    """Notes when each alert was told."""
+    """Notes when each alert was delivered."""
 
     def __init__(self) -> None:
-        self.told: dict[str, asyncio.Future[float]] = {}
+        self.delivered: dict[str, asyncio.Future[float]] = {}
         self.port = unused_port()
 
     def of(self, name: str) -> "asyncio.Future[float]":
-        return self.told.setdefault(name, asyncio.get_running_loop().create_future())
+        return self.delivered.setdefault(name, asyncio.get_running_loop().create_future())
 
-    async def _hear(self, request: web.Request) -> web.Response:
+    async def _receive(self, request: web.Request) -> web.Response:
         at = time.time()
         for alert in (await request.json())["alerts"]:
             future = self.of(alert["labels"]["alertname"])
@@ -53,7 +53,7 @@ class Receiver:
     @asynccontextmanager
     async def served(self) -> AsyncGenerator[None]:
         app = web.Application()
-        app.router.add_post("/", self._hear)
+        app.router.add_post("/", self._receive)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", self.port).start()
@@ -108,27 +108,27 @@ async def _speed(receiver: Receiver, scale: float) -> list[Figure]:
         names = [uuid.uuid4().hex for _ in range(max(int(1500 * scale), 50))]
         remaining = iter(names)
 
-        async def lane() -> None:
+        async def sender() -> None:
             for name in remaining:
                 (await http.post(url, json=an_alert(name))).raise_for_status()
                 await receiver.of(name)
 
         began = time.monotonic()
-        await asyncio.gather(*(lane() for _ in range(CONCURRENCY)))
+        await asyncio.gather(*(sender() for _ in range(CONCURRENCY)))
         rate = len(names) / (time.monotonic() - began)
     return [
-        Figure("(r) alertmanager: posted → told, one at a time", milliseconds(took)),
-        Figure(f"(r) alertmanager: posted → told, {CONCURRENCY} at once", f"{rate:.0f}/s"),
+        Figure("(r) alertmanager: posted → delivered, one at a time", milliseconds(took)),
+        Figure(f"(r) alertmanager: posted → delivered, {CONCURRENCY} at once", f"{rate:.0f}/s"),
     ]
 
 
 async def _loss(receiver: Receiver) -> Figure:
-    """Killed right after its 200s, within its group wait."""
+    """It is killed right after its responses, within its group wait."""
     names = [uuid.uuid4().hex for _ in range(50)]
     async with alertmanager(receiver, "2s") as (url, process), httpx.AsyncClient(timeout=30) as http:
         for name in names:
             (await http.post(url, content=json.dumps(an_alert(name)), headers={"Content-Type": "application/json"}))
         process.kill()
         await asyncio.sleep(4)
-    told = sum(receiver.of(name).done() for name in names)
-    return Figure("(r) alertmanager: told of 50 it had answered 200, killed then", f"{told} of 50")
+    delivered = sum(receiver.of(name).done() for name in names)
+    return Figure("(r) alertmanager: delivered of 50 answered 200, killed then", f"{delivered} of 50")

@@ -1,1 +1,1 @@
-"""The HTTP face: webhooks in, callbacks in, the API, and what operations need."""
+"""The HTTP side of Tocsin: webhooks, callbacks, the API, the incident page and the operations endpoints."""

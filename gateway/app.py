@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application."""
+"""Assembles the gateway: the services, and the routes over them."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -8,72 +8,97 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 from gateway import metrics
-from gateway.answering import Answering
-from gateway.asking import Asker
-from gateway.callbacks import callback_routes
-from gateway.codec_server import allow_ui, codec_routes
-from gateway.deliveries import Deliveries
-from gateway.drills import drill_routes
-from gateway.express import Express
-from gateway.incident_page import page_routes
-from gateway.incidents import incident_routes
-from gateway.intake import Intake
-from gateway.operations import operation_routes
+from gateway.action_service import ActionService
+from gateway.fast_route import FastRouteApp
+from gateway.health_monitor import CHECKS, HealthMonitor
+from gateway.incident_cache import IncidentCache
+from gateway.ingest.dedup_store import DedupStore
+from gateway.ingest.ingester import AlertIngester
+from gateway.ingest.spool import Spool
 from gateway.problems import Problems, responses
-from gateway.rates import Limiter, source
+from gateway.query_client import IncidentQueryClient
+from gateway.responder_replies import ResponderReplies
+from gateway.routes import arize, callbacks, codec, drills, incident_page, incidents, operations
+from gateway.security.codec_sessions import CodecSessions
+from gateway.security.encryption import EncryptionCodec
+from gateway.security.rates import RateLimiter, client_address
+from gateway.services import Services
 from gateway.settings import GatewaySettings
-from gateway.spool import Spool
-from gateway.views import Views
-from gateway.vitals import NAMES, Vitals
-from gateway.webhooks import ARIZE, arize_endpoint, webhook_routes
-
-VERSION = "0.3.0"
+from gateway.version import VERSION
 
 
-def create_app(settings: GatewaySettings, client: Client) -> Express:
-    """Build the application. ``client`` may be lazy: then the gateway starts before Temporal does.
+def create_app(settings: GatewaySettings, client: Client) -> FastRouteApp:
+    """Build the gateway's ASGI application.
 
-    Raises SpoolError where the spool cannot be opened, or belongs to another gateway.
+    Args:
+        settings: the gateway's settings.
+        client: of Temporal. A lazy one lets the gateway start while Temporal is unavailable.
+
+    Raises:
+        SpoolError: the spool cannot be opened, or another gateway has it.
     """
-    deliveries = Deliveries(settings.deliveries_url)
-    spool = Spool(settings.spool, settings.keys, settings.spool_limit)
-    metrics.watch_spool(lambda: spool.depth)
-    metrics.watch_deliveries(lambda: deliveries.away)
-    vitals = Vitals(client, settings.task_queue)
-    metrics.watch_vitals(NAMES, lambda name: len(seen.troubles) if (seen := vitals.seen.get(name)) else float("nan"))
-    intake = Intake(client, settings.task_queue, deliveries, spool, settings.decide)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        del app
-        beside = [asyncio.create_task(intake.drain()), asyncio.create_task(vitals.watch(settings.vitals_every))]
-        yield
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
-        spool.close()
-        deliveries.close()
-
-    limiter = Limiter(settings.rates)
-    app = Express(
-        Problems(lambda request: limiter.spend("refused", source(request))),
+    services = _create_services(settings, client)
+    _export_metrics(services)
+    app = FastRouteApp(
+        services,
+        Problems(lambda request: services.limiter.spend("refused", client_address(request))),
         title="Tocsin",
         version=VERSION,
         summary="Arize alerts as incidents",
-        lifespan=lifespan,
+        lifespan=_lifespan,
         responses=responses(429),
     )
-    arize = arize_endpoint(settings, intake, limiter)
-    app.express["POST", ARIZE] = arize
-    app.include_router(webhook_routes(arize))
-    app.include_router(callback_routes(settings, intake, deliveries, limiter))
-    app.include_router(drill_routes(settings, intake, limiter))
-    asker = Asker(client)
-    answering = Answering(client, intake, asker)
-    app.include_router(page_routes(settings.links, answering))
-    app.include_router(incident_routes(settings, client, Views(client, asker), answering, limiter))
+    app.add_fast_route("POST", arize.PATH, arize.receive_arize_webhook)
+    for module in (arize, callbacks, drills, incident_page, incidents, operations):
+        app.include_router(module.router)
     if settings.keys:
-        app.include_router(codec_routes(settings, limiter))
-        allow_ui(app, settings)
-    app.include_router(operation_routes(settings, client, deliveries, spool, vitals))
+        app.include_router(codec.router)
+        if settings.temporal_ui_url:
+            codec.allow_temporal_ui(app, settings.temporal_ui_url)
     return app
+
+
+def _create_services(settings: GatewaySettings, client: Client) -> Services:
+    dedup_store = DedupStore(settings.dedup_store_url)
+    spool = Spool(settings.spool, settings.keys, settings.spool_limit)
+    ingester = AlertIngester(client, settings.task_queue, dedup_store, spool, settings.decide)
+    queries = IncidentQueryClient(client)
+    return Services(
+        settings=settings,
+        client=client,
+        limiter=RateLimiter(settings.rates),
+        dedup_store=dedup_store,
+        spool=spool,
+        ingester=ingester,
+        health=HealthMonitor(client, settings.task_queue),
+        incidents=IncidentCache(client, queries),
+        actions=ActionService(client, ingester, queries),
+        replies=ResponderReplies(settings.slack_reply_prefix),
+        codec=EncryptionCodec(settings.keys),
+        codec_sessions=CodecSessions(settings.keys, settings.tokens, secure=settings.links.root.startswith("https://")),
+    )
+
+
+def _export_metrics(services: Services) -> None:
+    def problem_count(check: str) -> float:
+        result = services.health.latest.get(check)
+        return float("nan") if result is None else len(result.problems)
+
+    metrics.export_spool(lambda: services.spool.depth)
+    metrics.export_dedup_store(lambda: not services.dedup_store.unavailable)
+    metrics.export_health(CHECKS, problem_count)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    services: Services = app.state.services
+    tasks = [
+        asyncio.create_task(services.ingester.drain()),
+        asyncio.create_task(services.health.run(services.settings.health_interval)),
+    ]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    services.spool.close()
+    services.dedup_store.close()

@@ -1,70 +1,74 @@
-"""The gateway's figures for Prometheus."""
+"""The gateway's Prometheus metrics."""
 
 from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from gateway.spool import Depth
+from gateway.ingest.spool import Depth
+from gateway.version import VERSION
 
 registry = CollectorRegistry()
+BUILD_INFO = Gauge("tocsin_build_info", "1, with the version that runs.", ["version"], registry=registry)
+BUILD_INFO.labels(VERSION).set(1)
 ALERTS = Counter(
     "tocsin_alerts",
-    "Alerts by what became of them: started, joined, recorded, spooled, refused or unavailable.",
+    "Alerts by outcome: started, joined, recorded, spooled, refused or unavailable.",
     ["outcome"],
     registry=registry,
 )
-DRILLS = Counter(
-    "tocsin_drills", "Fire drills that were begun; they are no alerts, and counted nowhere else.", registry=registry
-)
+DRILLS = Counter("tocsin_drills", "Fire drills that were started. They are not counted as alerts.", registry=registry)
 CALLBACKS = Counter(
     "tocsin_callbacks",
-    "Callbacks by sender and what became of them.",
-    ["sender", "outcome"],
+    "Callbacks by vendor and outcome: accepted, spooled, ignored or refused.",
+    ["source", "outcome"],
     registry=registry,
 )
-ACCEPTED = Histogram(
-    "tocsin_alert_accepted_seconds",
-    "From an alert's arrival until Temporal, or the spool, had it durably.",
+INGEST_DURATION = Histogram(
+    "tocsin_ingest_duration_seconds",
+    "From an alert's arrival until Temporal, or the spool, has it durably.",
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=registry,
 )
 POLICY_RELOADS = Counter(
     "tocsin_policy_reloads",
-    "Reloads of the policy by what became of them: loaded, unchanged or refused.",
+    "Reloads of the policy by outcome: loaded, unchanged or refused.",
     ["outcome"],
     registry=registry,
 )
-SPOOL_ITEMS = Gauge("tocsin_spool_items", "Alerts, answers and changes that wait for Temporal.", registry=registry)
-SPOOL_BYTES = Gauge("tocsin_spool_bytes", "How much room they take.", registry=registry)
-SPOOL_LIMIT = Gauge("tocsin_spool_limit_bytes", "From here on the gateway answers 503.", registry=registry)
-SPOOL_AGE = Gauge("tocsin_spool_oldest_seconds", "How long the oldest has waited.", registry=registry)
-
-DELIVERIES_AWAY = Gauge(
-    "tocsin_deliveries_away",
-    "1 while the memory of what was delivered does not answer; alerts are taken without it.",
+SPOOL_ITEMS = Gauge(
+    "tocsin_spool_items", "Alerts, responder actions and changes that wait for Temporal.", registry=registry
+)
+SPOOL_BYTES = Gauge("tocsin_spool_bytes", "The size of the items in the spool.", registry=registry)
+SPOOL_LIMIT = Gauge(
+    "tocsin_spool_limit_bytes", "The size at which the spool is full and the gateway answers 503.", registry=registry
+)
+SPOOL_AGE = Gauge("tocsin_spool_oldest_age_seconds", "The age of the oldest item in the spool.", registry=registry)
+DEDUP_STORE_UP = Gauge(
+    "tocsin_dedup_store_up",
+    "1 if the dedup store answered last time, otherwise 0. Alerts are accepted without it.",
     registry=registry,
 )
-TROUBLES = Gauge(
-    "tocsin_troubles",
-    "What is not well behind the gateway: temporal, workers, workflow_tasks, activities, schedules; 0 where it is.",
-    ["of"],
+HEALTH_PROBLEMS = Gauge(
+    "tocsin_health_problems",
+    "Problems that each health check found: temporal, workers, workflow_tasks, activities, schedules.",
+    ["check"],
     registry=registry,
 )
 
 
-def watch_deliveries(away: Callable[[], bool]) -> None:
-    """Have it asked for whenever somebody reads the figures."""
-    DELIVERIES_AWAY.set_function(lambda: float(away()))
+def export_dedup_store(is_up: Callable[[], bool]) -> None:
+    """Read the dedup store's state at each scrape."""
+    DEDUP_STORE_UP.set_function(lambda: float(is_up()))
 
 
-def watch_vitals(names: Sequence[str], troubles: Callable[[str], float]) -> None:
-    """Have the vitals' figures read whenever somebody asks for them; what is not known is no number."""
-    for name in names:
-        TROUBLES.labels(name).set_function(lambda name=name: troubles(name))
+def export_health(checks: Sequence[str], problem_count: Callable[[str], float]) -> None:
+    """Read the number of each check's problems at each scrape; NaN if the check has no result."""
+    for check in checks:
+        HEALTH_PROBLEMS.labels(check).set_function(lambda check=check: problem_count(check))
 
 
-def watch_spool(depth: Callable[[], Depth]) -> None:
-    """Have the spool's figures read whenever somebody asks for them."""
+def export_spool(depth: Callable[[], Depth]) -> None:
+    """Read the spool's depth at each scrape."""
     SPOOL_ITEMS.set_function(lambda: depth().items)
     SPOOL_BYTES.set_function(lambda: depth().bytes)
     SPOOL_LIMIT.set_function(lambda: depth().limit)

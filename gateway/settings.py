@@ -1,59 +1,63 @@
-"""What the gateway needs to know, read once at the start and handed in."""
+"""The gateway's settings, as ``create_app`` takes them. ``worker.settings`` reads them from the environment."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.encryption import Keyring
-from gateway.handover import Decide, a_worker_decides
-from gateway.links import Links
-from gateway.rates import Rates
-from gateway.spool import LIMIT_BYTES
-from gateway.tokens import Tokens
-from gateway.vitals import EVERY
+from alerts import TocsinError
+from gateway.health_monitor import CHECK_INTERVAL
+from gateway.ingest.spool import LIMIT_BYTES
+from gateway.ingest.starter import Decide, defer_to_worker
+from gateway.security.encryption import Keyring
+from gateway.security.links import Links
+from gateway.security.rates import Rates
+from gateway.security.tokens import Tokens
 
 
-@dataclass(frozen=True)
+class UnauthenticatedError(TocsinError):
+    """The gateway would accept alerts from anyone."""
+
+    code = "unauthenticated_webhooks"
+
+
+@dataclass(frozen=True, kw_only=True)
 class GatewaySettings:
-    """Several secrets of one kind are all good: so one can be rotated without a gap."""
+    """Where there are several secrets of a kind, each is accepted: that allows rotation without a gap."""
 
     task_queue: str
     namespace: str
     policy: Callable[[], str]
-    """The policy in force, and what was refused since, for ``/readyz``."""
-    deliveries_url: str
-    """An SQLAlchemy address for what was delivered already."""
+    """The digest of the policy that is loaded, and what was refused since; for ``/readyz``."""
+    dedup_store_url: str
+    """An SQLAlchemy URL."""
     spool: Path
-    """The file that alerts wait in while Temporal is away; this gateway's own."""
+    """The spool's file; each gateway has its own."""
     spool_limit: int = LIMIT_BYTES
     keys: Keyring = field(default_factory=lambda: Keyring(()), repr=False)
-    """What the spool is encrypted with; empty where nothing is."""
+    """Encrypt the spool and the codec server's sessions; empty without encryption."""
     rates: Rates = field(default_factory=Rates)
     arize_secrets: tuple[str, ...] = field(default=(), repr=False)
     arize_tokens: tuple[str, ...] = field(default=(), repr=False)
     callback_secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]], repr=False)
-    """By the vendor's name; one that has none here can tell us nothing."""
-    slack_replies: str = "https://hooks.slack.com/"
-    """Where a person who pressed a button is told that it changed nothing; Slack names the rest of the address."""
+    """By the vendor's name. Callbacks of a vendor without a secret are refused."""
+    slack_reply_prefix: str = "https://hooks.slack.com/"
+    """Replies to a responder are sent only to URLs with this prefix; Slack's callback names the rest."""
     rules: Callable[[], Collection[str]] = frozenset
-    """The names of the rules of the policy in force: what can be drilled."""
-    decide: Decide = a_worker_decides
-    """What the policy in force makes of a first alert, one of so many: so that the incident begins with it, and is
-    listed under it from its beginning. None leaves it to the worker."""
+    """The names of the policy's rules, for drills."""
+    decide: Decide = defer_to_worker
+    """The policy's decision about a first alert. The incident starts with it, and lists find it at once."""
     links: Links = field(default_factory=lambda: Links("", ()), repr=False)
     tokens: Tokens = field(default_factory=lambda: Tokens({}))
-    vitals_every: float = EVERY
-    """Seconds between two looks at Temporal, the workers, and what they are stuck on."""
+    health_interval: float = CHECK_INTERVAL
+    """Seconds between two health checks."""
     insecure: bool = False
+    """Accept alerts without authentication."""
     temporal_ui_url: str = ""
 
     def __post_init__(self) -> None:
+        """Raises UnauthenticatedError."""
         if not (self.arize_secrets or self.arize_tokens or self.insecure):
             raise UnauthenticatedError(
-                "anyone could page you: set ARIZE_WEBHOOK_SECRET or ARIZE_WEBHOOK_TOKEN to what Arize was given, "
-                "or start with --insecure to take unauthenticated alerts"
+                "anyone could page you: set ARIZE_WEBHOOK_SECRET or ARIZE_WEBHOOK_TOKEN to the value that Arize uses, "
+                "or start with --insecure to accept unauthenticated alerts"
             )
-
-
-class UnauthenticatedError(ValueError):
-    """The gateway would take alerts from anyone."""

@@ -1,19 +1,19 @@
-"""From a well-formed file to a Policy: references resolved, conditions compiled, contradictions found."""
+"""Compiles a policy file: resolves names, compiles conditions, finds contradictions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
-from policy.conditions import Condition, ConditionError
+from policy.authoring.suggestions import did_you_mean
+from policy.authoring.unreachable import unreachable
+from policy.cel.conditions import Condition, ConditionError
+from policy.cel.declarations import Declarations
 from policy.decide import CompiledRule, Policy
-from policy.decision import TIERS, Decision, Raise, Step, Target, Tier
+from policy.decision import TIERS, Decision, OnAckTimeout, Step, Target, Tier
 from policy.destinations import DestinationConfig
-from policy.near import near
 from policy.schema import ModelConfig, OutcomeConfig, PolicyFile, TierConfig
-from policy.shadows import unreachable
 from policy.source import PolicySource
-from policy.vocabulary import Vocabulary
 from policy.watchdog import Drill, Heartbeat, Watchdog
 
 _LOUDER: dict[Tier, Tier] = dict(pairwise(TIERS))
@@ -27,17 +27,17 @@ class Report(Protocol):
 def compile_policy(
     file: PolicyFile, destinations: Mapping[str, DestinationConfig], source: PolicySource, report: Report
 ) -> Policy:
-    """Build the Policy. Every problem goes to ``report`` with its path; the caller stops if one is an error."""
+    """Build the Policy. Problems go to ``report`` with their path; the result is usable if none is an error."""
     defaults = file.models.get("defaults", ModelConfig())
     models = {name: entry.over(defaults) for name, entry in file.models.items() if name != "defaults"}
-    compiler = _Compiler(file, destinations, source.digest, report, Vocabulary.of(models, defaults))
+    compiler = _Compiler(file, destinations, report, Declarations.of(models, defaults))
     compiler.check_tiers()
     folded: dict[str, str] = {}
     for name in models:
         if name.casefold() in folded:
             report(
                 ("models", name),
-                f"is {folded[name.casefold()]!r} in another case: a model's name is read whatever its case",
+                f"is {folded[name.casefold()]!r} in another case; models' names are compared without regard to case",
             )
         folded[name.casefold()] = name
 
@@ -48,7 +48,7 @@ def compile_policy(
     for index, rule in enumerate(file.rules):
         path = ("rules", index)
         if rule.name in names:
-            report((*path, "name"), f"another rule is named {rule.name!r} already")
+            report((*path, "name"), f"another rule has the name {rule.name!r}")
         names.add(rule.name)
         condition = compiler.condition(rule.when, (*path, "when"))
         decision = compiler.decision(rule.name, rule, path)
@@ -56,8 +56,8 @@ def compile_policy(
             rules.append(CompiledRule(rule.name, condition, decision, rule.notify_owner))
             conditions.append((rule.name, condition))
             places.append(index)
-    for index, why in unreachable(conditions):
-        report(("rules", places[index], "when"), why)
+    for index, reason in unreachable(conditions):
+        report(("rules", places[index], "when"), reason)
     governance = file.governance
     return Policy(
         source=source,
@@ -94,23 +94,22 @@ class _Tier:
 class _Compiler:
     file: PolicyFile
     destinations: Mapping[str, DestinationConfig]
-    digest: str
     report: Report
-    vocabulary: Vocabulary
+    declarations: Declarations
 
     def __post_init__(self) -> None:
-        # Compiled once, so that a fault in a tier is told once and not by each rule that uses it.
+        # Compiled once, so that a problem in a tier is reported once and not by each rule that uses the tier.
         self._tiers = {tier: self._tier(tier) for tier in TIERS}
 
     def condition(self, source: str, path: _Path) -> Condition | None:
         try:
-            condition = Condition(source, self.vocabulary)
+            condition = Condition(source, self.declarations)
         except ConditionError as error:
-            for fault in error.faults:
-                self.report(path, fault.message, fault.offset, warning=not fault.certain)
+            for issue in error.issues:
+                self.report(path, issue.message, issue.offset, warning=issue.warning)
             return None
-        for fault in condition.doubts:
-            self.report(path, fault.message, fault.offset, warning=True)
+        for issue in condition.warnings:
+            self.report(path, issue.message, issue.offset, warning=True)
         return condition
 
     def targets(self, names: tuple[str, ...], path: _Path, *, tickets: bool = False) -> tuple[Target, ...]:
@@ -118,22 +117,22 @@ class _Compiler:
         for name in names:
             config = self.destinations.get(name)
             if config is None:
-                if name not in self.file.destinations:  # else its own problem has been told
-                    self.report(path, f"{name!r} is no destination{near(name, self.file.destinations)}")
+                if name not in self.file.destinations:  # otherwise its own problem is reported
+                    self.report(path, f"there is no destination {name!r}{did_you_mean(name, self.file.destinations)}")
             elif tickets and config.kind not in {"ticket", "console"}:
-                self.report(path, f"{name!r} is of type {config.type}, which opens no tickets")
+                self.report(path, f"{name!r} is of type {config.type}, which cannot open tickets")
             elif not tickets and config.kind == "ticket":
-                self.report(path, f"{name!r} is of type {config.type}: name it as ticket, not here")
+                self.report(path, f"{name!r} is of type {config.type}: name it under ticket, not here")
             elif "digest" in path and config.kind == "page":
-                self.report(path, f"{name!r} is of type {config.type}, which pages people and takes no digests")
+                self.report(path, f"{name!r} is of type {config.type}, which pages and cannot receive digests")
             elif any(target.name == name for target in found):
-                self.report(path, f"{name!r} stands here twice", warning=True)
+                self.report(path, f"{name!r} is listed twice", warning=True)
             else:
                 found.append(Target(name=name, type=config.type, kind=config.kind))
         return tuple(found)
 
     def owners(self, models: Mapping[str, ModelConfig]) -> Mapping[str, Target]:
-        """The owners that are destinations, by name. Those that are none are warned of where a rule tells the owner."""
+        """The owners that are destinations, by name. Warns of the others if a rule notifies the owner."""
         asking = [rule.name for rule in self.file.rules if rule.notify_owner]
         if self.file.otherwise.notify_owner:
             asking.append("otherwise")
@@ -145,8 +144,8 @@ class _Compiler:
             elif asking and entry.owner and "owner" in self._stated(model):
                 self.report(
                     ("models", model, "owner"),
-                    f"{entry.owner!r} is no destination: what {', '.join(asking)} sends the owner names them only, "
-                    "in what the tier sends",
+                    f"{entry.owner!r} is not a destination: {', '.join(asking)} notifies no owner, only names "
+                    "them in messages",
                     warning=True,
                 )
         return found
@@ -165,20 +164,22 @@ class _Compiler:
         )
 
     def _steps(self, tier: Tier) -> tuple[Step, ...]:
-        """The tier's steps, flat; a repeat is as long after as its step is after the one before."""
+        """The tier's steps, with repeated steps listed once for each repetition."""
         steps: list[Step] = []
         before = 0.0
         for index, step in enumerate(self.file.tiers[tier].steps):
             path = ("tiers", tier, "steps", index)
             after = step.after or 0.0
             if index == 0 and step.after:
-                self.report((*path, "after"), "the first step acts at once; use a rule's hold to wait")
+                self.report((*path, "after"), "the first step is immediate; use a rule's hold to wait")
             if index > 0 and after <= before:
-                self.report((*path, "after"), "counts from the first step, so it must be more than the step before")
+                self.report(
+                    (*path, "after"), "counts from the first step, so it must be longer than that of the previous step"
+                )
             gap = after - before
             notify = self.targets(step.notify, (*path, "notify"))
             if index == 0 and step.repeat:
-                self.report((*path, "repeat"), "the first step is not repeated: add a later step instead")
+                self.report((*path, "repeat"), "the first step cannot be repeated: add a later step instead")
             steps.extend(Step(after=after + gap * turn, notify=notify) for turn in range(step.repeat + 1))
             before = after
         return tuple(steps)
@@ -190,7 +191,9 @@ class _Compiler:
         drill, heartbeat = config.drill, config.heartbeat
         rules = [rule.name for rule in self.file.rules]
         if drill and drill.rule not in rules:
-            self.report(("watchdog", "drill", "rule"), f"there is no rule {drill.rule!r}{near(drill.rule, rules)}")
+            self.report(
+                ("watchdog", "drill", "rule"), f"there is no rule {drill.rule!r}{did_you_mean(drill.rule, rules)}"
+            )
         return Watchdog(
             notify=self.targets(config.notify, ("watchdog", "notify")),
             after=config.after,
@@ -201,17 +204,17 @@ class _Compiler:
     def check_tiers(self) -> None:
         for name, tier in self._tiers.items():
             if not tier.config.steps and not tier.config.digest:
-                self.report(("tiers", name), "this tier tells nobody: give it steps or a digest")
+                self.report(("tiers", name), "this tier notifies nobody: give it steps or a digest")
         critical = [target for step in self._tiers["critical"].steps for target in step.notify]
         named = [name for step in self.file.tiers.critical.steps for name in step.notify]
-        broken = any(name not in self.destinations for name in named)  # told already, by its own problem
+        broken = any(name not in self.destinations for name in named)  # its own problem is reported
         if not broken and not any(target.kind in {"page", "console"} for target in critical):
             self.report(("tiers", "critical", "steps"), "a critical incident would page nobody")
         if self.file.tiers.low.respond_within:
-            self.report(("tiers", "low", "respond_within"), "a digest is not answered; use the tier high")
+            self.report(("tiers", "low", "respond_within"), "nobody acknowledges a digest; use the tier high")
 
     def decision(self, name: str, outcome: OutcomeConfig, path: _Path) -> Decision:
-        """Everything a decision holds that does not depend on the alert."""
+        """The decision of a rule, without the fields that depend on the alert."""
         tier = self._tiers[outcome.tier]
         steps = tier.steps
         if outcome.notify is not None:
@@ -223,17 +226,17 @@ class _Compiler:
         respond_within = outcome.respond_within or tier.config.respond_within
         tickets = self.targets(outcome.ticket, (*path, "ticket"), tickets=True)
         named = (outcome.notify, outcome.ticket, outcome.digest, tier.config.steps, tier.config.digest)
-        tells = any(named[:3]) or (outcome.notify is None and any(named[3:]))
-        if not steps and not digest and not tickets and not tells:
-            self.report(path, "this tells nobody and opens nothing; nothing is ever dropped")
+        names_any = any(named[:3]) or (outcome.notify is None and any(named[3:]))
+        if not steps and not digest and not tickets and not names_any:
+            self.report(path, "this notifies nobody and opens no ticket: every alert must reach someone")
         if outcome.tier == "critical" and not outcome.notify_owner and outcome.notify is not None:
-            told = [target for step in steps for target in step.notify]
-            broken = any(one not in self.destinations for one in outcome.notify)
-            if not broken and not any(target.kind in {"page", "console"} for target in told):
+            notified = [target for step in steps for target in step.notify]
+            broken = any(name not in self.destinations for name in outcome.notify)
+            if not broken and not any(target.kind in {"page", "console"} for target in notified):
                 self.report((*path, "notify"), "a critical incident would page nobody")
         return Decision(
             rule=name,
-            why="",
+            reason="",
             tier=outcome.tier,
             priority=outcome.priority,
             tags=outcome.tags,
@@ -243,15 +246,14 @@ class _Compiler:
             tickets=tickets,
             hold=outcome.hold,
             respond_within=respond_within if steps else None,
-            unanswered=self._raised(outcome.tier) if respond_within and steps else None,
+            on_ack_timeout=self._on_ack_timeout(outcome.tier) if respond_within and steps else None,
             remind=tier.config.remind,
-            policy=self.digest,
         )
 
-    def _raised(self, tier: Tier) -> Raise:
+    def _on_ack_timeout(self, tier: Tier) -> OnAckTimeout:
         louder = _LOUDER.get(tier)
         if louder is None:
             fallback = self._tiers[tier].fallback
-            return Raise(tier=tier, steps=(Step(notify=fallback),) if fallback else ())
+            return OnAckTimeout(tier=tier, steps=(Step(notify=fallback),) if fallback else ())
         above = self._tiers[louder]
-        return Raise(tier=louder, steps=above.steps, fallback=above.fallback, remind=above.config.remind)
+        return OnAckTimeout(tier=louder, steps=above.steps, fallback=above.fallback, remind=above.config.remind)

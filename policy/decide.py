@@ -1,27 +1,28 @@
-"""``Policy.decide``: from an alert to a decision. Pure and total: the same alert and time, the same decision."""
+"""``Policy.decide``: from an alert to a decision. The same alert, incident and time give the same decision."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from alerts import Alert
-from policy.conditions import Condition, Facts, model_facts
-from policy.decision import Decision, IncidentFacts, Raise, Step, Target, Verdict
+from policy.authoring.errors import Problem
+from policy.cel.conditions import Condition, Facts, model_facts
+from policy.decision import Decision, IncidentFacts, Step, Target, Verdict
 from policy.destinations import DestinationConfig
-from policy.errors import Problem
+from policy.rewrite import rewrite
 from policy.schema import ModelConfig
 from policy.source import PolicySource
 from policy.watchdog import Watchdog
 
-_TRACE_CHARS = 300
-_NOTHING_YET = IncidentFacts()
+_MAX_REASON_CHARS = 300
+_NEW_INCIDENT = IncidentFacts()
 
 
 @dataclass(frozen=True)
 class CompiledRule:
-    """A rule, and what it decides where its condition holds; ``otherwise`` has no condition."""
+    """A rule, and the decision for an alert that matches it; ``otherwise`` has no condition."""
 
     name: str
     condition: Condition | None
@@ -31,7 +32,7 @@ class CompiledRule:
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy that has been checked whole and can decide."""
+    """A checked policy that can decide. ``owners`` are the models' owners that are destinations, by name."""
 
     source: PolicySource = field(repr=False)
     digest: str
@@ -56,17 +57,22 @@ class Policy:
         return {id(model): model_facts(model.model_dump()) for model in (self.default_model, *self.models.values())}
 
     def model(self, name: str) -> ModelConfig:
-        """The catalogue's entry, whatever the case of the name; the declared defaults for an unknown model."""
+        """The catalogue's entry, by its name without regard to case; the defaults for an unknown model."""
         return self._by_folded_name.get(name.casefold(), self.default_model)
 
     def facts(self, alert: Alert, now: datetime, incident: IncidentFacts | None = None) -> Facts:
-        """What the conditions may ask of an alert."""
-        return Facts(alert, self._model_facts[id(self.model(alert.model))], incident or _NOTHING_YET, now)
+        """The values that conditions may use, for an alert."""
+        return Facts(alert, self._model_facts[id(self.model(alert.model))], incident or _NEW_INCIDENT, now)
 
     def decide(self, alert: Alert, now: datetime, incident: IncidentFacts | None = None) -> Decision:
-        """Decide about an alert; ``incident`` is what it joins, where it joins one. Never raises.
+        """Decide about an alert. Never raises.
 
-        The trace holds each rule up to the one that decided, with the values that made it so.
+        The trace lists each rule up to the one that decided, with the values that it used.
+
+        Args:
+            alert: The alert.
+            now: The time of the decision.
+            incident: The incident that the alert joins; None for a new one.
         """
         facts = self.facts(alert, now, incident)
         if alert.drill:
@@ -77,25 +83,26 @@ class Policy:
             condition = rule.condition
             assert condition is not None
             if condition.guard_field and getattr(alert, condition.guard_field) not in condition.guard_values:
-                trace.append(Verdict(rule.name, False, facts.told(condition.guard_told)))
+                trace.append(Verdict(rule.name, False, facts.describe(condition.guard_paths)))
                 continue
             outcome = condition.matches(facts)
-            trace.append(Verdict(rule.name, outcome.matched, outcome.why[:_TRACE_CHARS]))
+            trace.append(Verdict(rule.name, outcome.matched, outcome.reason[:_MAX_REASON_CHARS]))
             if outcome.matched:
                 decided = rule
                 break
         return self._decision(decided, alert, facts, trace)
 
     def _drill(self, alert: Alert, facts: Facts) -> Decision:
-        """A fire drill does what its rule does, whatever the rule's condition says of the alert."""
-        rule = next((one for one in self.rules if one.name == alert.drill), self.otherwise)
-        why = "a fire drill of this rule" if rule.name == alert.drill else "a fire drill of a rule that is gone"
-        decision = self._decision(rule, alert, facts, [Verdict(rule.name, True, why)])
-        return decision.model_copy(update={"hold": None})  # what is watched for a while first is drilled at once
+        """A fire drill is decided by its rule, without evaluating the rule's condition."""
+        rule = next((rule for rule in self.rules if rule.name == alert.drill), self.otherwise)
+        reason = (
+            "a fire drill of this rule" if rule.name == alert.drill else "a fire drill of a rule that no longer exists"
+        )
+        decision = self._decision(rule, alert, facts, [Verdict(rule.name, True, reason)])
+        return decision.model_copy(update={"hold": None})  # the drill tests the notification, so it does not wait
 
     def _decision(self, rule: CompiledRule, alert: Alert, facts: Facts, trace: list[Verdict]) -> Decision:
-        entry = self.model(alert.model)
-        decided = rule.decision
+        entry, decided = self.model(alert.model), rule.decision
         regulated = self.regulated is not None and self.regulated.holds(facts)
         tickets = decided.tickets
         if regulated:
@@ -103,7 +110,7 @@ class Policy:
         owner = self.owners.get(entry.owner) if rule.notify_owner else None
         return decided.model_copy(
             update={
-                "why": trace[-1].why if trace and trace[-1].matched else "no rule matched",
+                "reason": trace[-1].reason if trace and trace[-1].matched else "no rule matched",
                 "steps": _with_owner(decided.steps, owner) if owner else decided.steps,
                 "tickets": tickets,
                 "regulated": regulated,
@@ -114,89 +121,39 @@ class Policy:
                 "runbook": entry.runbook,
                 "links": entry.links,
                 "trace": tuple(trace),
+                "policy": self.digest,
             }
         )
 
     def digests(self) -> dict[str, tuple[Target, ...]]:
-        """The destinations that digests go to, and who hears of one that cannot be sent."""
+        """The destinations of digests, by name, each with the fallback for a digest that cannot be sent."""
         found: dict[str, tuple[Target, ...]] = {}
         for rule in (*self.rules, self.otherwise):
             for target in rule.decision.digest:
-                more = tuple(one for one in rule.decision.fallback if one not in found.get(target.name, ()))
-                found[target.name] = (*found.get(target.name, ()), *more)
+                known = found.get(target.name, ())
+                found[target.name] = (*known, *(one for one in rule.decision.fallback if one not in known))
         return found
 
-    def warned(self, warnings: tuple[Problem, ...]) -> "Policy":
-        """The same, with what whoever changes it should know."""
+    def with_warnings(self, warnings: tuple[Problem, ...]) -> "Policy":
+        """The same policy with the warnings that were found when it was loaded."""
         return replace(self, warnings=warnings)
 
     def with_destinations(self, replaced: Mapping[str, DestinationConfig]) -> "Policy":
-        """The same rules, with some destinations reached in another way (such as on the console)."""
+        """The same rules with other configurations for some destinations, such as the console."""
 
         def target(old: Target) -> Target:
             new = replaced.get(old.name)
             return Target(name=old.name, type=new.type, kind=new.kind) if new else old
 
-        def targets(old: tuple[Target, ...]) -> tuple[Target, ...]:
-            return tuple(map(target, old))
+        return replace(rewrite(self, target=target), destinations={**self.destinations, **replaced})
 
-        def steps(old: tuple[Step, ...]) -> tuple[Step, ...]:
-            return tuple(step.model_copy(update={"notify": targets(step.notify)}) for step in old)
-
-        def decision(old: Decision) -> Decision:
-            new: dict[str, Any] = {name: targets(getattr(old, name)) for name in ("fallback", "digest", "tickets")}
-            raised = old.unanswered
-            if raised:
-                raised = raised.model_copy(update={"steps": steps(raised.steps), "fallback": targets(raised.fallback)})
-            return old.model_copy(update={**new, "steps": steps(old.steps), "unanswered": raised})
-
-        return replace(
-            self._with_decisions(decision),
-            destinations={**self.destinations, **replaced},
-            owners={name: target(old) for name, old in self.owners.items()},
-            governance_tickets=targets(self.governance_tickets),
-            watchdog=self.watchdog and replace(self.watchdog, notify=targets(self.watchdog.notify)),
-        )
-
-    def sped_up(self, factor: float) -> "Policy":
-        """The same rules with every duration divided by ``factor``, for a demonstration; its digest says so."""
-
-        def faster(seconds: float | None) -> float | None:
-            return None if seconds is None else seconds / factor
-
-        def steps(old: tuple[Step, ...]) -> tuple[Step, ...]:
-            return tuple(step.model_copy(update={"after": step.after / factor}) for step in old)
-
-        def decision(old: Decision) -> Decision:
-            raised: Raise | None = old.unanswered
-            if raised:
-                raised = raised.model_copy(update={"steps": steps(raised.steps), "remind": faster(raised.remind)})
-            return old.model_copy(
-                update={
-                    "steps": steps(old.steps),
-                    "unanswered": raised,
-                    "hold": faster(old.hold),
-                    "respond_within": faster(old.respond_within),
-                    "remind": faster(old.remind),
-                    "policy": f"{self.digest}/{factor:g}",
-                }
-            )
-
-        return replace(
-            self._with_decisions(decision),
-            digest=f"{self.digest}/{factor:g}",
-            watchdog=self.watchdog and self.watchdog.sped_up(factor),
-        )
-
-    def _with_decisions(self, change: Callable[[Decision], Decision]) -> "Policy":
-        def changed(rule: CompiledRule) -> CompiledRule:
-            return replace(rule, decision=change(rule.decision))
-
-        return replace(self, rules=tuple(map(changed, self.rules)), otherwise=changed(self.otherwise))
+    def scaled(self, factor: float) -> "Policy":
+        """The same rules with every duration divided by ``factor``, for demonstrations; the digest shows the factor."""
+        return replace(rewrite(self, seconds=lambda old: old / factor), digest=f"{self.digest}/{factor:g}")
 
 
 def _with_owner(steps: tuple[Step, ...], owner: Target) -> tuple[Step, ...]:
-    """The owner is told in the first step, beside whoever it tells."""
+    """The steps with the owner added to the first; one step if there is none."""
     if not steps:
         return (Step(notify=(owner,)),)
     first = steps[0]

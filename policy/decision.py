@@ -1,21 +1,23 @@
-"""What the policy says about an alert. Stored in the incident's history, so it keeps its meaning there."""
+"""The policy's decision about an alert. It is stored in workflow histories, so its fields keep their meaning."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from policy.durations import Seconds
+
 Tier = Literal["critical", "high", "low"]
 TIERS: tuple[Tier, ...] = ("low", "high", "critical")
-"""From quiet to loud."""
+"""In ascending order of urgency."""
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Target(_Frozen):
-    """A destination as an incident needs it: its name, its type and what that type does."""
+    """A destination as an incident uses it: its name, its type and what that type does."""
 
     name: str
     type: str
@@ -23,41 +25,41 @@ class Target(_Frozen):
 
 
 class Step(_Frozen):
-    """One rung of an escalation: whom to notify, how many seconds after the first without an answer."""
+    """One rung of an escalation: the destinations to notify, and when, counted from the first step."""
 
-    after: float = 0.0
+    after: Seconds = 0.0
     notify: tuple[Target, ...] = ()
 
 
-class Raise(_Frozen):
-    """What an incident that nobody answers in time turns into."""
+class OnAckTimeout(_Frozen):
+    """What changes when nobody acknowledges an incident within ``respond_within``: the next tier and its escalation."""
 
     tier: Tier
     steps: tuple[Step, ...]
     fallback: tuple[Target, ...] = ()
-    remind: float | None = None
+    remind: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One rule's part in the decision: whether it matched, and what made it so.
+    """Whether one rule matched, and why.
 
-    No Pydantic model: a decision by the last of 500 rules makes 500 of these.
+    A dataclass, because Pydantic models are slower to create: a decision by the last of 500 rules creates 500.
     """
 
     rule: str
     matched: bool
-    why: str = ""
+    reason: str = ""
 
 
 class Decision(_Frozen):
-    """How loudly, to whom, how soon, who may close it; and which rule said so and why.
+    """The tier, the destinations and their times, who may close the incident, and which rule decided this and why.
 
-    Durations are seconds. ``steps`` is flat: a step with ``repeat`` stands here once for each time.
+    Durations are in seconds. ``steps`` is flat: a step with ``repeat`` is listed once for each repetition.
     """
 
     rule: str
-    why: str
+    reason: str
     tier: Tier
     priority: str = ""
     tags: tuple[str, ...] = ()
@@ -65,13 +67,13 @@ class Decision(_Frozen):
     fallback: tuple[Target, ...] = ()
     digest: tuple[Target, ...] = ()
     tickets: tuple[Target, ...] = ()
-    hold: float | None = None
-    respond_within: float | None = None
-    unanswered: Raise | None = None
-    remind: float | None = None
+    hold: Seconds | None = None
+    respond_within: Seconds | None = None
+    on_ack_timeout: OnAckTimeout | None = None
+    remind: Seconds | None = None
     regulated: bool = False
     closed_by: str = ""
-    """The role that alone may close it; empty where the machine may."""
+    """The only role that may close the incident; empty if it may close by itself."""
     team: str = ""
     owner: str = ""
     service: str = ""
@@ -86,8 +88,8 @@ class Decision(_Frozen):
 
 
 class IncidentFacts(_Frozen):
-    """What a condition may ask of the incident (``incident.*``)."""
+    """What conditions know of the incident (``incident.*``)."""
 
-    alerts: int = Field(default=0, description="How many alerts joined, this one included.")
-    age: float = Field(default=0.0, description="Seconds since the first; 0 for the first.")
+    alerts: int = Field(default=0, description="The number of alerts so far, including this one.")
+    age: Seconds = Field(default=0.0, description="Seconds since the first alert; 0 for the first.")
     tier: str = Field(default="", description="critical, high or low; empty before the first decision.")

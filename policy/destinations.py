@@ -1,4 +1,4 @@
-"""What every destination's configuration shares. The vendors' own keys stand beside the code that uses them."""
+"""The configuration that all destinations share. Each vendor adds its own keys in ``integrations/<vendor>/``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +10,9 @@ Kind = Literal["page", "post", "ticket", "console"]
 
 
 class SecretRef(BaseModel):
-    """Names a secret: ``{env: NAME}`` or ``{file: PATH}``. The secret itself never stands in a policy."""
+    """The name of a secret: ``{env: NAME}`` or ``{file: PATH}``. A policy never contains the secret itself."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     env: str = ""
     file: str = ""
@@ -22,7 +22,7 @@ class SecretRef(BaseModel):
         return self.env or self.file
 
     def resolve(self, environment: Mapping[str, str]) -> str | None:
-        """The secret, or None where its variable is not set or its file is not there."""
+        """The secret; None if its variable is not set or its file cannot be read."""
         if self.env:
             return environment.get(self.env) or None
         try:
@@ -35,7 +35,7 @@ def _named_not_written(value: Any) -> Any:
     if isinstance(value, str):
         raise ValueError("a secret is named, never written here: use {env: NAME} or {file: PATH}")
     if isinstance(value, dict) and set(value) not in ({"env"}, {"file"}):  # pyright: ignore[reportUnknownArgumentType]
-        raise ValueError("a secret is named by {env: NAME} or {file: PATH}, one of the two")
+        raise ValueError("a secret is named by either {env: NAME} or {file: PATH}")
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
@@ -43,37 +43,37 @@ SecretSetting = Annotated[SecretRef, BeforeValidator(_named_not_written)]
 
 
 class DestinationConfig(BaseModel):
-    """The base of every destination's configuration; a subclass adds its vendor's keys."""
+    """The base of all destinations' configurations; a subclass adds its vendor's keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: ClassVar[Kind]
-    """page wakes somebody, post informs a channel, ticket is work to be done, console prints."""
+    """A page wakes a person, a post informs a channel, a ticket is work to be done, the console prints."""
 
-    type: str = Field(description="Which vendor's keys it has.")
-    base_url: AnyHttpUrl | None = Field(default=None, description="Instead of the vendor's own root.")
-    schedule: str = Field(default="0 8 * * *", description="Cron: when a digest to this destination is sent.")
-    timezone: str = Field(default="UTC", description="The schedule's time zone.")
-    when_empty: Literal["skip", "send"] = Field(
-        default="skip", description="Whether a digest that nothing was gathered for is sent all the same."
+    type: str = Field(description="The vendor; it determines the other keys.")
+    base_url: AnyHttpUrl | None = Field(default=None, description="Replaces the vendor's own base URL.")
+    schedule: str = Field(
+        default="0 8 * * *", description="A cron expression: when digests to this destination are sent."
     )
+    timezone: str = Field(default="UTC", description="The time zone of the schedule.")
+    when_empty: Literal["skip", "send"] = Field(default="skip", description="Whether an empty digest is sent.")
     trend: bool | None = Field(
         default=None,
-        description="Whether its digests report how every model fared; left out, those of a week or longer do.",
+        description="Whether digests contain a trend for each model. By default, those that cover a week or more do.",
     )
 
-    def where(self) -> str:
-        """The place there that it reaches, for people: a channel, a project; no secret."""
+    def label(self) -> str:
+        """The place at the vendor, for people: a channel or a project. Contains no secret."""
         return ""
 
     def secrets(self) -> dict[str, SecretRef]:
-        """The named secrets, by key; one in a map by both keys, as in ``headers.Authorization``."""
+        """The named secrets by key. The key of a secret inside a map has two parts: ``headers.Authorization``."""
         values: dict[str, Any] = {key: getattr(self, key) for key in type(self).model_fields}
         for key, value in tuple(values.items()):
             if isinstance(value, dict):
-                values |= {f"{key}.{name}": one for name, one in cast("dict[str, Any]", value).items()}
+                values |= {f"{key}.{name}": item for name, item in cast("dict[str, Any]", value).items()}
         return {key: value for key, value in values.items() if isinstance(value, SecretRef)}
 
     def root(self, default: str) -> str:
-        """Where requests go, without a slash at the end."""
+        """The base URL of requests, without a slash at the end."""
         return (str(self.base_url) if self.base_url else default).rstrip("/")

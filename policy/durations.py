@@ -1,17 +1,28 @@
-"""Durations as a policy writes them: ``30s``, ``15m``, ``24h``, ``7d``; held in seconds."""
+"""Durations as a policy states them, ``30s``, ``15m``, ``24h``, ``7d``, ``8w``; stored in seconds."""
 
 import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+PATTERN = r"^\d{1,6}[smhdw]$"
+
+
+class SecondsMark:
+    """Marks a field that holds seconds, so that scaling and formatting are derived from its type."""
+
+
+SECONDS = SecondsMark()
+Seconds = Annotated[float, SECONDS]
+"""Seconds in a decision. A field with this type is scaled by ``Policy.scaled`` and shown as a duration."""
 
 
 def parse_duration(value: Any) -> float:
-    """Seconds of ``15m``. Raises ValueError for anything else, numbers without a unit included."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,6})([smhd])", value.strip())):
-        return float(int(match[1]) * _UNITS[match[2]])
+    """The seconds of a text such as ``15m``. Raises ValueError for anything else, including numbers without a unit."""
+    if isinstance(value, str) and re.fullmatch(PATTERN, value.strip()):
+        text = value.strip()
+        return float(int(text[:-1]) * _UNITS[text[-1]])
     raise ValueError(f"found {_shown(value)}; a duration is a whole number with its unit, such as 30s, 15m, 24h or 7d")
 
 
@@ -20,7 +31,7 @@ def _shown(value: Any) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact way to write it: ``15m``; below a second and for fractions, ``0.25s``."""
+    """The shortest exact form in days or smaller units: ``15m``; fractions in seconds, ``0.25s``."""
     if seconds == int(seconds) and seconds > 0:
         for unit in ("d", "h", "m"):
             if seconds % _UNITS[unit] == 0:
@@ -28,8 +39,7 @@ def format_duration(seconds: float) -> str:
     return f"{seconds:g}s"
 
 
-PATTERN = r"^\d{1,6}[smhd]$"
 Duration = Annotated[
-    float, BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, Field(pattern=PATTERN)])
+    float, SECONDS, BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, Field(pattern=PATTERN)])
 ]
-"""A duration in seconds, written with its unit."""
+"""A duration in a policy file: stated with its unit, stored in seconds."""

@@ -1,7 +1,7 @@
-"""From files to a Policy, or to every problem in them with its file, line and column."""
+"""Loads a policy from files, or reports every problem in them with file, line and column."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -10,17 +10,17 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ValidationError
 
+from policy.authoring.error_messages import humanize
+from policy.authoring.errors import PolicyError, Problem, sort_problems
+from policy.authoring.partial_validation import validate_parts
+from policy.authoring.secret_checks import find_secrets
+from policy.authoring.suggestions import did_you_mean
 from policy.compile import compile_policy
 from policy.decide import Policy
 from policy.destinations import DestinationConfig
-from policy.errors import PolicyError, Problem, in_order
-from policy.faults import said
-from policy.near import near
-from policy.salvage import salvaged
-from policy.schema import NOT_BUILT, PolicyFile
-from policy.secrets import written_secrets
+from policy.schema import PolicyFile
 from policy.source import PolicySource, read_source
-from policy.yaml_file import KeyPath, Places, read_yaml, written_path
+from policy.yaml_file import KeyPath, Places, format_path, read_yaml
 
 DestinationTypes = Mapping[str, type[DestinationConfig]]
 _M = TypeVar("_M", bound=BaseModel)
@@ -28,16 +28,21 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def load_policy(path: Path, types: DestinationTypes, environment: Mapping[str, str] | None = None) -> Policy:
-    """Read a policy file, or a folder of ``*.yaml`` files that together hold the sections.
+    """Load a policy file, or a folder of ``*.yaml`` files that together contain the sections.
 
-    ``types`` are the destination types that may be used, by their names. With an ``environment``, secrets that it
-    lacks are warned of. Raises PolicyError with all problems found.
+    Args:
+        path: The file or folder.
+        types: The configuration classes of the destination types, by name.
+        environment: If given, a secret that is missing in it is a warning.
+
+    Raises:
+        PolicyError: With all problems, if one of them is an error.
     """
     return parse_policy(read_source(path), types, environment)
 
 
 def parse_policy(source: PolicySource, types: DestinationTypes, environment: Mapping[str, str] | None = None) -> Policy:
-    """The policy that a text means. Raises PolicyError with all problems found."""
+    """Like ``load_policy``, for files that have been read."""
     content: dict[str, Any] = {}
     places = Places()
     problems = _Problems(places, source.files[0][0])
@@ -51,16 +56,16 @@ def parse_policy(source: PolicySource, types: DestinationTypes, environment: Map
         for key, value in sections.items():
             if key in content:
                 found = here.of((key,), name)
-                problems.found.append(Problem(*found, key, f"stands in {places.of((key,), name)[0]} too"))
+                problems.found.append(Problem(*found, key, f"is already in {places.of((key,), name)[0]}"))
             else:
                 content[key] = value
         places.merge(here)
-    problems.stop()  # what is half read cannot be judged
+    problems.raise_errors()  # without all files, nothing else can be checked
     return _build(content, problems, types, source, environment)
 
 
 class _Problems:
-    """Collects faults by the path of their key, and knows where each key stands."""
+    """Collects problems, and finds the place of each by the path of its key."""
 
     def __init__(self, places: Places, file: str) -> None:
         self.found: list[Problem] = []
@@ -68,19 +73,20 @@ class _Problems:
         self._file = file
 
     def add(self, path: KeyPath, message: str, offset: int | None = None, *, warning: bool = False) -> None:
-        """``offset`` counts characters into the text that stands at the path."""
+        """Add a problem. ``offset`` counts characters into the text at the path, from 0."""
         place = self._places.of(path, self._file)
         if offset is not None:
             inside = self._places.within(path, offset)
             place = inside or place
             message += "" if inside else f" (at character {offset + 1} of it)"
-        self.found.append(Problem(*place, written_path(path), message, "warning" if warning else "error"))
+        self.found.append(Problem(*place, format_path(path), message, "warning" if warning else "error"))
 
-    def told(self, path: KeyPath, words: str) -> bool:
-        """Whether that has been said of this key already."""
-        return any(problem.path == written_path(path) and words in problem.message for problem in self.found)
+    def contains(self, path: KeyPath, words: str) -> bool:
+        """Whether a problem of this key contains these words."""
+        return any(problem.path == format_path(path) and words in problem.message for problem in self.found)
 
-    def stop(self) -> None:
+    def raise_errors(self) -> None:
+        """Raise PolicyError if one of the problems is an error."""
         if any(problem.severity == "error" for problem in self.found):
             raise PolicyError(self.found)
 
@@ -92,8 +98,6 @@ def _build(
     source: PolicySource,
     environment: Mapping[str, str] | None,
 ) -> Policy:
-    for path, what in _unbuilt(content):
-        problems.add(path, f"{what}: not built yet, so this key is refused rather than ignored")
     file = _validate(PolicyFile, content, (), problems)
     destinations: dict[str, DestinationConfig] = {}
     stated = content.get("destinations")
@@ -101,20 +105,20 @@ def _build(
         destination = _destination(str(name), entry, problems, types, environment)
         if destination:
             destinations[str(name)] = destination
-    for path, what in written_secrets(content):
-        if not problems.told(path, "a secret is named"):
+    for path, kind in find_secrets(content):
+        if not problems.contains(path, "a secret is named"):
             problems.add(
-                path, f"this looks like {what}: a secret is named, never written: use {{env: NAME}} or {{file: PATH}}"
+                path, f"this looks like {kind}: a secret is named, never written: use {{env: NAME}} or {{file: PATH}}"
             )
     if file is None:
-        for path, fault in salvaged(content):
-            inside = fault.offset if path[-1] in {"when", "regulated"} else None
-            problems.add(path, fault.message, inside, warning=not fault.certain)
-        problems.stop()
-        raise AssertionError("a file that does not validate has problems")
+        for path, issue in validate_parts(content):
+            inside = issue.offset if path[-1] in {"when", "regulated"} else None
+            problems.add(path, issue.message, inside, warning=issue.warning)
+        problems.raise_errors()
+        raise AssertionError("an invalid file has errors")
     policy = compile_policy(file, destinations, source, problems.add)
-    problems.stop()
-    return policy.warned(in_order(problems.found))
+    problems.raise_errors()
+    return policy.with_warnings(sort_problems(problems.found))
 
 
 def _destination(
@@ -130,27 +134,30 @@ def _destination(
         problems.add(path, f"a destination needs a type, one of {', '.join(sorted(types))}")
         return None
     if kind not in types:
-        problems.add((*path, "type"), f"{kind!r} is no type of destination{near(kind, types)}")
+        problems.add((*path, "type"), f"there is no destination type {kind!r}{did_you_mean(kind, types)}")
         return None
     destination = _validate(types[kind], entry, path, problems)
     if destination:
         try:
             CronSim(destination.schedule, _EPOCH)
             if unfit := re.search(r"[LW#]", re.sub(r"[A-Z]{3}", "", destination.schedule.upper())):
-                text = f"{destination.schedule!r}: a schedule of Temporal's knows no {unfit[0]}"
+                text = f"{destination.schedule!r}: Temporal's schedules do not support {unfit[0]}"
                 problems.add((*path, "schedule"), text)
             elif len(destination.schedule.split()) != 5:
-                problems.add((*path, "schedule"), f"{destination.schedule!r}: a cron expression has five fields here")
+                problems.add((*path, "schedule"), f"{destination.schedule!r} does not have five fields")
         except CronSimError as error:
-            problems.add((*path, "schedule"), f"{destination.schedule!r} is no cron expression: {error}")
+            problems.add((*path, "schedule"), f"{destination.schedule!r} is not a cron expression: {error}")
         try:
             ZoneInfo(destination.timezone)
         except (KeyError, ValueError, OSError):
-            problems.add((*path, "timezone"), f"{destination.timezone!r} is no time zone; say Europe/Berlin, or UTC")
+            problems.add(
+                (*path, "timezone"),
+                f"{destination.timezone!r} is not a time zone; use Europe/Berlin or UTC, for example",
+            )
         for key, secret in destination.secrets().items() if environment is not None else ():
             if secret.resolve(environment or {}) is None:
-                what = "is not set" if secret.env else "cannot be read, or is empty"
-                problems.add((*path, *key.split(".")), f"{secret.name} {what} here", warning=True)
+                state = "is not set" if secret.env else "cannot be read or is empty"
+                problems.add((*path, *key.split(".")), f"{secret.name} {state} here", warning=True)
     return destination
 
 
@@ -158,31 +165,11 @@ def _validate(model: type[_M], value: Any, at: KeyPath, problems: _Problems) -> 
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        for fault in error.errors(include_url=False):
-            problems.add((*at, *_plain(fault["loc"])), said(fault, model))
+        for one in error.errors(include_url=False):
+            problems.add((*at, *_key_path(one["loc"])), humanize(one, model))
         return None
 
 
-def _plain(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Without what Pydantic adds for itself: which member of a union it tried, and that it looked at a key."""
+def _key_path(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Without the parts that Pydantic adds: the member of a union, and ``[key]``."""
     return tuple(part for part in place if not (isinstance(part, str) and re.search(r"[\[(]", part)))
-
-
-def _unbuilt(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
-    """Keys of the contract that are not built yet, and what they are for."""
-    if isinstance(value, dict):
-        for key, item in cast("dict[str, Any]", value).items():
-            here = (*path, str(key))
-            what = next((text for pattern, text in NOT_BUILT.items() if _matches(pattern, here)), None)
-            if what:
-                yield here, what
-            elif len(here) < 3:
-                yield from _unbuilt(item, here)
-    elif isinstance(value, list) and len(path) < 3:
-        for index, item in enumerate(cast("list[Any]", value)):
-            yield from _unbuilt(item, (*path, index))
-
-
-def _matches(pattern: str, path: KeyPath) -> bool:
-    written = ".".join("[]" if isinstance(part, int) else part for part in path).replace(".[]", "[]")
-    return re.fullmatch(re.escape(pattern).replace(r"\*", r"[^.]+"), written) is not None

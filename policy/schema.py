@@ -1,4 +1,4 @@
-"""The policy file's shape. What passes here is well-formed; ``compile`` then checks that it means something."""
+"""The shape of a policy file. ``compile`` then checks names, conditions and contradictions."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,24 +7,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from policy.decision import Tier
 from policy.destinations import SecretSetting
 from policy.durations import Duration
+from policy.rewrite import has_mark
 
 ROLES = ("viewer", "responder", "compliance", "admin")
-"""From least to most trusted. The API's tokens carry them; ``governance.closed_by`` names one."""
+"""Each role includes the rights of the roles before it. ``governance.closed_by`` names one."""
 
-NOT_BUILT = {
-    "rollout": "phases of a rollout",
-    "noise": "fingerprints, flapping, page budgets and maintenance windows of your own",
-    "enrichment": "context from enrichers",
-    "intake": "foreign shapes of alert",
-    "rules[].inhibits": "inhibition",
-    "models.*.enrich": "enrichers",
-    "governance.evidence": "evidence export",
-}
-"""Keys of the contract whose shape is checked and whose behaviour does not exist yet: using one is an error, never
-silently ignored."""
-
-
-MEANT = {
+KEY_ALIASES = {
     "escalation": "steps",
     "escalations": "steps",
     "escalate": "steps",
@@ -57,11 +45,11 @@ MEANT = {
     "issue": "ticket",
     "tickets": "ticket",
 }
-"""What other tools call it, and what it is called here."""
+"""Names that other tools use for a key, for suggestions in error messages."""
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 Names = tuple[str, ...]
@@ -71,40 +59,56 @@ def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-OneOrMore = Annotated[Names, BeforeValidator(_listed, json_schema_input_type=str | Names)]
+class DestinationsMark:
+    """Marks a key that names destinations, so that unknown names are found even if the file is invalid elsewhere."""
+
+
+DESTINATIONS = DestinationsMark()
+DestinationNames = Annotated[Names, DESTINATIONS]
+OneOrMore = Annotated[Names, DESTINATIONS, BeforeValidator(_listed, json_schema_input_type=str | Names)]
+"""Names of destinations; a single one may be written without a list."""
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Identifier = Annotated[str, Field(pattern=NAME)]
 
 
 class StepConfig(_Strict):
-    """One rung of a tier's escalation."""
+    """One step of a tier's escalation."""
 
-    notify: Names = Field(description="Destinations that are paged or posted to, all of them.")
-    after: Duration | None = Field(default=None, description="Since the tier's first step, without an acknowledgement.")
+    notify: DestinationNames = Field(description="The destinations to notify.")
+    after: Duration | None = Field(
+        default=None, description="How long after the first step, if nobody has acknowledged."
+    )
     repeat: int = Field(
         default=0,
         ge=0,
         le=20,
-        description="How many times more, each as long after as this step after the one before.",
+        description="How often the step is repeated, each time after the same interval as before this step.",
     )
 
 
 class TierConfig(_Strict):
-    """How loudly and how soon; a rule says which tier an alert has."""
+    """The destinations that an alert of this tier notifies, and when. A rule sets the tier."""
 
     steps: tuple[StepConfig, ...] = Field(
-        default=(), description="The first at once, the others while nobody acknowledges."
+        default=(),
+        description="The escalation: the first step is immediate, the others follow while nobody acknowledges.",
     )
-    fallback: Names = Field(default=(), description="Told when a step's destination cannot be reached at all.")
-    remind: Duration | None = Field(default=None, description="Acknowledged, yet still open after this long.")
+    fallback: DestinationNames = Field(
+        default=(), description="Destinations to notify if one of a step cannot be reached."
+    )
+    remind: Duration | None = Field(
+        default=None,
+        description="How often the first step is notified again while an acknowledged incident stays open.",
+    )
     respond_within: Duration | None = Field(
-        default=None, description="Unanswered by then: the next tier up, or the fallback."
+        default=None,
+        description="Without an acknowledgement by then, the next tier applies; for critical, the fallback.",
     )
-    digest: Names = Field(default=(), description="Destinations whose digests it stands in.")
+    digest: DestinationNames = Field(default=(), description="Destinations whose digests list the incident.")
 
 
 class TiersConfig(_Strict):
-    """All three are needed; critical must page somebody."""
+    """All three tiers are required; critical must page."""
 
     critical: TierConfig
     high: TierConfig
@@ -114,160 +118,122 @@ class TiersConfig(_Strict):
         return {"critical": self.critical, "high": self.high, "low": self.low}[tier]
 
 
-class EnrichConfig(_Strict):
-    """Where context about a model is found; each part has its type, and the keys of that type."""
-
-    vector_store: dict[str, Any] | None = None
-    llm_provider: dict[str, Any] | None = None
-    gateway: dict[str, Any] | None = None
-    deploys: dict[str, Any] | None = None
-
-
 class ModelConfig(_Strict):
-    """One entry of the catalogue. A field that an entry leaves out has the value of ``models.defaults``."""
+    """One entry of the catalogue. Keys that an entry omits have the values of ``models.defaults``."""
 
-    team: str = Field(default="", description="As model.team in conditions, in messages and in reports.")
-    owner: str = Field(default="", description="Who is told by notify_owner: best the name of a destination.")
-    customer_facing: bool = Field(default=False, description="Whether customers see what it says.")
-    regulated: bool = Field(default=False, description="Whether a person must close its incidents, by governance.")
-    retriever: bool = Field(default=False, description="Whether it answers from documents that it looks up.")
+    team: str = Field(default="", description="The team, for conditions (`model.team`), messages and reports.")
+    owner: str = Field(
+        default="",
+        description="The destination of `notify_owner`. Any other name is only shown in messages.",
+    )
+    customer_facing: bool = Field(default=False, description="Whether customers see its answers.")
+    regulated: bool = Field(default=False, description="Whether a person must close its incidents (see Governance).")
+    retriever: bool = Field(default=False, description="Whether it answers from retrieved documents.")
     service: str = Field(default="", description="The service it is part of.")
-    runbook: str = Field(default="", description="An address; it stands in every message.")
-    arize: dict[str, str] = Field(default={}, description="Where it is found in Arize.")
-    links: dict[str, str] = Field(default={}, description="By name: what else a responder may want to open.")
-    slo: dict[str, float] = Field(default={}, description="By metric: the objective, as model.slo.* in conditions.")
-    enrich: EnrichConfig | None = None
+    runbook: str = Field(default="", description="A URL that every message links to.")
+    links: dict[str, str] = Field(default={}, description="Further links for messages, by name.")
+    slo: dict[str, float] = Field(default={}, description="Objectives by metric, for conditions (`model.slo.*`).")
 
     def over(self, defaults: "ModelConfig") -> "ModelConfig":
+        """This entry with ``defaults`` for the keys that it omits; maps are merged key by key."""
         stated = {name: getattr(self, name) for name in self.model_fields_set}
-        for name in ("slo", "links", "arize"):
+        for name in ("slo", "links"):
             stated[name] = {**getattr(defaults, name), **getattr(self, name)}
         return defaults.model_copy(update=stated)
 
 
 class OutcomeConfig(_Strict):
-    """What a matching rule sets. Whatever it leaves out is as its tier says."""
+    """What applies to an alert. Keys that are omitted have the values of the tier."""
 
-    tier: Tier = Field(description="How loudly.")
-    hold: Duration | None = Field(default=None, description="Act only if it is still triggered after this long.")
-    priority: str = Field(default="", max_length=40, description="As your vendor calls it, such as P2.")
-    tags: Names = Field(default=(), description="Added to the messages.")
-    notify: Names | None = Field(default=None, description="Instead of the tier's first step; [] notifies nobody.")
-    notify_owner: bool = Field(default=False, description="The first step also tells the model's owner.")
-    ticket: OneOrMore = Field(default=(), description="Where a ticket is opened.")
-    digest: Names | None = Field(default=None, description="Instead of the tier's digests.")
-    respond_within: Duration | None = Field(default=None, description="Instead of the tier's.")
+    tier: Tier = Field(description="The tier.")
+    hold: Duration | None = Field(
+        default=None, description="Notify only if the alert is still triggered after this long."
+    )
+    priority: str = Field(default="", max_length=40, description="A priority for the vendors, such as `P2`.")
+    tags: Names = Field(default=(), description="Tags that are added to messages.")
+    notify: DestinationNames | None = Field(
+        default=None, description="Replaces the destinations of the tier's first step; with `[]` there are no steps."
+    )
+    notify_owner: bool = Field(default=False, description="The first step also notifies the model's owner.")
+    ticket: OneOrMore = Field(default=(), description="Destinations in which a ticket is opened.")
+    digest: DestinationNames | None = Field(default=None, description="Replaces the tier's digests.")
+    respond_within: Duration | None = Field(default=None, description="Replaces the tier's `respond_within`.")
 
 
 class RuleConfig(OutcomeConfig):
-    """A condition, and what it sets where it holds."""
+    """A condition, and what applies to an alert that matches it."""
 
-    name: Identifier = Field(description="Small letters, digits, - and _; decisions and tests name the rule by it.")
-    when: str = Field(
-        min_length=1, max_length=4000, description="A condition in CEL; the first rule whose holds decides."
+    name: Identifier = Field(
+        description="Lower-case letters, digits, `-` and `_`; decisions and tests refer to the rule by it."
     )
-    inhibits: Literal["same_model"] | None = Field(
-        default=None, description="While open, lesser alerts of the same model join it."
+    when: str = Field(
+        min_length=1, max_length=4000, description="A condition in CEL. The first rule that matches decides."
     )
 
 
 class GovernanceConfig(_Strict):
-    """Which incidents a person must close, and who."""
+    """Which incidents only a person may close, and with which role."""
 
-    regulated: str = Field(default="model.regulated", description="A condition: whether a person must close it.")
-    ticket: OneOrMore = Field(default=(), description="Always opened for a regulated one, whatever the tier.")
-    closed_by: Literal["responder", "compliance", "admin"] = Field(
-        default="compliance", description="The role that may close a regulated one; never the machine."
+    regulated: str = Field(default="model.regulated", description="A condition: whether the incident is regulated.")
+    ticket: OneOrMore = Field(
+        default=(),
+        description="Destinations in which a ticket is opened for every regulated incident, whatever its tier.",
     )
-    evidence: Names = ()
+    closed_by: Literal["responder", "compliance", "admin"] = Field(
+        default="compliance", description="The role that a person needs to close a regulated incident."
+    )
 
 
 class HeartbeatConfig(_Strict):
-    """A dead man's switch, such as healthchecks.io or Dead Man's Snitch: it alarms when nobody asks for its address."""
+    """A dead man's switch, such as healthchecks.io or Dead Man's Snitch: it alarms when requests stop."""
 
-    url: SecretSetting = Field(description="The address that is asked for; whoever has it can silence the alarm.")
-    every: Duration = Field(default=60.0, description="How often.")
+    url: SecretSetting = Field(
+        description="The URL that is requested. It is a secret: anyone who knows it can keep the alarm silent."
+    )
+    every: Duration = Field(default=60.0, description="The interval.")
 
 
 class DrillConfig(_Strict):
-    """A fire drill that has to come out at the other end; it tells whom its rule tells."""
+    """A regular fire drill through the whole system; it notifies the destinations of its rule."""
 
-    rule: str = Field(description="The rule that is drilled: best one of its own, that tells a quiet place.")
-    every: Duration = Field(default=86_400.0, description="How often.")
-    within: Duration = Field(default=120.0, description="Until when its rule's destination must have taken it.")
+    rule: str = Field(description="The rule to drill. Use a rule of its own that notifies a channel for drills.")
+    every: Duration = Field(default=86_400.0, description="The interval.")
+    within: Duration = Field(default=120.0, description="How soon the rule's destination must have received it.")
 
 
 class WatchdogConfig(_Strict):
-    """Who hears of it when Tocsin itself is not well, by a way that does not need what is broken."""
+    """The watchdog, which reports problems of Tocsin itself without Temporal, workers or the gateway."""
 
-    notify: Names = Field(min_length=1, description="Destinations that are told, without Temporal and without workers.")
-    after: Duration = Field(default=120.0, description="For how long something must be wrong before they are.")
+    notify: DestinationNames = Field(min_length=1, description="The destinations to notify.")
+    after: Duration = Field(default=120.0, description="How long a problem must last before they are notified.")
     heartbeat: HeartbeatConfig | None = Field(default=None, description="An outside alarm for the watchdog itself.")
-    drill: DrillConfig | None = Field(default=None, description="A regular fire drill, from end to end.")
-
-
-Phase = Literal["observe", "warn", "page"]
-
-
-class RolloutException(_Strict):
-    when: str
-    phase: Phase
-
-
-class RolloutConfig(_Strict):
-    """How much is live. observe: decide and record only; warn: never louder than a post; page: everything."""
-
-    phase: Phase = "page"
-    exceptions: tuple[RolloutException, ...] = ()
-
-
-class FlappingConfig(_Strict):
-    changes: int = Field(ge=2, le=1000)
-    within: Duration
-    until_stable: Duration
-
-
-class PageBudgetConfig(_Strict):
-    per: str
-    pages: int = Field(ge=1, le=10_000)
-    within: Duration
-
-
-class MaintenanceConfig(_Strict):
-    when: str
-    cron: str
-    duration: Duration
-    timezone: str = "UTC"
-    reason: str = ""
-
-
-class NoiseConfig(_Strict):
-    fingerprint: Names = ()
-    flapping: FlappingConfig | None = None
-    page_budget: PageBudgetConfig | None = None
-    maintenance: tuple[MaintenanceConfig, ...] = ()
-
-
-class EnrichmentConfig(_Strict):
-    budget: Duration | None = None
-    recent_changes: Duration | None = None
-
-
-class IntakeConfig(_Strict):
-    when: str
-    alert: dict[str, str]
+    drill: DrillConfig | None = Field(default=None, description="A regular fire drill.")
 
 
 class PolicyFile(_Strict):
-    version: Literal[1] = Field(description="Of this shape.")
-    destinations: dict[Identifier, dict[str, Any]] = Field(description="Where a message can go, by name.")
-    tiers: TiersConfig = Field(description="How loudly, how soon.")
-    models: dict[str, ModelConfig] = Field(default={}, description="The catalogue; defaults is for what a model lacks.")
-    rules: tuple[RuleConfig, ...] = Field(default=(), description="The first rule whose condition holds decides.")
-    otherwise: OutcomeConfig = Field(default=OutcomeConfig(tier="low"), description="Where no rule's condition holds.")
-    governance: GovernanceConfig | None = Field(default=None, description="Who must close it.")
-    watchdog: WatchdogConfig | None = Field(default=None, description="Who hears of it when Tocsin is not well.")
-    rollout: RolloutConfig | None = None
-    noise: NoiseConfig | None = None
-    enrichment: EnrichmentConfig | None = None
-    intake: tuple[IntakeConfig, ...] = ()
+    version: Literal[1] = Field(description="The version of this format.")
+    destinations: dict[Identifier, dict[str, Any]] = Field(description="The places that messages are sent to, by name.")
+    tiers: TiersConfig = Field(description="The destinations that are notified, and when, by urgency.")
+    models: dict[str, ModelConfig] = Field(
+        default={}, description="The catalogue of models. `defaults` applies to all, and to unknown models."
+    )
+    rules: tuple[RuleConfig, ...] = Field(
+        default=(), description="What an alert means. The first rule that matches decides."
+    )
+    otherwise: OutcomeConfig = Field(default=OutcomeConfig(tier="low"), description="What applies if no rule matches.")
+    governance: GovernanceConfig | None = Field(default=None, description="Incidents that only a person may close.")
+    watchdog: WatchdogConfig | None = Field(default=None, description="Reports problems of Tocsin itself.")
+
+
+def destination_keys() -> frozenset[str]:
+    """The keys of the schema that name destinations, such as ``notify``."""
+
+    def keys(model: type[BaseModel]) -> set[str]:
+        own = {
+            name
+            for name, field in model.model_fields.items()
+            if DESTINATIONS in field.metadata or has_mark(field.annotation, DESTINATIONS)
+        }
+        return own.union(*(keys(child) for child in model.__subclasses__()))
+
+    return frozenset(keys(_Strict))

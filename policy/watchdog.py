@@ -1,42 +1,34 @@
-"""What a policy says of the watchdog: who is told that Tocsin itself is not well, and how that is noticed elsewhere."""
+"""The policy's settings for the watchdog: the destinations for problems of Tocsin itself."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from policy.decision import Target
 from policy.destinations import SecretRef
+from policy.durations import Seconds
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """A dead man's switch: ``url`` is asked every so many seconds; whoever listens there alarms when it is not."""
+    """A dead man's switch: an outside service alarms when ``url`` is not requested ``every`` so many seconds."""
 
     url: SecretRef
-    every: float
+    every: Seconds
 
 
 @dataclass(frozen=True)
 class Drill:
-    """A fire drill of ``rule`` every so many seconds, which has to come out at the other end ``within`` so many."""
+    """A fire drill of ``rule``: started ``every`` so many seconds, it must notify ``within`` so many."""
 
     rule: str
-    every: float
-    within: float
+    every: Seconds
+    within: Seconds
 
 
 @dataclass(frozen=True)
 class Watchdog:
-    """``after`` is for how many seconds something must be wrong before anybody is told."""
+    """``after`` is how many seconds a problem must last before ``notify`` is notified."""
 
     notify: tuple[Target, ...]
-    after: float
+    after: Seconds
     heartbeat: Heartbeat | None = None
     drill: Drill | None = None
-
-    def sped_up(self, factor: float) -> "Watchdog":
-        heartbeat, drill = self.heartbeat, self.drill
-        return replace(
-            self,
-            after=self.after / factor,
-            heartbeat=heartbeat and replace(heartbeat, every=heartbeat.every / factor),
-            drill=drill and replace(drill, every=drill.every / factor, within=drill.within / factor),
-        )

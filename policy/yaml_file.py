@@ -1,8 +1,8 @@
-"""YAML with the line and column of everything, read so that no file can harm the reader.
+"""Reads YAML with the line and column of every key, and protects against malicious files.
 
-Duplicate keys, bombs of anchors, anchors that contain themselves, and files over 1 MiB are refused.
+Duplicate keys, exponential aliases, anchors that contain themselves, and files over 1 MiB are rejected.
 """
-# ruamel.yaml carries no types: what comes from it is checked here and nowhere else.
+# ruamel.yaml is untyped: its results are checked in this file only.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import io
@@ -14,17 +14,17 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from policy.errors import PolicyError, Problem
+from policy.authoring.errors import PolicyError, Problem
 
 MAX_BYTES = 1024 * 1024
-MAX_NODES = 100_000  # after aliases are written out: a bomb of anchors ends here
+MAX_NODES = 100_000  # after aliases are expanded: limits exponential aliases
 
 Place = tuple[str, int, int]
 """File, line and column, both counted from 1."""
 KeyPath = tuple[str | int, ...]
 
 
-def written_path(path: KeyPath) -> str:
+def format_path(path: KeyPath) -> str:
     """``rules[2].when``"""
     text = ""
     for part in path:
@@ -34,7 +34,7 @@ def written_path(path: KeyPath) -> str:
 
 @dataclass
 class Places:
-    """Where each key of a file or several stands, and each character of its text."""
+    """The place of each key in one or more files, and of each character of a text."""
 
     keys: dict[KeyPath, Place] = field(default_factory=dict[KeyPath, Place])
     _texts: dict[KeyPath, tuple[Place, ScalarNode, list[str]]] = field(
@@ -42,13 +42,13 @@ class Places:
     )
 
     def of(self, path: KeyPath, otherwise: str) -> Place:
-        """The place of a key, or of the nearest above it that is written; ``otherwise`` is the file's name."""
+        """The place of a key, or of its nearest parent that exists; ``otherwise`` is the file's name."""
         while path and path not in self.keys:
             path = path[:-1]
         return self.keys.get(path, (otherwise, 1, 1))
 
     def within(self, path: KeyPath, offset: int) -> Place | None:
-        """The place of a character of a text, counted from 0; None where the file writes it otherwise."""
+        """The place of a character of a text, counted from 0; None if escapes or folding make it uncertain."""
         if path not in self._texts:
             return None
         (file, line, column), node, lines = self._texts[path]
@@ -56,12 +56,12 @@ class Places:
         if node.style in {"|", ">"}:
             return _in_block(file, line, lines, node.value, offset)
         single = lines[line - 1][column - 1 + quoted :]
-        if single.startswith(node.value):  # on one line, and without an escape
+        if single.startswith(node.value):  # on one line, without escapes
             return file, line, column + quoted + offset
         return None
 
     def merge(self, other: "Places") -> None:
-        """Take in another file's; what is known already stays."""
+        """Add the places of another file; known ones are kept."""
         self.keys = {**other.keys, **self.keys}
         self._texts = {**other._texts, **self._texts}
 
@@ -75,15 +75,15 @@ class Places:
 
 
 def _in_block(file: str, line: int, lines: list[str], value: str, offset: int) -> Place | None:
-    """In a block scalar each line break is one character, whether it is kept (``|``) or folded (``>``)."""
+    """A place in a block scalar, where each line break is one character, kept (``|``) or folded (``>``)."""
     left = offset
-    first = next((one for one in lines[line:] if one.strip()), "")
+    first = next((text for text in lines[line:] if text.strip()), "")
     indent = len(first) - len(first.lstrip(" "))
     read = value.replace("\n", " ")
-    for index, one in enumerate(lines[line:], line + 1):
-        content = one[indent:]
+    for index, text in enumerate(lines[line:], line + 1):
+        content = text[indent:]
         if not read.startswith(content):
-            return None  # blank lines or deeper ones, which fold otherwise
+            return None  # blank or deeper lines are folded by other rules
         if left <= len(content):
             return file, index, indent + left + 1
         left -= len(content) + 1
@@ -92,35 +92,35 @@ def _in_block(file: str, line: int, lines: list[str], value: str, offset: int) -
 
 
 def read_yaml(name: str, source: bytes, places: Places) -> dict[str, Any]:
-    """The sections of a file; where everything stands goes to ``places``. Raises PolicyError."""
+    """Read the sections of a file, and add its places to ``places``. Raises PolicyError."""
 
-    def refuse(message: str, line: int = 0, column: int = 0) -> PolicyError:
+    def rejected(message: str, line: int = 0, column: int = 0) -> PolicyError:
         return PolicyError([Problem(name, line + 1, column + 1, "", message)])
 
     if len(source) > MAX_BYTES:
-        raise refuse(f"the file has {len(source):,} bytes; at most {MAX_BYTES:,} are read")
+        raise rejected(f"the file has {len(source):,} bytes; at most {MAX_BYTES:,} are read")
     try:
         text = source.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise refuse(f"the file is not UTF-8: {error.reason}", source[: error.start].count(b"\n")) from None
+        raise rejected(f"the file is not UTF-8: {error.reason}", source[: error.start].count(b"\n")) from None
     reader = YAML(typ="safe", pure=True)
     try:
         root = cast("Node | None", reader.compose(io.StringIO(text)))
         if root is None:
-            raise refuse("the file is empty")
+            raise rejected("the file is empty")
         if _size(root, {}, ()) > MAX_NODES:
-            raise refuse(f"anchors and aliases blow it up to over {MAX_NODES:,} values")
+            raise rejected(f"anchors and aliases expand it to over {MAX_NODES:,} values")
         content: Any = reader.constructor.construct_document(root)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
-        raise refuse(f"not YAML: {_one_line(error.problem or error.context or 'unreadable')}", line, column) from None
+        raise rejected(f"not YAML: {_one_line(error.problem or error.context or 'unreadable')}", line, column) from None
     except RecursionError:
-        raise refuse("the file is nested too deeply, or an anchor contains itself") from None
+        raise rejected("the file is nested too deeply, or an anchor contains itself") from None
     except (YAMLError, ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
-        raise refuse(f"not YAML: {_one_line(str(error))}") from None
+        raise rejected(f"not YAML: {_one_line(str(error))}") from None
     if not isinstance(content, dict):
-        raise refuse("a policy is a map of sections: version, destinations, tiers, models, rules, …")
+        raise rejected("a policy is a map of sections: version, destinations, tiers, models, rules, …")
     places.add(name, root, text)
     return {str(key): value for key, value in cast("dict[Any, Any]", content).items()}
 
@@ -143,7 +143,7 @@ def _size(node: Node, known: dict[int, int], above: tuple[int, ...]) -> int:
 
 
 def _marks(file: str, node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, Place, Node | None]]:
-    """By path: where each value stands, with its node, and where the key to it stands, without."""
+    """The places of all values, with their nodes, and of all keys, without."""
     place = (file, node.start_mark.line + 1, node.start_mark.column + 1)
     if isinstance(node, ScalarNode):
         yield path, place, node

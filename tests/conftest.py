@@ -1,4 +1,4 @@
-"""What most tests need: samples, destinations on stand-in vendors, and a real Temporal server."""
+"""Fixtures of most tests: stand-in vendors, whose requests must fit the vendors' API descriptions."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.vendors import Jira, PagerDuty, Slack
 
-# The same examples in every run, so that a red build is the change's own doing. To look for new ones:
+# The same examples in every run, so that a failure comes from the change under test. To search for new examples:
 # HYPOTHESIS_PROFILE=search make test ARGS=tests/alerts
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("search", max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])

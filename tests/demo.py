@@ -1,4 +1,4 @@
-"""``make demo``: four incidents, live. Real processes, signed alerts, stand-in vendors; ends with what was checked."""
+"""``make demo``: four incidents, live, with real processes and stand-in vendors. Ends with a list of checks."""
 
 import json
 import sys
@@ -21,12 +21,13 @@ from ruamel.yaml import YAML
 
 from tests.processes import Tocsin, tocsin
 from tests.vendors import Jira, PagerDuty, Slack
+from tests.waiting import SLOW_MACHINE
 from worker.settings import SHIPPED_POLICY
 
 SPEED = 60.0
-"""The policy's fifteen minutes are fifteen seconds."""
+"""The policy's fifteen minutes take fifteen seconds."""
 STEP = 15 * 60 / SPEED
-PATIENCE = 45.0
+CEILING = 2 * SLOW_MACHINE
 KEYS = {
     "PAGERDUTY_PRIMARY_KEY": "primary",
     "PAGERDUTY_SECONDARY_KEY": "secondary",
@@ -38,8 +39,8 @@ KEYS = {
 TIER = {"critical": "bold red", "high": "yellow", "low": "cyan"}
 
 
-class NotSoError(Exception):
-    """Something that the demo is to show did not happen."""
+class DemoError(Exception):
+    """A check of the demo failed; the text is its claim."""
 
 
 @dataclass
@@ -53,32 +54,32 @@ class Demo:
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
     incidents: dict[str, str] = field(default_factory=dict)
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
-    proven: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
     live: Live | None = None
 
-    # ── What is done ────────────────────────────────────────────────────────────────────────────────────
+    # ── Actions ─────────────────────────────────────────────────────────────────────────────────────────
 
     def send(self, name: str) -> None:
         body = json.loads((SHIPPED_POLICY.parent / "samples" / f"{name}.json").read_text(encoding="utf-8"))
         self.bodies[name] = body
         answer = self.tocsin.send(body)
-        self.check(answer.status_code == 202, f"{name}: the signed alert was taken with 202")
+        self.check(answer.status_code == 202, f"{name}: the signed alert was accepted with 202")
         self.incidents[name] = answer.json()["incident"]
 
     def clear(self, name: str) -> None:
-        well = self.bodies[name]["threshold"] / 2
-        body = {**self.bodies[name], "status": "CLEARED", "event": "monitor.cleared", "metric_value": well}
-        self.check(self.tocsin.send(body).status_code == 202, f"{name}: the clear was taken")
+        normal = self.bodies[name]["threshold"] / 2
+        body = {**self.bodies[name], "status": "CLEARED", "event": "monitor.cleared", "metric_value": normal}
+        self.check(self.tocsin.send(body).status_code == 202, f"{name}: the clear was accepted")
 
     def act(self, name: str, verb: str, by: str, token: str = "r-token", note: str = "") -> httpx.Response:
         return self.tocsin.call("POST", f"/{self.incidents[name]}/{verb}", token, json={"by": by, "note": note})
 
-    def pages(self, name: str, who: str = "", action: str = "trigger") -> list[Any]:
-        return self.pagerduty.about(self.incidents[name], action, who)
+    def pages(self, name: str, service: str = "", action: str = "trigger") -> list[Any]:
+        return self.pagerduty.about(self.incidents[name], action, service)
 
-    # ── What is seen ────────────────────────────────────────────────────────────────────────────────────
+    # ── Checks ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         for name, incident in self.incidents.items():
             answer = self.tocsin.call("GET", f"/{incident}")
             if answer.status_code == 200:
@@ -86,31 +87,31 @@ class Demo:
         if self.live:
             self.live.update(self.picture())
 
-    def until(self, claim: str, wanted: Callable[[], Any]) -> None:
-        """Look until it is so; that is a claim proven."""
-        end = time.monotonic() + PATIENCE
-        while not wanted():
+    def until(self, claim: str, condition: Callable[[], Any]) -> None:
+        """Wait until a condition is true; the claim has passed then."""
+        end = time.monotonic() + CEILING
+        while not condition():
             if time.monotonic() > end:
-                raise NotSoError(claim)
+                raise DemoError(claim)
             time.sleep(0.2)
-            self.look()
-        self.proven.append(claim)
+            self.refresh()
+        self.passed.append(claim)
 
-    def rest(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(0.2)
-            self.look()
+            self.refresh()
 
-    def check(self, so: bool, claim: str) -> None:
-        if not so:
-            raise NotSoError(claim)
-        self.proven.append(claim)
+    def check(self, condition: bool, claim: str) -> None:
+        if not condition:
+            raise DemoError(claim)
+        self.passed.append(claim)
 
     def state(self, name: str, state: str) -> Callable[[], bool]:
         return lambda: self.views.get(name, {}).get("state") == state
 
-    # ── How it looks ────────────────────────────────────────────────────────────────────────────────────
+    # ── Output ──────────────────────────────────────────────────────────────────────────────────────────
 
     def picture(self) -> Group:
         table = Table(expand=True, title=f"Tocsin · {time.time() - self.began:.0f} s · durations ÷ {SPEED:g}")
@@ -122,18 +123,18 @@ class Demo:
                 Text(view["headline"]),
                 Text(view["state"].replace("_", " ")),
                 Text(view["acknowledged_by"]),
-                Text(view["awaiting"], style="dim"),
+                Text(view["next_action"], style="dim"),
             )
-        rows = self.happened()[-14:]
-        return Group(table, Panel(self.as_table(rows), title="what happens"))
+        rows = self.timeline()[-14:]
+        return Group(table, Panel(self.as_table(rows), title="timeline"))
 
-    def happened(self) -> list[tuple[float, str, str, str, str]]:
-        """Seconds since the start, incident, what, by whom, and in words; in order."""
+    def timeline(self) -> list[tuple[float, str, str, str, str]]:
+        """Seconds since the start, incident, event, author and text, in order."""
         rows = [
             (
                 datetime.fromisoformat(entry["at"]).timestamp() - self.began,
                 name,
-                entry["what"].replace("_", " "),
+                entry["event"].replace("_", " "),
                 entry["by"],
                 entry["text"],
             )
@@ -144,23 +145,23 @@ class Demo:
 
     def as_table(self, rows: list[tuple[float, str, str, str, str]]) -> Table:
         table = Table.grid(padding=(0, 2))
-        for at, name, what, by, text in rows:
+        for at, name, event, by, text in rows:
             shown = text if len(text) < 90 else text[:89] + "…"
-            table.add_row(f"{max(at, 0):5.1f} s", Text(name, style="bold"), what, Text(by, style="dim"), Text(shown))
+            table.add_row(f"{max(at, 0):5.1f} s", Text(name, style="bold"), event, Text(by, style="dim"), Text(shown))
         return table
 
 
 def play(demo: Demo) -> None:
-    """The four lives, side by side."""
+    """The four incidents, at the same time."""
     for name in ("critical", "high", "low", "regulated"):
         demo.send(name)
 
     demo.until("critical: paged once, at the primary", lambda: len(demo.pages("critical", "primary")) == 1)
     demo.until("high: posted to Slack", lambda: any("HIGH" in str(one) for one in demo.slack.messages))
-    demo.until("low: taken into the digest, and nobody was disturbed", demo.state("low", "notified"))
+    demo.until("low: added to the digest, and nobody was notified", demo.state("low", "notified"))
     demo.check(demo.views["low"]["receipts"][0]["id"].startswith("digest-"), "low: the receipt is the digest's")
     demo.until("regulated: a ticket was opened in Jira", lambda: len(demo.jira.issues) == 1)
-    demo.until("high: waits for an answer", demo.state("high", "notified"))
+    demo.until("high: waits for an acknowledgement", demo.state("high", "notified"))
     demo.check(demo.act("high", "acknowledge", "Ben").status_code == 200, "high: acknowledged through the API")
     demo.check(
         demo.act("regulated", "acknowledge", "Rosa").status_code == 200, "regulated: acknowledged through the API"
@@ -175,28 +176,28 @@ def play(demo: Demo) -> None:
         lambda: demo.pages("critical", "secondary") and demo.pages("critical", "managers"),
     )
     waited = demo.pages("critical", "secondary")[0].at - demo.pages("critical", "primary")[0].at
-    demo.check(STEP * 0.95 < waited < STEP + 5, f"critical: the step came {waited:.1f} s after the page")
+    demo.check(STEP * 0.95 < waited < STEP + SLOW_MACHINE, f"critical: the step came {waited:.1f} s after the page")
     key = demo.pages("critical", "secondary")[0].body["dedup_key"]
     answer = demo.tocsin.callback("incident.acknowledged", key, "Alice Example")
-    demo.check(answer.status_code == 202, "critical: PagerDuty's signed callback was taken")
+    demo.check(answer.status_code == 202, "critical: PagerDuty's signed callback was accepted")
     demo.until("critical: acknowledged by Alice Example", demo.state("critical", "acknowledged"))
 
     closed = demo.act("regulated", "resolve", "Carl Compliance", "c-token", "reviewed, no harm done")
     demo.check(closed.status_code == 200, "regulated: closed by a person with the role compliance")
     demo.until("regulated: closed", demo.state("regulated", "closed"))
-    demo.rest(STEP + 1)
+    demo.wait(STEP + 1)
     demo.check(len(demo.pages("critical")) == 3, "critical: no further page after the acknowledgement")
     demo.clear("critical")
     demo.until("critical: cleared, resolved in PagerDuty, closed", demo.state("critical", "closed"))
     demo.check(len(demo.pages("critical", action="resolve")) == 3, "critical: every page was resolved in PagerDuty")
     verified = tocsin("audit", "verify", environment=demo.tocsin.environment)
     demo.check(verified.returncode == 0, f"the audit log is {verified.stdout.strip()}")
-    faults = [*demo.pagerduty.violations, *demo.slack.violations, *demo.jira.violations]
-    demo.check(not faults, "every request fits its vendor's description")
+    violations = [*demo.pagerduty.violations, *demo.slack.violations, *demo.jira.violations]
+    demo.check(not violations, "every request fits its vendor's API description")
 
 
 @contextmanager
-def on_stage(console: Console) -> Generator[Demo]:
+def running_demo(console: Console) -> Generator[Demo]:
     with (
         tempfile.TemporaryDirectory(prefix="tocsin-demo-") as folder,
         PagerDuty() as pagerduty,
@@ -218,7 +219,7 @@ def on_stage(console: Console) -> Generator[Demo]:
 
 
 def _shipped_policy_at(path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira) -> None:
-    """The shipped policy as it is, but for where its vendors are."""
+    """Write the shipped policy with the stand-ins' URLs."""
     yaml = YAML()
     policy = yaml.load(SHIPPED_POLICY)
     roots = {"pagerduty": pagerduty.base_url, "slack": f"{slack.base_url}/api", "jira": jira.base_url}
@@ -232,8 +233,8 @@ def main() -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
-    console.print("Stand-in PagerDuty, Slack and Jira take what Tocsin sends, and check it.", style="dim")
-    with on_stage(console) as demo:
+    console.print("Stand-ins for PagerDuty, Slack and Jira receive and validate what Tocsin sends.", style="dim")
+    with running_demo(console) as demo:
         failed = ""
         try:
             if console.is_terminal:
@@ -242,13 +243,13 @@ def main() -> int:
                 demo.live = None
             else:
                 play(demo)
-        except NotSoError as error:
+        except DemoError as error:
             failed = str(error)
-        demo.look()
-        console.rule("What happened when")
-        console.print(demo.as_table(demo.happened()))
-        console.rule("What was checked")
-        for claim in demo.proven:
+        demo.refresh()
+        console.rule("Timeline")
+        console.print(demo.as_table(demo.timeline()))
+        console.rule("Checks")
+        for claim in demo.passed:
             console.print(Text(f"✓ {claim}", style="green"))
         if failed:
             console.print(Text(f"✗ {failed}", style="bold red"))
@@ -256,7 +257,7 @@ def main() -> int:
         url = next((view["temporal_url"] for view in demo.views.values()), "")
         console.print(f"Took {time.time() - demo.began:.0f} s. The Temporal UI: {url}", soft_wrap=True)
         if console.is_terminal and sys.stdin.isatty():
-            console.input("It stays up until you press Enter. ")
+            console.input("Press Enter to stop it. ")
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""Texts that somebody could put into an alert, a note or a name, and what must never come of them."""
+"""Hostile texts for alerts, notes and names, and the characters that no message may contain."""
 
 HOSTILE = {
     "slack-channel": "<!channel> <!here> <!everyone> wake up",
@@ -24,5 +24,5 @@ HOSTILE = {
     "long-words": "word " * 200_000,
 }
 INVISIBLE = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0x200B)}
-"""Characters that turn text around or hide in it."""
+"""Characters that reverse text or are invisible."""
 CONTROL = {chr(code) for code in (*range(32), *range(127, 160), 0x2028, 0x2029)} - {"\n"}

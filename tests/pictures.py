@@ -1,7 +1,7 @@
 """The pictures of messages in docs/pictures: ``python -m tests.pictures`` draws them with chromium.
 
-What is drawn is what is sent: the blocks of Slack's Block Kit, the Adaptive Card, the mail's HTML. How Slack and Teams
-draw those is imitated here, from their own documentation.
+They show the real messages: Slack's blocks, Teams' Adaptive Cards, the HTML of e-mails. This module imitates how Slack
+and Teams render them.
 """
 
 import asyncio
@@ -17,13 +17,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from activities.contracts import Brief, DigestIssue, Link, ModelTrend, Noisy, Trend
-from activities.destinations.email_letters import Letter, digest_letter
+from incident.digest import Digest, ModelTrend, NoisyMonitor, Trend
+from incident.message import Link, MessageContent
+from incident.view import IncidentView
+from integrations.email.content import EmailContent, digest_email
 from policy import Decision
-from tests.activities.places import KINDS, Place
-from tests.activities.sending import a_brief, run
-from tests.activities.test_every_place import WHOLE
-from workflows.messages import IncidentView
+from tests.integrations.notifications import make_content, run
+from tests.integrations.test_every_vendor import FULL_CONTENT
+from tests.integrations.vendors_table import VENDOR_CASES, VendorHarness
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
@@ -109,40 +110,40 @@ def teams_page(cards: list[dict[str, Any]]) -> str:
     return f"<style>{_TEAMS_CSS}</style>{shown}"
 
 
-def mail_page(letter: Letter) -> str:
-    page = letter.html
-    for name, picture in letter.pictures.items():
-        page = page.replace(f"cid:{name}", "data:image/png;base64," + base64.b64encode(picture).decode())
+def mail_page(email: EmailContent) -> str:
+    page = email.html
+    for name, image in email.images.items():
+        page = page.replace(f"cid:{name}", "data:image/png;base64," + base64.b64encode(image).decode())
     return page
 
 
-async def told(type_name: str) -> Any:
-    """The stand-in, after a message and what came of it."""
-    kind = KINDS[type_name]
-    with tempfile.TemporaryDirectory() as folder, kind.vendor() as vendor:
+async def send_messages(type_name: str) -> Any:
+    """The stand-in, after a message and its updates."""
+    case = VENDOR_CASES[type_name]
+    with tempfile.TemporaryDirectory() as folder, case.vendor() as vendor:
         if type_name == "slack":
-            kind = replace(kind, config=f"{kind.config.removesuffix('}}')}, mention: ['@ai-platform']}}}}")
-        place = Place(type_name, kind, vendor, Path(folder), lambda opening: PAGE.replace("…", "x"))
-        first = await run(place.activity(), place.delivery(brief=a_brief(**WHOLE)))
+            case = replace(case, config=f"{case.config.removesuffix('}}')}, mention: ['@ai-platform']}}}}")
+        harness = VendorHarness(type_name, case, vendor, Path(folder), lambda key: PAGE.replace("…", "x"))
+        first = await run(harness.activity(), harness.notification(content=make_content(**FULL_CONTENT)))
         for number, (verb, state, note) in enumerate(
             [
                 ("note", "Triggered", "Triggered again: 5 alerts so far, now 34 %."),
                 ("acknowledge", "Acknowledged", "Acknowledged by Nora Night"),
             ]
         ):
-            brief = a_brief(**WHOLE, state=state)
-            later = place.delivery(verb, key=f"later-{number}", first=first, brief=brief, note=note)  # type: ignore[arg-type]
-            await run(place.activity(), later)
+            content = make_content(**FULL_CONTENT, state=state)
+            later = harness.notification(verb, key=f"later-{number}", original=first, content=content, note=note)  # type: ignore[arg-type]
+            await run(harness.activity(), later)
         return vendor
 
 
-def _low(headline: str, model: str, team: str, hours: int, **changes: Any) -> Brief:
-    return a_brief(
+def _low(headline: str, model: str, team: str, hours: int, **changes: Any) -> MessageContent:
+    return make_content(
         headline=f"LOW {model} {headline}",
         model=model,
         team=team,
         tier="low",
-        page=PAGE.replace("…", "x"),
+        incident_url=PAGE.replace("…", "x"),
         since=NOW - timedelta(hours=hours),
         component=headline,
         links=(Link(text="Runbook", url="https://runbooks.example.com/x"),),
@@ -150,37 +151,39 @@ def _low(headline: str, model: str, team: str, hours: int, **changes: Any) -> Br
     )
 
 
-def a_digest() -> DigestIssue:
-    briefs = (
+def make_digest() -> Digest:
+    contents = (
         _low("percent_empty 12 % (limit 5 %) · production · premium", "churn-xgb", "growth", 5),
         _low("psi 0.31 (limit 0.2) · production", "churn-xgb", "growth", 12),
         _low("psi 0.28 (limit 0.2) · production · eu-west-1", "churn-xgb", "growth", 2, state="Resolved"),
         _low("embedding_drift 0.12 (limit 0.1) · staging", "search-ranker", "search", 3),
         _low("token_usage 1,230,000 (was 900,000) · variant-b", "support-chatbot", "support-ai", 18),
     )
-    return DigestIssue(
+    return Digest(
         key="picture",
         destination="ds-daily",
-        briefs=briefs,
+        contents=contents,
         since=NOW - timedelta(days=1),
         until=NOW,
         periods=tuple(f"{day} Nov" for day in range(17, 25)),
         counts=(3, 9, 4, 4, 0, 2, 8, 5),
-        noisy=(Noisy(monitor="psi of tenure_months", model="churn-xgb", times=2),),
+        noisy=(NoisyMonitor(monitor="psi of tenure_months", model="churn-xgb", incidents=2),),
     )
 
 
-def a_report() -> DigestIssue:
+def make_report() -> Digest:
     models = (
         ModelTrend(
             model="support-chatbot",
             team="support-ai",
             tiers={"critical": 3, "high": 7, "low": 2},
-            before=19,
-            answered_after=212,
+            previous_total=19,
+            time_to_acknowledge=212,
         ),
-        ModelTrend(model="churn-xgb", team="growth", tiers={"high": 1, "low": 9}, before=6, answered_after=5400),
-        ModelTrend(model="underwriting-llm", team="credit-risk", tiers={}, before=2),
+        ModelTrend(
+            model="churn-xgb", team="growth", tiers={"high": 1, "low": 9}, previous_total=6, time_to_acknowledge=5400
+        ),
+        ModelTrend(model="underwriting-llm", team="credit-risk", tiers={}, previous_total=2),
     )
     weeks = ("5 Oct", "12 Oct", "19 Oct", "26 Oct", "2 Nov", "9 Nov", "16 Nov", "23 Nov")
     tiers = {
@@ -188,12 +191,12 @@ def a_report() -> DigestIssue:
         "high": (4, 6, 9, 3, 5, 7, 8, 8),
         "low": (12, 9, 14, 10, 8, 15, 14, 11),
     }
-    whole = a_digest()
+    whole = make_digest()
     return whole.model_copy(
         update={
             "destination": "product-weekly",
             "trend": Trend(models=models, periods=weeks, tiers=tiers),
-            "briefs": whole.briefs[3:],
+            "contents": whole.contents[3:],
             "counts": (1, 2, 0, 3, 1, 1, 4, 2),
             "periods": weeks,
             "noisy": (),
@@ -203,24 +206,24 @@ def a_report() -> DigestIssue:
 
 
 def incident_page() -> str:
-    """What stands behind the link to acknowledge by."""
+    """The page behind the link to acknowledge."""
     decision = Decision(
         rule="error-rate-breach",
-        why='alert.metric = "error_rate", alert.value = 0.31, model.slo.error_rate = 0.05',
+        reason='alert.metric = "error_rate", alert.value = 0.31, model.slo.error_rate = 0.05',
         tier="critical",
         runbook="https://runbooks.example.com/support",
     )
     incident = IncidentView(
         id="incident-support-chatbot-4b629acc8409",
-        opening="01a20bc7",
+        first_run_id="01a20bc7",
         state="notified",
         tier="critical",
         opened_at=NOW - timedelta(hours=4),
-        headline=WHOLE["headline"],
-        awaiting="Escalate to step 2 (ai-secondary, eng-managers) unless acknowledged, at 2026-11-24 03:15:00 UTC",
+        headline=FULL_CONTENT["headline"],
+        next_action="Escalate to step 2 (ai-secondary, eng-managers) unless acknowledged, at 2026-11-24 03:15:00 UTC",
         decision=decision,
     )
-    pages = Environment(loader=PackageLoader("gateway", "pages"), autoescape=True)
+    pages = Environment(loader=PackageLoader("gateway", "templates"), autoescape=True)
     return pages.get_template("incident.html").render(incident=incident)
 
 
@@ -246,12 +249,12 @@ def draw(name: str, page: str, width: int, height: int) -> None:
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    slack, teams = asyncio.run(told("slack")), asyncio.run(told("teams"))
+    slack, teams = asyncio.run(send_messages("slack")), asyncio.run(send_messages("teams"))
     draw("slack", slack_page(slack.messages), 700, 640)
     draw("teams", teams_page(teams.cards), 680, 700)
     draw("incident-page", incident_page(), 500, 760)
-    draw("email-digest", mail_page(digest_letter(a_digest())), 740, 980)
-    draw("email-trend", mail_page(digest_letter(a_report())), 740, 1010)
+    draw("email-digest", mail_page(digest_email(make_digest())), 740, 980)
+    draw("email-trend", mail_page(digest_email(make_report())), 740, 1010)
 
 
 if __name__ == "__main__":

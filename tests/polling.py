@@ -1,16 +1,16 @@
-"""Who asks Temporal for work."""
+"""Which worker processes poll Temporal for work."""
 
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from gateway.vitals import pollers
+from gateway.health_monitor import pollers
 
 
-async def asking(address: str) -> set[str]:
-    """The numbers of the processes that ask for both kinds of work."""
+async def polling_processes(address: str) -> set[str]:
+    """The ids of the processes that poll both task queues; empty while Temporal is unavailable."""
     try:
         client = await Client.connect(address)
-        urgent, aside = await pollers(client, "tocsin"), await pollers(client, "tocsin", aside=True)
+        paging, background = await pollers(client, "tocsin"), await pollers(client, "tocsin", background=True)
     except (RPCError, RuntimeError):
         return set()
-    return {one.partition("@")[0] for one in urgent} & {one.partition("@")[0] for one in aside}
+    return {one.partition("@")[0] for one in paging} & {one.partition("@")[0] for one in background}

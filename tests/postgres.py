@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for a test run, where the machine has one installed."""
+"""A PostgreSQL server for one test, on machines that have PostgreSQL installed."""
 
 import os
 import shutil
@@ -13,13 +13,13 @@ import pytest
 from tests.ports import unused_port
 
 
-class Server:
-    """A fresh server, running; ``url`` is its address for SQLAlchemy."""
+class PostgresServer:
+    """A new server, running. ``url`` is its address for SQLAlchemy."""
 
     def __init__(self, folder: Path, port: int, *, durable: bool) -> None:
         initdb, pg_ctl = shutil.which("initdb"), shutil.which("pg_ctl")
         if not initdb or not pg_ctl:
-            pytest.skip("PostgreSQL is not installed here: initdb and pg_ctl are needed")
+            pytest.skip("PostgreSQL is not installed: initdb and pg_ctl are needed")
         self._user = "nobody" if os.geteuid() == 0 else None  # the server refuses to run as root
         self._folder, self._data, self._pg_ctl = folder, folder / "data", pg_ctl
         self._data.mkdir()
@@ -38,7 +38,7 @@ class Server:
         self._run(self._pg_ctl, "-D", str(self._data), "-w", "-l", log, "-o", self._options, "start")
 
     def stop(self) -> None:
-        """As a crash does."""
+        """Stop it as a crash does: connections are cut, nothing is flushed."""
         self._run(self._pg_ctl, "-D", str(self._data), "-m", "immediate", "stop")
 
     def _run(self, *command: str) -> None:
@@ -50,13 +50,13 @@ class Server:
 
 
 @contextmanager
-def running(*, durable: bool = False) -> Generator[Server]:
-    """A server that can be stopped and started; ``durable`` flushes each commit, as production does.
+def running_server(*, durable: bool = False) -> Generator[PostgresServer]:
+    """A server that can be stopped and started. ``durable`` flushes each commit to the disk, as production does.
 
-    Skips the test where PostgreSQL is not installed.
+    Skips the test if PostgreSQL is not installed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder), unused_port(), durable=durable)
+        server = PostgresServer(Path(folder), unused_port(), durable=durable)
         try:
             yield server
         finally:
@@ -65,6 +65,6 @@ def running(*, durable: bool = False) -> Generator[Server]:
 
 @contextmanager
 def postgres(*, durable: bool = False) -> Generator[str]:
-    """The address of one that just runs."""
-    with running(durable=durable) as server:
+    """The address of a running server."""
+    with running_server(durable=durable) as server:
         yield server.url

@@ -1,4 +1,4 @@
-"""Tocsin as its users run it: real processes, spoken to over HTTP only."""
+"""Tocsin as users run it: real processes, used over HTTP only."""
 
 import json
 import os
@@ -15,11 +15,11 @@ import httpx
 import psutil
 from slack_sdk.signature import SignatureVerifier
 
+from cli.send import signed
 from tests.ports import unused_port
 from tests.vendors import PagerDuty
-from tests.waiting import wait_for
-from worker.cli_send import signed
-from worker.first_start import ADDRESS
+from tests.waiting import SLOW_MACHINE, wait_for
+from worker.bootstrap import ADDRESS
 
 ARIZE_SECRET = "whsec_acceptance"
 PAGERDUTY_SECRET = "pagerduty-acceptance"
@@ -28,13 +28,13 @@ TOKENS = "viewer vera v-token\nresponder rosa r-token\ncompliance carl c-token\n
 
 
 def tocsin(*arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
-    command = [sys.executable, "-m", "worker.cli", *arguments]
-    return subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=60)
+    """Run one command, and wait for its end."""
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    return subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=2 * SLOW_MACHINE)
 
 
 class Tocsin:
-    """One ``tocsin up`` (or another role), its state folder, and what one says to it."""
+    """One ``tocsin up``, or another role, with its state folder: starts and stops it, and sends it requests."""
 
     def __init__(self, folder: Path, policy: Path | None, speed: float = 1.0, **settings: str) -> None:
         self.folder = folder
@@ -42,9 +42,9 @@ class Tocsin:
         self.url = f"http://127.0.0.1:{self.port}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokens").write_text(TOKENS)
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("TOCSIN_", "TEMPORAL_"))}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("TOCSIN_", "TEMPORAL_"))}
         self.environment = {
-            **kept,
+            **inherited,
             "TOCSIN_STATE_DIR": str(folder / "state"),
             "TOCSIN_PORT": str(self.port),
             "TOCSIN_SPEED": f"{speed:g}",
@@ -59,20 +59,20 @@ class Tocsin:
         }
         self.log = folder / "output.txt"
         self.code: Path | None = None
-        """A folder that holds an earlier release, to run that one."""
+        """A folder that holds the code of an earlier release, which runs instead of the checkout's."""
         self._printed_before = 0
         self.process: subprocess.Popen[bytes] | None = None
-        self.http = httpx.Client(timeout=30, limits=httpx.Limits(max_connections=250))
+        self.http = httpx.Client(timeout=SLOW_MACHINE, limits=httpx.Limits(max_connections=250))
 
     # ── The processes ───────────────────────────────────────────────────────────────────────────────────
 
     def start(self, *role: str) -> None:
-        """Start, and wait until it is ready."""
+        """Start it, and wait until it is ready."""
         command = role or ("up", "--temporal-port", str(unused_port()), "--ui-port", str(unused_port()))
         self._printed_before = len(self.printed())
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "worker.cli", *command],
+                [sys.executable, "-m", "cli.main", *command],
                 env=self.environment | ({"PYTHONPATH": str(self.code)} if self.code else {}),
                 cwd=self.code,
                 stdout=output,
@@ -95,26 +95,30 @@ class Tocsin:
             except httpx.HTTPError:
                 return False
 
-        wait_for(ready, 60)
+        wait_for(ready, 2 * SLOW_MACHINE)
 
     def printed(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def last_output(self) -> str:
+        """The end of the output, for error messages."""
+        return self.printed()[-3000:]
+
     def stop(self, number: int = signal.SIGINT) -> int:
-        """Ask it to stop, and give its exit code."""
+        """Send a signal, and return the exit code."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(40)
+        return self.process.wait(SLOW_MACHINE)
 
     def kill(self) -> None:
-        """SIGKILL for the parent; its children must not outlive it."""
+        """Send SIGKILL to the parent. Its children must end by themselves."""
         assert self.process is not None
         children = psutil.Process(self.process.pid).children(recursive=True)
         self.process.kill()
-        self.process.wait(10)
-        gone, alive = psutil.wait_procs(children, timeout=30)
-        assert not alive, f"{alive} outlived their parent; {len(gone)} did not"
+        self.process.wait(SLOW_MACHINE)
+        _, alive = psutil.wait_procs(children, timeout=SLOW_MACHINE)
+        assert not alive, f"{alive} run although their parent was killed"
 
     def child(self, role: str) -> psutil.Process:
         """The running process of a role."""
@@ -122,7 +126,7 @@ class Tocsin:
         children = psutil.Process(self.process.pid).children(recursive=True)
         return next(one for one in children if role in one.cmdline()[-2:] or role in one.cmdline()[1:2])
 
-    # ── What one says to it ─────────────────────────────────────────────────────────────────────────────
+    # ── Requests ────────────────────────────────────────────────────────────────────────────────────────
 
     def send(self, alert: Mapping[str, Any], event_id: str = "") -> httpx.Response:
         body = json.dumps(alert).encode()
@@ -138,10 +142,10 @@ class Tocsin:
         content, headers = PagerDuty.sign(PagerDuty.callback(event_type, dedup_key, by), PAGERDUTY_SECRET)
         return self.http.post(f"{self.url}/webhooks/pagerduty", content=content, headers=headers)
 
-    def press(self, button: Mapping[str, Any], who: str = "nora") -> httpx.Response:
-        """A person presses a button of a Slack message."""
+    def press(self, button: Mapping[str, Any], person: str = "nora") -> httpx.Response:
+        """A person presses a button below a Slack message."""
         pressed = {"action_id": button["action_id"], "value": button["value"], "action_ts": str(time.time())}
-        payload = {"type": "block_actions", "user": {"id": "U1", "name": who}, "actions": [pressed]}
+        payload = {"type": "block_actions", "user": {"id": "U1", "name": person}, "actions": [pressed]}
         content, stamp = urlencode({"payload": json.dumps(payload)}), str(int(time.time()))
         signature = SignatureVerifier(SLACK_SECRET).generate_signature(timestamp=stamp, body=content)
         headers = {"X-Slack-Signature": str(signature), "X-Slack-Request-Timestamp": stamp}
@@ -156,20 +160,22 @@ class Tocsin:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def until(self, incident: str, wanted: Callable[[dict[str, Any]], Any], seconds: float = 30) -> dict[str, Any]:
-        """The incident, as soon as it is as wanted."""
+    def until(
+        self, incident: str, condition: Callable[[dict[str, Any]], Any], seconds: float = SLOW_MACHINE
+    ) -> dict[str, Any]:
+        """Poll the incident until the condition is true, and return it."""
         last: dict[str, Any] = {}
 
-        def look() -> bool:
+        def met() -> bool:
             nonlocal last
             answer = self.call("GET", f"/{incident}")
             if answer.status_code != 200 or answer.json()["partial"]:
                 return False
             last = answer.json()
-            return bool(wanted(last))
+            return bool(condition(last))
 
         try:
-            wait_for(look, seconds)
+            wait_for(met, seconds)
         except AssertionError:
-            raise AssertionError(f"not so within {seconds} s: {json.dumps(last, indent=1)}") from None
+            raise AssertionError(f"not met within {seconds:g} s: {json.dumps(last, indent=1)}") from None
         return last

@@ -1,1 +1,1 @@
-"""The processes: worker, gateway, the embedded Temporal server, and the ``tocsin`` command."""
+"""The processes: worker, gateway, watchdog, and the supervisor of ``tocsin up``; their settings and logs."""

@@ -1,4 +1,4 @@
-"""The Temporal Schedules that send digests: one for each destination that the policy in force gathers for."""
+"""The Temporal Schedules that send digests: one for each destination that the policy gathers incidents for."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,96 +22,103 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from activities.contracts import DIGEST_ISSUE_WORKFLOW, DigestDue
 from policy import Policy
+from worker.retries import retry_forever
 from worker.schedules import MEMO, put_schedule
+from workflows.contracts import DIGEST_WORKFLOW, DigestInput
 
 PREFIX = "digest-"
-CATCH_UP = timedelta(days=7)
-"""After an outage the issues that it swallowed are sent, as one: what was gathered is in the first."""
+CATCH_UP_WINDOW = timedelta(days=7)
+"""Digests that an outage of at most this long delayed are sent after it. The first contains everything gathered."""
 
 _log = structlog.get_logger()
 
 
 class DigestSchedules:
-    """Keeps the cluster's schedules as the policy in force says. Pausing one in the Temporal UI is left alone."""
+    """Keeps the schedules in line with the policy. A schedule that a person paused stays paused."""
 
-    def __init__(self, task_queue: str, waiting: Callable[[], dict[str, int]], speed: float = 1.0) -> None:
-        """``waiting`` says how many incidents each destination's next issue holds; ``speed`` divides the periods."""
+    def __init__(self, task_queue: str, gathered: Callable[[], dict[str, int]], speed: float = 1.0) -> None:
+        """
+        Args:
+            gathered: returns the number of incidents in each destination's next digest.
+            speed: divides the periods between digests.
+        """
         self._task_queue = task_queue
-        self._waiting = waiting
+        self._gathered = gathered
         self._speed = speed
         self._policies: asyncio.Queue[Policy] = asyncio.Queue()
 
-    def want(self, policy: Policy) -> None:
-        """This policy is in force from now on."""
+    def set_policy(self, policy: Policy) -> None:
+        """Have ``run`` apply this policy."""
         self._policies.put_nowait(policy)
 
     async def run(self, client: Client) -> None:
-        """Bring the schedules in line with each policy, for as long as it takes."""
+        """Apply each policy, and retry until it is applied or replaced by a newer one."""
         while True:
             policy = await self._policies.get()
-            wait = 1.0
-            while self._policies.empty():
-                try:
-                    await self.bring_in_line(client, policy)
-                    break
-                except (RPCError, SQLAlchemyError, OSError) as error:
-                    _log.warning("digest schedules are not set yet", error=f"{type(error).__name__}: {error}"[:200])
-                    await asyncio.sleep(wait)
-                    wait = min(wait * 2, 60.0)
+            async for attempt in retry_forever("digest_schedules_failed", RPCError, SQLAlchemyError, OSError):
+                with attempt:
+                    while not self._policies.empty():
+                        policy = self._policies.get_nowait()
+                    await self.apply(client, policy)
 
-    async def bring_in_line(self, client: Client, policy: Policy) -> None:
-        """Create, change and remove schedules. Raises RPCError, and what the ledger's database raises."""
+    async def apply(self, client: Client, policy: Policy) -> None:
+        """Create, update and delete schedules.
+
+        Raises:
+            RPCError: Temporal refuses, or is unavailable.
+            SQLAlchemyError, OSError: the database is unavailable.
+        """
         wanted = policy.digests()
-        waiting = await asyncio.to_thread(self._waiting)
-        # What was gathered under an earlier policy is sent, for as long as its destination exists.
-        for name, count in waiting.items():
+        gathered = await asyncio.to_thread(self._gathered)
+        # Incidents that an earlier policy gathered are sent as long as their destination exists.
+        for name, count in gathered.items():
             if name in policy.destinations:
                 wanted.setdefault(name, ())
             else:
-                _log.error(
-                    "gathered for a destination that the policy no longer names", destination=name, waiting=count
-                )
+                _log.error("digest_destination_missing", destination=name, incidents=count)
         for name, fallback in wanted.items():
             config = policy.destinations[name]
-            due = DigestDue(destination=name, fallback=fallback)
-            await self._set(client, name, due, schedule_spec(config.schedule, config.timezone, self._speed))
+            digest = DigestInput(destination=name, fallback=fallback)
+            await self._put(client, digest, schedule_spec(config.schedule, config.timezone, self._speed))
         async for listed in await client.list_schedules():
             name = listed.id.removeprefix(PREFIX)
-            if listed.id.startswith(PREFIX) and name not in wanted and await self._is_ours(listed):
+            if listed.id.startswith(PREFIX) and name not in wanted and await self._is_own(listed):
                 await client.get_schedule_handle(listed.id).delete()
-                _log.info("digest schedule removed", destination=name)
+                _log.info("digest_schedule_deleted", destination=name)
 
-    async def _is_ours(self, listed: ScheduleListDescription) -> bool:
-        """Others may have schedules in this namespace, too."""
+    async def _is_own(self, listed: ScheduleListDescription) -> bool:
+        """Other applications, and other installations of Tocsin, may have schedules in the same namespace."""
         return (await listed.memo()).get(MEMO) == self._task_queue
 
-    async def _set(self, client: Client, name: str, due: DigestDue, spec: ScheduleSpec) -> None:
+    async def _put(self, client: Client, digest: DigestInput, spec: ScheduleSpec) -> None:
+        name = f"{PREFIX}{digest.destination}"
         schedule = Schedule(
             action=ScheduleActionStartWorkflow(
-                DIGEST_ISSUE_WORKFLOW,
-                due,
-                id=f"{PREFIX}{name}",
+                DIGEST_WORKFLOW,
+                digest,
+                id=name,
                 task_queue=self._task_queue,
-                static_summary=f"Digest for {name}",
+                static_summary=f"Digest for {digest.destination}",
             ),
             spec=spec,
-            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=CATCH_UP),
-            state=ScheduleState(note=f"Sends what Tocsin gathered for {name}; kept as the policy says."),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=CATCH_UP_WINDOW),
+            state=ScheduleState(
+                note=f"Sends the digest for {digest.destination}. Tocsin updates this schedule from the policy."
+            ),
         )
-        await put_schedule(client, f"{PREFIX}{name}", schedule, self._task_queue)
+        await put_schedule(client, name, schedule, self._task_queue)
 
 
 def schedule_spec(cron: str, timezone: str, speed: float = 1.0) -> ScheduleSpec:
-    """The cron expression as Temporal reads it.
+    """The cron expression for Temporal.
 
-    Where both the day of the month and that of the week are named, cron means either and Temporal both: it is said as
-    two expressions there. With ``speed`` the period is a fixed one, divided by it.
+    If it restricts both the day of the month and the day of the week, cron means either and Temporal means both, so
+    it becomes two expressions. With ``speed`` it becomes a fixed period, divided by the speed.
     """
     if speed != 1.0:
-        firings = CronSim(cron, datetime.now(UTC).astimezone(ZoneInfo(timezone)))
-        periods = [later - sooner for sooner, later in pairwise(islice(firings, 4))]
+        times = CronSim(cron, datetime.now(UTC).astimezone(ZoneInfo(timezone)))
+        periods = [later - earlier for earlier, later in pairwise(islice(times, 4))]
         return ScheduleSpec(intervals=[ScheduleIntervalSpec(every=max(min(periods) / speed, timedelta(seconds=1)))])
     minute, hour, day, month, weekday = cron.split()
     crons = [cron]

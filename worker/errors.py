@@ -1,5 +1,11 @@
-"""Why a process does not start."""
+"""Errors that keep a process from starting."""
+
+from typing import ClassVar
+
+from alerts import TocsinError
 
 
-class StartError(Exception):
-    """The text names what is wrong and what helps; the command prints it and ends with exit code 1."""
+class StartError(TocsinError):
+    """A process cannot start. The text names the problem and the remedy; the command prints it and exits with 1."""
+
+    code: ClassVar[str] = "start_failed"

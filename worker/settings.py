@@ -1,161 +1,388 @@
-"""Settings from the environment, read once. See ``docs/settings.md`` for what each means."""
+"""All settings of Tocsin, typed and documented. They come from the environment and are read once, at the start.
 
-import os
+``docs/settings.md`` lists the same names, descriptions and defaults; ``tests/worker/test_settings_docs.py`` compares
+them. Importing this module loads Pydantic and nothing heavier: every command of ``tocsin`` imports it.
+"""
+
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
 
-from policy import parse_duration
+from pydantic import PrivateAttr, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
 from worker.errors import StartError
+from worker.locations import SHIPPED_POLICY, display_path
+from worker.setting_types import (
+    SEVERAL,
+    DatabaseUrl,
+    Folder,
+    Interval,
+    Level,
+    Secrets,
+    Url,
+    default_database_url,
+    default_public_url,
+    field_extra,
+    setting,
+    split,
+)
 
-SHIPPED_POLICY = Path(__file__).resolve().parent.parent / "policies" / "tocsin.yaml"
+__all__ = ["SHIPPED_POLICY", "EffectiveSetting", "SettingError", "Settings", "display_path", "read_settings"]
 
-
-# libpq's own: seconds to connect within, and milliseconds after which a server that acknowledges nothing is away.
-_POSTGRES = {"connect_timeout": "3", "tcp_user_timeout": "5000"}
+MASK = "****"
 
 
 class SettingError(StartError):
-    """A setting has a value that cannot be meant; the text names it."""
+    """A setting has an invalid value. The text names the setting, its value (never a secret) and the valid ones."""
+
+    code: ClassVar[str] = "invalid_setting"
 
 
-@dataclass(frozen=True)
-class Settings:
-    policy: Path
-    state_dir: Path
-    database_url: str = field(repr=False)
-    host: str
-    port: int
-    public_url: str
-    task_queue: str
-    speed: float
-    api_tokens: Path | None
-    temporal_ui_url: str
-    worker_metrics: str
-    worker_slots: int
-    """How many pages, and how many other activities, a worker does at once."""
-    worker_cache: int
-    """How many incidents a worker keeps in memory."""
-    catch_up: float
-    """Every so many seconds Arize is asked for what never arrived; 0 where it is not."""
-    log_level: str
-    rates: Mapping[str, str]
-    """How often one source may ask: webhooks, api, refused; as ``6000/minute``."""
-    spool_bytes: int
-    """How much the gateway's spool may hold."""
-    console_fallback: bool
-    """Whether the console stands in for a destination that lacks its secret; else the worker does not start."""
-    environment: Mapping[str, str] = field(repr=False)
-    """Everything else: Temporal's own names, and the secrets that the policy names."""
+class EffectiveSetting(NamedTuple):
+    """One setting as it is in effect; a secret's value is masked."""
+
+    name: str
+    value: str
+    is_default: bool
+    description: str
+
+
+class Settings(BaseSettings):
+    """Every environment variable that Tocsin reads, except the secrets that a policy names."""
+
+    model_config = SettingsConfigDict(frozen=True, case_sensitive=True, extra="ignore", hide_input_in_errors=True)
+
+    # ── Everything ──────────────────────────────────────────────────────────────────────────────────────
+
+    policy: Path = setting(
+        "TOCSIN_POLICY",
+        "The policy: a YAML file, or a folder of `*.yaml` files.",
+        SHIPPED_POLICY,
+        documented="the shipped `policies/tocsin.yaml`",
+    )
+    state_dir: Folder = setting(
+        "TOCSIN_STATE_DIR",
+        "The folder for SQLite databases, generated secrets and the spool. Each gateway needs its own.",
+        default_factory=lambda fields: Path(".tocsin").absolute(),
+        documented="`.tocsin` in the working directory",
+    )
+    database_url: DatabaseUrl = setting(
+        "TOCSIN_DATABASE_URL",
+        "The database of the audit log: `sqlite:////path/to/file.db` or `postgresql://user:password@host/database`. "
+        "PostgreSQL also holds the dedup store that gateways share. libpq parameters go after a `?`, as in "
+        "`?sslmode=require`; Tocsin adds `connect_timeout=3` and `tcp_user_timeout=5000` (milliseconds).",
+        default_factory=default_database_url,
+        documented="`audit.db` (SQLite) in the state folder",
+        expected="sqlite:////path/to/file.db or postgresql://user:password@host/database",
+        repr=False,
+    )
+    gateway_url: Url = setting(
+        "TOCSIN_GATEWAY_URL",
+        "The gateway's address for the watchdog and the command line, if it differs from the public one.",
+        "",
+        documented="`TOCSIN_PUBLIC_URL`, or the address of the running `tocsin up`",
+    )
+    token: SecretStr = setting(
+        "TOCSIN_TOKEN",
+        "The API token that the command line sends, and the watchdog for its drills.",
+        SecretStr(""),
+        documented="the token that `tocsin up` generated",
+        repr=False,
+    )
+    task_queue: str = setting(
+        "TOCSIN_TASK_QUEUE", "Temporal's task queue. Installations that share a namespace need one each.", "tocsin"
+    )
+    speed: float = setting(
+        "TOCSIN_SPEED",
+        "Divides every duration of the policy, for experiments; the trace of each decision mentions it.",
+        1.0,
+        expected="a number from 0.001 to 100000",
+        ge=0.001,
+        le=100_000,
+    )
+    console_fallback: bool = setting(
+        "TOCSIN_CONSOLE_FALLBACK",
+        "`yes`: the console replaces a destination that lacks a secret. `no`: the worker does not start without it.",
+        False,
+        documented="`no`; `yes` under `tocsin up`",
+        expected="yes or no",
+    )
+    log_level: Level = setting(
+        "TOCSIN_LOG_LEVEL",
+        "The lowest level that is logged: `debug`, `info`, `warning`, `error` or `critical`.",
+        "info",
+        documented="`info`; `warning` under `tocsin up`",
+        expected="debug, info, warning, error or critical",
+    )
+    encryption_keys: Secrets = setting(
+        "TOCSIN_ENCRYPTION_KEY",
+        "Base64 of 32 bytes (`openssl rand -base64 32`): encrypts what Temporal and the spool store. Of several, "
+        "separated by commas, the first encrypts and all decrypt. Gateway and worker need the same.",
+        (),
+        documented="nothing is encrypted",
+        repr=False,
+    )
+    link_secrets: Secrets = setting(
+        "TOCSIN_LINK_SECRET",
+        f"Signs the links to an incident's page. Gateway and worker need the same. {SEVERAL}",
+        (),
+        documented="messages have no links; `tocsin up` generates a secret",
+        repr=False,
+    )
+
+    # ── Gateway ─────────────────────────────────────────────────────────────────────────────────────────
+
+    host: str = setting("TOCSIN_HOST", "The address that the gateway listens on.", "127.0.0.1")
+    port: int = setting(
+        "TOCSIN_PORT",
+        "The port that the gateway listens on.",
+        8080,
+        expected="a whole number from 0 to 65535",
+        ge=0,
+        le=65_535,
+    )
+    public_url: Url = setting(
+        "TOCSIN_PUBLIC_URL",
+        "The gateway's address for people and vendors.",
+        default_factory=default_public_url,
+        documented="`http://` with host and port",
+    )
+    api_tokens: Path | None = setting(
+        "TOCSIN_API_TOKENS",
+        "The file of API tokens, one a line: `<role> <name> <sha256:HEX of the token>`. `tocsin token new` adds one.",
+        documented="the API refuses everyone; `tocsin up` generates the file",
+    )
+    temporal_ui_url: Url = setting(
+        "TOCSIN_TEMPORAL_UI_URL",
+        "The address of the Temporal UI, for links.",
+        "",
+        documented="no links; `tocsin up` sets it for its own server",
+    )
+    rate_webhooks: str = setting(
+        "TOCSIN_RATE_WEBHOOKS", "The limit of authentic webhooks for each source address.", "300000/minute"
+    )
+    rate_api: str = setting("TOCSIN_RATE_API", "The limit of API calls for each token.", "6000/minute")
+    rate_refused: str = setting(
+        "TOCSIN_RATE_REFUSED", "The limit of refused requests for each source address.", "300/minute"
+    )
+    spool_mib: float = setting(
+        "TOCSIN_SPOOL_MIB",
+        "The size limit of the spool, in MiB. The gateway answers 503 when the spool is full.",
+        256.0,
+        expected="a number from 1 to 1000000",
+        ge=1,
+        le=1_000_000,
+    )
+    forwarded_allow_ips: str = setting(
+        "FORWARDED_ALLOW_IPS",
+        "The proxies whose `X-Forwarded-For` header names a request's source, separated by commas.",
+        "127.0.0.1",
+    )
+    arize_webhook_secrets: Secrets = setting(
+        "ARIZE_WEBHOOK_SECRET",
+        f"The signing secret of an Arize webhook with HMAC, the whole text. {SEVERAL}",
+        (),
+        documented="none; `tocsin up` generates one",
+        repr=False,
+    )
+    arize_webhook_tokens: Secrets = setting(
+        "ARIZE_WEBHOOK_TOKEN", f"The stored token of an Arize webhook with BEARER. {SEVERAL}", (), repr=False
+    )
+    pagerduty_webhook_secrets: Secrets = setting(
+        "PAGERDUTY_WEBHOOK_SECRET",
+        f"The secret of a PagerDuty V3 webhook subscription. {SEVERAL}",
+        (),
+        documented="none; `tocsin up` generates one",
+        repr=False,
+    )
+    slack_signing_secrets: Secrets = setting(
+        "SLACK_SIGNING_SECRET", f"The signing secret of the Slack app, for its buttons. {SEVERAL}", (), repr=False
+    )
+    opsgenie_webhook_secrets: Secrets = setting(
+        "OPSGENIE_WEBHOOK_SECRET", f"The secret in Opsgenie's callbacks. {SEVERAL}", (), repr=False
+    )
+    splunk_oncall_webhook_secrets: Secrets = setting(
+        "SPLUNK_ONCALL_WEBHOOK_SECRET", f"The secret in Splunk On-Call's callbacks. {SEVERAL}", (), repr=False
+    )
+    jira_webhook_secrets: Secrets = setting(
+        "JIRA_WEBHOOK_SECRET", f"The secret in Jira's callbacks. {SEVERAL}", (), repr=False
+    )
+    servicenow_webhook_secrets: Secrets = setting(
+        "SERVICENOW_WEBHOOK_SECRET", f"The secret in ServiceNow's callbacks. {SEVERAL}", (), repr=False
+    )
+
+    # ── Worker ──────────────────────────────────────────────────────────────────────────────────────────
+
+    worker_slots: int = setting(
+        "TOCSIN_WORKER_SLOTS",
+        "The number of activities that a worker runs at once, on each of its two task queues.",
+        200,
+        expected="a whole number from 2 to 10000",
+        ge=2,
+        le=10_000,
+    )
+    worker_cache: int = setting(
+        "TOCSIN_WORKER_CACHE",
+        "The number of incidents that a worker keeps in memory (250 KiB each). Others are replayed when needed.",
+        300,
+        expected="a whole number from 2 to 1000000",
+        ge=2,
+        le=1_000_000,
+    )
+    worker_metrics: str = setting(
+        "TOCSIN_WORKER_METRICS",
+        "The address, such as `0.0.0.0:9464`, where the worker serves metrics for Prometheus.",
+        "",
+        documented="no metrics are served",
+    )
+    arize_api_key: SecretStr = setting(
+        "ARIZE_API_KEY",
+        "An Arize API key that may read monitors. The worker uses it to find missed webhooks.",
+        SecretStr(""),
+        documented="Arize is not polled",
+        repr=False,
+    )
+    arize_space_id: str = setting("ARIZE_SPACE_ID", "The Arize space to poll.", "", documented="all spaces of the key")
+    arize_api_url: str = setting("ARIZE_API_URL", "The root of Arize's API.", "https://api.arize.com")
+    reconcile_interval: Interval = setting(
+        "TOCSIN_RECONCILE_INTERVAL",
+        "How often Arize is polled for missed webhooks, such as `5m`. `off` removes the schedule.",
+        300.0,
+        documented="`5m`",
+        expected="a duration such as 5m, or off",
+    )
+    """Seconds; 0 if Arize is not polled."""
+
+    # ── Temporal ────────────────────────────────────────────────────────────────────────────────────────
+
+    temporal_address: str = setting(
+        "TEMPORAL_ADDRESS",
+        "The address of the Temporal cluster.",
+        "",
+        documented="`tocsin up` runs its own server; other commands use `127.0.0.1:7233`",
+    )
+    temporal_namespace: str = setting("TEMPORAL_NAMESPACE", "The Temporal namespace.", "default")
+    temporal_api_key: SecretStr = setting(
+        "TEMPORAL_API_KEY", "An API key for Temporal Cloud.", SecretStr(""), documented="none", repr=False
+    )
+    temporal_tls: str = setting(
+        "TEMPORAL_TLS",
+        "`true` or `false`: whether the connection uses TLS.",
+        "",
+        documented="as Temporal's tools decide",
+    )
+    temporal_profile: str = setting(
+        "TEMPORAL_PROFILE", "The profile of Temporal's configuration file.", "", documented="`default`"
+    )
+    temporal_config_file: str = setting(
+        "TEMPORAL_CONFIG_FILE", "Temporal's configuration file.", "", documented="as for Temporal's tools"
+    )
+
+    _environment: Mapping[str, str] = PrivateAttr(default_factory=dict[str, str])
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing but the arguments, which ``read`` takes from the environment that it is given."""
+        return (init_settings,)
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """The settings in the environment; an empty variable counts as not set.
+
+        Raises:
+            SettingError: a value is not valid.
+        """
+        source = EnvSettingsSource(cls)
+        source.env_vars = {name: value for name, value in environment.items() if value}
+        try:
+            settings = cls(**source())
+        except ValidationError as error:
+            # A default that is derived from an invalid setting fails too, and is no setting of the environment.
+            names = [str(one["loc"][0]) for one in error.errors() if one["loc"][0] in environment]
+            raise SettingError("\n".join(_refusal(name, environment[name]) for name in names)) from None
+        settings._environment = dict(environment)
+        return settings
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """All environment variables: Temporal's own settings, and the secrets that the policy names."""
+        return self._environment
 
     @property
     def embedded(self) -> bool:
-        """Whether ``tocsin up`` brings its own Temporal server."""
-        return not self.environment.get("TEMPORAL_ADDRESS")
+        """Whether ``tocsin up`` runs its own Temporal server."""
+        return not self.temporal_address
 
     @property
-    def deliveries_url(self) -> str:
-        """Where gateways remember what was delivered already: together, on PostgreSQL."""
-        return (
-            self.database_url if self.database_url.startswith("postgres") else f"sqlite:///{self.state_dir}/gateway.db"
-        )
+    def dedup_store_url(self) -> str:
+        """The database of the dedup store: PostgreSQL, which gateways share, or a file of this gateway's own."""
+        shared = self.database_url.startswith("postgres")
+        return self.database_url if shared else f"sqlite:///{self.state_dir}/gateway.db"
+
+    @property
+    def rates(self) -> Mapping[str, str]:
+        """The gateway's rate limits, such as ``6000/minute``, by what they limit."""
+        return {"webhooks": self.rate_webhooks, "api": self.rate_api, "refused": self.rate_refused}
+
+    @property
+    def spool_bytes(self) -> int:
+        return int(self.spool_mib * 2**20)
 
     def secrets(self, name: str) -> tuple[str, ...]:
-        """The values of a setting that may hold several, separated by commas."""
-        return tuple(part.strip() for part in self.environment.get(name, "").split(",") if part.strip())
+        """The values of a variable that may hold several; also of one that a third-party integration names."""
+        return split(self._environment.get(name, ""))
+
+    def is_set(self, field: str) -> bool:
+        """Whether the environment sets the field, rather than its default."""
+        return field in self.model_fields_set
+
+    def effective(self) -> list[EffectiveSetting]:
+        """All settings in the order of this class. Secrets, and passwords in addresses, are masked."""
+        return [
+            EffectiveSetting(
+                name=str(field.validation_alias),
+                value=_display(name, getattr(self, name)),
+                is_default=not self.is_set(name),
+                description=field.description or "",
+            )
+            for name, field in type(self).model_fields.items()
+        ]
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Raises SettingError."""
-    state_dir = Path(environment.get("TOCSIN_STATE_DIR") or ".tocsin").absolute()
-    host = environment.get("TOCSIN_HOST") or "127.0.0.1"
-    port = _number(environment, "TOCSIN_PORT", 8080, 0, 65_535)
-    tokens = environment.get("TOCSIN_API_TOKENS")
-    return Settings(
-        policy=Path(environment.get("TOCSIN_POLICY") or SHIPPED_POLICY),
-        state_dir=state_dir,
-        database_url=_database_url(environment.get("TOCSIN_DATABASE_URL") or f"sqlite:///{state_dir}/audit.db"),
-        host=host,
-        port=int(port),
-        public_url=(environment.get("TOCSIN_PUBLIC_URL") or f"http://{_reachable(host)}:{int(port)}").rstrip("/"),
-        task_queue=environment.get("TOCSIN_TASK_QUEUE") or "tocsin",
-        speed=_number(environment, "TOCSIN_SPEED", 1.0, 0.001, 100_000),
-        api_tokens=Path(tokens) if tokens else None,
-        temporal_ui_url=(environment.get("TOCSIN_TEMPORAL_UI_URL") or "").rstrip("/"),
-        worker_slots=int(_number(environment, "TOCSIN_WORKER_SLOTS", 200, 2, 10_000)),
-        worker_cache=int(_number(environment, "TOCSIN_WORKER_CACHE", 300, 2, 1_000_000)),
-        worker_metrics=environment.get("TOCSIN_WORKER_METRICS") or "",
-        catch_up=_period(environment, "TOCSIN_CATCH_UP", "5m"),
-        log_level=(environment.get("TOCSIN_LOG_LEVEL") or "info").lower(),
-        rates={
-            kind: environment[name]
-            for kind in ("webhooks", "api", "refused")
-            if environment.get(name := f"TOCSIN_RATE_{kind.upper()}")
-        },
-        spool_bytes=int(_number(environment, "TOCSIN_SPOOL_MIB", 256, 1, 1_000_000) * 2**20),
-        console_fallback=_truth(environment, "TOCSIN_CONSOLE_FALLBACK"),
-        environment=dict(environment),
-    )
+    """The settings in the environment. Raises SettingError."""
+    return Settings.read(environment)
 
 
-def near(path: Path) -> str:
-    """How a path reads from here: relative where it is below here, else whole."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
+def _refusal(name: str, value: str) -> str:
+    field = next(one for one in Settings.model_fields.values() if one.validation_alias == name)
+    shown = f" is {value[:100]!r}; it" if field.repr else ""
+    return f"{name}{shown} must be {field_extra(field, 'expected')}"
 
 
-def _database_url(text: str) -> str:
-    """As SQLAlchemy wants it: with the driver that we bring, and a server that is away found out about soon."""
-    if text.startswith("sqlite:"):
-        return text
-    # Imported where it is needed: reading it takes longer than what most commands do.
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
+def _display(name: str, value: Any) -> str:
+    if isinstance(value, SecretStr | tuple):
+        return MASK if value else ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name == "reconcile_interval":
+        from policy.durations import format_duration
 
-    # The text may hold a password, and is told to nobody.
-    refused = SettingError(
-        "TOCSIN_DATABASE_URL is not sqlite:////a/file.db nor postgresql://user:password@host/database"
-    )
-    try:
-        url = make_url(text)
-        kind = url.get_backend_name()
-    except (ArgumentError, ValueError):
-        raise refused from None
-    if kind not in {"postgresql", "postgres"}:
-        raise refused
-    given = {name: value for name, value in _POSTGRES.items() if name not in url.query}
-    url = url.set(drivername="postgresql+psycopg").update_query_dict(given)
-    return url.render_as_string(hide_password=False)
+        return format_duration(value) if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = "" if value is None else str(value)
+    return re.sub(r"(://[^/\s:@]*:)[^@\s]*@|(password=)[^&\s]*", _masked, text)
 
 
-def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104
-
-
-def _truth(environment: Mapping[str, str], name: str) -> bool:
-    text = (environment.get(name) or "no").casefold()
-    if text not in {"yes", "no", "true", "false", "1", "0"}:
-        raise SettingError(f"{name} is {text!r}; it may be yes or no")
-    return text in {"yes", "true", "1"}
-
-
-def _period(environment: Mapping[str, str], name: str, default: str) -> float:
-    """Seconds of a duration, or 0 for ``off``."""
-    text = environment.get(name) or default
-    if text.casefold() == "off":
-        return 0.0
-    try:
-        return parse_duration(text)
-    except ValueError:
-        raise SettingError(f"{name} is {text!r}; it may be a duration such as 5m, or off") from None
-
-
-def _number(environment: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:
-    text = environment.get(name) or str(default)
-    try:
-        value = float(text)
-    except ValueError:
-        raise SettingError(f"{name} is {text!r}, which is no number") from None
-    if not least <= value <= most:
-        raise SettingError(f"{name} is {text}; it may be {least:g} to {most:g}")
-    return value
+def _masked(match: re.Match[str]) -> str:
+    return f"{match[1]}{MASK}@" if match[1] else f"{match[2]}{MASK}"

@@ -1,4 +1,4 @@
-"""The connection to Temporal, by Temporal's own settings, and the search attributes that Tocsin needs there."""
+"""The connection to Temporal, with Temporal's own settings, and the search attributes that Tocsin needs there."""
 
 import asyncio
 import logging
@@ -21,52 +21,64 @@ from temporalio.runtime import (
 )
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
-from gateway.encryption import SETTING as ENCRYPTION_KEY
-from gateway.encryption import EncryptionError, Keyring, data_converter
+from gateway.security.encryption import SETTING as ENCRYPTION_KEY
+from gateway.security.encryption import EncryptionError, Keyring, data_converter
 from worker.errors import StartError
+from worker.retries import retry_forever
 from worker.settings import Settings
-from workflows import search
+from worker.tracing import RequestIdClientInterceptor
+from workflows import search_attributes
 
-CONNECTED_WITHIN = 15.0  # seconds of one attempt
-REGISTERED_WITHIN = timedelta(seconds=10)
-LOOKED_AFTER = 60.0  # seconds
+CONNECT_TIMEOUT = 15.0  # seconds of one attempt
+REGISTER_TIMEOUT = timedelta(seconds=10)
+REGISTER_INTERVAL = 60.0  # seconds
 
 _log = structlog.get_logger()
 
 QUICK = RetryConfig(max_elapsed_time_millis=1500, max_retries=3)
-"""For a gateway: what Temporal does not take soon goes to the spool, and a sender waits for its answer."""
+"""For a gateway: a sender waits for its answer, and what Temporal does not accept within this time is spooled."""
 
 SEARCH_ATTRIBUTES = {
-    **{key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in search.KEYWORDS},
-    search.REGULATED.name: IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
+    **{key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in search_attributes.KEYWORDS},
+    search_attributes.REGULATED.name: IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
 }
+
+
+def _prometheus(address: str) -> PrometheusConfig:
+    from activities.metrics import DURATION, DURATION_BUCKETS  # not needed by processes without these metrics
+
+    return PrometheusConfig(bind_address=address, histogram_bucket_overrides={DURATION: DURATION_BUCKETS})
 
 
 @cache
 def make_runtime(metrics: str = "") -> Runtime:
-    """The process's runtime, whose own log lines go the way of ours.
+    """The process's Temporal runtime. It forwards the SDK's log lines to Python's logging.
 
-    It is the SDK's default one from then on, which alone is never let go of: another, let go of at the end while a call
-    is under way, as when Temporal is away, would wait for that call for ever, and the process with it.
+    It becomes the SDK's default runtime, which is never released. Any other one is released at exit, and then waits for
+    calls that are under way: without a limit while Temporal is unavailable.
 
-    With ``metrics``, an address such as 0.0.0.0:9464, it serves the SDK's figures for Prometheus there.
+    Args:
+        metrics: an address such as ``0.0.0.0:9464`` where it serves the SDK's metrics for Prometheus.
     """
     logging_config = LoggingConfig(
         filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
         forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio")),
     )
-    served = PrometheusConfig(bind_address=metrics) if metrics else None
-    runtime = Runtime(telemetry=TelemetryConfig(logging=logging_config, metrics=served))
+    prometheus = _prometheus(metrics) if metrics else None
+    runtime = Runtime(telemetry=TelemetryConfig(logging=logging_config, metrics=prometheus))
     Runtime.set_default(runtime, error_if_already_set=False)
     return runtime
 
 
 async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
-    """A client for the cluster that the environment names (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, profiles, TLS).
+    """A client for the cluster of the environment (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, profiles, TLS).
 
-    Raises RuntimeError where the cluster does not answer; a ``lazy`` client connects at its first use, and tries
-    nothing for long. Raises
-    StartError where TOCSIN_ENCRYPTION_KEY is not usable.
+    Args:
+        lazy: connect at the first request, and retry requests for a short time only.
+
+    Raises:
+        RuntimeError: the cluster does not answer.
+        StartError: TOCSIN_ENCRYPTION_KEY is not valid.
     """
     try:
         converter = data_converter(Keyring.read(settings.secrets(ENCRYPTION_KEY)))
@@ -75,51 +87,61 @@ async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | 
     config = ClientConfig.load_client_connect_config(override_env_vars=dict(settings.environment))
     config.setdefault("target_host", "127.0.0.1:7233")
     return await Client.connect(
-        **config, data_converter=converter, lazy=lazy, runtime=runtime, retry_config=QUICK if lazy else None
+        **config,
+        data_converter=converter,
+        interceptors=[RequestIdClientInterceptor()],
+        lazy=lazy,
+        runtime=runtime,
+        retry_config=QUICK if lazy else None,
     )
 
 
-async def connect_surely(settings: Settings, *, runtime: Runtime | None = None) -> Client:
-    """Connect where the cluster answers and has the namespace: a worker that begins without ends at once.
+async def connect_verified(settings: Settings, *, runtime: Runtime | None = None) -> Client:
+    """Connect, and verify that the namespace exists: a worker that starts without it ends at once.
 
-    Raises RuntimeError, RPCError or TimeoutError.
+    Raises:
+        RuntimeError, RPCError, TimeoutError: the cluster does not answer, or has no such namespace.
     """
-    async with asyncio.timeout(CONNECTED_WITHIN):
+    async with asyncio.timeout(CONNECT_TIMEOUT):
         client = await connect(settings, runtime=runtime)
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
         return client
 
 
-async def connect_patiently(settings: Settings, *, runtime: Runtime | None = None) -> Client:
-    """Connect, waiting for as long as the cluster, or its namespace, is away: a worker has nothing better to do."""
-    wait = 0.1
-    while True:
-        try:
-            return await connect_surely(settings, runtime=runtime)
-        except (RuntimeError, RPCError, TimeoutError) as error:
-            if wait > 2:
-                _log.warning("temporal does not answer yet", error=f"{type(error).__name__}: {error}"[:300])
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, 10.0)
+async def connect_with_retry(settings: Settings, *, runtime: Runtime | None = None) -> Client:
+    """Connect, and retry for as long as the cluster or its namespace is unavailable."""
+    attempts = retry_forever(
+        "temporal_unavailable",
+        RuntimeError,
+        RPCError,
+        TimeoutError,
+        wait_initial=0.1,
+        wait_max=10.0,
+        quiet_attempts=5,  # about three seconds, which a server that starts needs
+    )
+    async for attempt in attempts:
+        with attempt:
+            return await connect_verified(settings, runtime=runtime)
+    raise AssertionError("retried without a limit")
 
 
-async def keep_registered(client: Client, speed: float = 1.0) -> None:
-    """Look every minute: a namespace may be made anew, and nothing can be begun there before."""
+async def maintain_search_attributes(client: Client, speed: float = 1.0) -> None:
+    """Register the search attributes every minute: a namespace that was recreated has none, and starts no incident."""
     while True:
-        await asyncio.sleep(max(LOOKED_AFTER / speed, 1.0))
+        await asyncio.sleep(max(REGISTER_INTERVAL / speed, 1.0))
         await register_search_attributes(client)
 
 
 async def register_search_attributes(client: Client) -> None:
-    """Add what is missing. Without the right to do so, says which command an administrator runs."""
+    """Add the search attributes that are missing. Without the permission, logs the commands for an administrator."""
     try:
-        there = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace), retry=True, timeout=REGISTERED_WITHIN
+        existing = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace), retry=True, timeout=REGISTER_TIMEOUT
         )
-        missing = {name: kind for name, kind in SEARCH_ATTRIBUTES.items() if name not in there.custom_attributes}
+        missing = {name: kind for name, kind in SEARCH_ATTRIBUTES.items() if name not in existing.custom_attributes}
         if missing:
             request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
-            await client.operator_service.add_search_attributes(request, retry=True, timeout=REGISTERED_WITHIN)
+            await client.operator_service.add_search_attributes(request, retry=True, timeout=REGISTER_TIMEOUT)
     except RPCError as error:
         if error.status == RPCStatusCode.ALREADY_EXISTS:
             return
@@ -128,4 +150,4 @@ async def register_search_attributes(client: Client) -> None:
             f"{IndexedValueType.Name(kind).removeprefix('INDEXED_VALUE_TYPE_').capitalize()}"
             for name, kind in SEARCH_ATTRIBUTES.items()
         )
-        _log.warning("search attributes could not be registered", error=error.message, remedy=commands)
+        _log.warning("search_attributes_not_registered", error=error.message, remedy=commands)

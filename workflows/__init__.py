@@ -1,1 +1,1 @@
-"""The durable part: an incident from its first alert to its close, and the issues of a digest."""
+"""Temporal workflows: they feed events to the incident's state machine and run what it queues."""

@@ -1,4 +1,4 @@
-"""A change that Arize reports: recorded, and told to whoever looks for what changed lately. It pages nobody."""
+"""A change that Arize reports: recorded, and sent to the destinations that list changes. It pages nobody."""
 
 import asyncio
 
@@ -6,37 +6,40 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contracts import Change, ChangeDelivery, Entries, Entry
-    from workflows import calls
-    from workflows.messages import CHANGE_WORKFLOW
+    from activities.contracts import ChangeNotification
+    from incident.audit_events import AuditBatch, AuditEvent
+    from incident.change import Change
+    from workflows import activity_calls
+    from workflows.contracts import CHANGE_WORKFLOW
 
 
 @workflow.defn(name=CHANGE_WORKFLOW)
-class ChangeReport:
+class ChangeEvent:
     @workflow.run
     async def run(self, change: Change) -> int:
-        """Returns how many destinations were told."""
+        """Returns how many destinations received it."""
         workflow.set_current_details(f"`{change.kind}` at {change.at:%Y-%m-%d %H:%M:%S} UTC")
-        names = await calls.hearers(change)
-        told = await asyncio.gather(*(self._tell(name, change) for name in names))
-        reached = [name for name, is_told in zip(names, told, strict=True) if is_told]
+        names = await activity_calls.list_change_subscribers(change)
+        results = await asyncio.gather(*(self._send(name, change) for name in names))
+        sent = [name for name, accepted in zip(names, results, strict=True) if accepted]
         info = workflow.info()
-        entry = Entry(
+        event = AuditEvent(
             key="change",
             at=change.at,
-            what="changed",
+            event="changed",
             by="arize",
             text=change.text,
-            data={"kind": change.kind, "told": reached, "not_told": [name for name in names if name not in reached]},
+            data={"kind": change.kind, "sent": sent, "failed": [name for name in names if name not in sent]},
         )
-        await calls.append(Entries(incident=info.workflow_id, opening=info.run_id, entries=(entry,)))
-        return len(reached)
+        batch = AuditBatch(incident=info.workflow_id, first_run_id=info.run_id, events=(event,))
+        await activity_calls.write_audit_batch(batch)
+        return len(sent)
 
-    async def _tell(self, name: str, change: Change) -> bool:
+    async def _send(self, name: str, change: Change) -> bool:
         try:
-            await calls.tell_change(ChangeDelivery(target=name, change=change))
+            await activity_calls.send_change_event(ChangeNotification(destination=name, change=change))
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            return False  # the record says so; a change that is not listed somewhere is no reason to wake anybody
+            return False  # the audit log says so; a change that is missing from a list is no reason to page anybody
         return True

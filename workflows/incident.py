@@ -1,7 +1,8 @@
-"""The incident: one durable workflow from the first alert to the close.
+"""The incident workflow: one durable execution from the first alert to the close.
 
-``Life`` holds the rules and the state; this workflow brings it the events in their order (alerts, answers,
-receipts, the time) and pays what it owes (messages, records, one timer for whatever is due next).
+``IncidentStateMachine`` holds the rules and the state. This workflow feeds events to it in their order (alerts,
+responder actions, receipts, time) and dispatches what it queues (notifications, audit events, one timer for the next
+deadline).
 """
 
 import asyncio
@@ -11,343 +12,281 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contracts import Classification, Delivered, Entry
-    from workflows import calls, search
-    from workflows.answers import only_by
-    from workflows.life import Life
-    from workflows.messages import (
-        ANSWER_SIGNAL,
-        ARRIVE_SIGNAL,
-        FORBIDDEN,
+    from activities.contracts import ClassifyRequest, NotificationResult
+    from incident.audit_events import AuditEvent
+    from incident.events import AlertBatch, EventIds, GroupedAlert, ResponderAction
+    from incident.state import IncidentState, PendingNotification
+    from incident.state_machine import IncidentStateMachine
+    from incident.view import IncidentView, deadline_summary, incident_view
+    from workflows import activity_calls, search_attributes
+    from workflows.audit_writer import AuditWriter
+    from workflows.contracts import (
+        ADD_ALERTS_SIGNAL,
         INCIDENT_QUERY,
         INCIDENT_WORKFLOW,
-        OVER,
-        TAKEN_QUERY,
-        Answer,
-        Arrival,
-        Arrivals,
-        Closing,
-        EventIds,
-        IncidentView,
+        PROCESSED_EVENT_IDS_QUERY,
+        RESPONDER_ACTION_SIGNAL,
+        IncidentInput,
+        IncidentResult,
     )
-    from workflows.outbox import Outbox
-    from workflows.record_keeping import RecordKeeping
-    from workflows.state import Appointment, IncidentState, Opening, Owed
-    from workflows.story import story, timer_summary, view
+    from workflows.timer import DeadlineTimer
+    from workflows.ui_details import ui_details
 
 T = TypeVar("T")
 
 MAX_EVENTS = 4_000
-"""Continue as new from here on: far below the server's limit of 51,200, and quick to replay."""
-MOST_EVENTS = 16_000
-"""Not even for a delivery that is under way does a run grow longer than this."""
-LATE, HEAR_FIRST = timedelta(seconds=0.5), timedelta(seconds=5)
-"""Where a timer rings that late, Temporal or every worker was away, and gateways need so long to hand over what they
-took meanwhile."""
+"""Continue as new above this length: far below the server's limit of 51,200, and quick to replay."""
+MAX_EVENTS_WHILE_SENDING = 16_000
+"""Even a notification in flight does not let a run grow longer than this."""
+OUTAGE_THRESHOLD = timedelta(seconds=0.5)
+"""A timer that fires this late means that Temporal, or every worker, was unavailable."""
+SPOOL_DRAIN_GRACE = timedelta(seconds=5)
+"""After an outage, gateways need this long to deliver the actions that they spooled."""
 
 
 @workflow.defn(name=INCIDENT_WORKFLOW)
 class Incident:
     @workflow.init
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, start: IncidentInput) -> None:
         info = workflow.info()
-        state = opening.state or IncidentState(
-            incident=info.workflow_id, opening=info.first_execution_run_id, opened_at=workflow.now()
+        self._state = start.state or IncidentState(
+            incident=info.workflow_id, first_run_id=info.first_execution_run_id, opened_at=workflow.now()
         )
-        state.chronicle = state.chronicle or opening.chronicle
-        state.frugal = state.frugal or opening.frugal
-        self._state = state
-        self._outbox = Outbox(state)
-        self._life = Life(state, self._outbox)
-        self._inbox: list[Arrival | Answer] = [*(opening.arrivals.arrivals if opening.arrivals else ()), *opening.inbox]
-        self._paying: dict[str, asyncio.Task[None]] = {}
-        self._lanes: dict[str, asyncio.Lock] = {}
-        self._record = RecordKeeping(state, self._aside, self._wake)
-        self._alarm: asyncio.Task[None] | None = None
-        self._alarm_at: Appointment | None = None
-        self._fault: BaseException | None = None
-        self._behind: datetime | None = None
-        """Until when what is long due waits for what people may have said meanwhile."""
-        self._shown = search.shown(info.typed_search_attributes) if state.frugal else ()
-        self._given = (opening.decision, len(self._inbox)) if opening.decision else None
-        """A decision that came with the first alerts, and with how many."""
-        self._lingers = False
-        """A delivery that the end has to wait for takes its time."""
-        self._asked = False
-        """A worker was asked to classify, since the inbox was last turned to."""
-        self._awake = True
+        self._machine = IncidentStateMachine(self._state)
+        self._inbox: list[GroupedAlert | ResponderAction] = [
+            *(start.alerts.alerts if start.alerts else ()),
+            *start.inbox,
+        ]
+        self._initial_decision = (start.decision, len(self._inbox)) if start.decision else None
+        """The gateway's decision, and about how many of the first alerts it is."""
+        self._classified_by_worker = False
+        """A worker classified alerts since the inbox was last processed."""
+        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._destination_locks: dict[str, asyncio.Lock] = {}
+        self._audit = AuditWriter(self._state, self._spawn, self._wake)
+        self._timer = DeadlineTimer(self._wake)
+        self._grace_until: datetime | None = None
+        """Until when overdue deadlines wait for actions that gateways spooled during an outage."""
+        self._published = search_attributes.published(info.typed_search_attributes)
+        self._close_delayed = False
+        """A notification that the close waits for takes long."""
+        self._background_error: BaseException | None = None
+        self._dirty = False
 
     @workflow.run
-    async def run(self, opening: Opening) -> Closing:
-        state, life = self._state, self._life
+    async def run(self, start: IncidentInput) -> IncidentResult:
+        state, machine = self._state, self._machine
         while True:
-            await workflow.wait_condition(lambda: self._awake)
-            self._awake = False
-            if self._fault is not None:
-                # A bug of ours: the workflow task fails, loudly, and is tried again. The incident must not fail.
-                raise RuntimeError("a part of the incident broke") from self._fault
-            await self._hear()
-            if not self._waits_for_answers():
-                life.due(workflow.now())
-            self._pay()
-            self._record.keep()
+            self._dirty = False
+            self._raise_background_error()
+            await self._process_inbox()
+            if not self._waits_for_actions():
+                machine.run_due(workflow.now())
+            self._dispatch()
+            self._audit.flush()
             if state.state == "resolved" and self._is_complete():
-                life.closed(workflow.now())
-            self._show()
-            if state.state == "closed":
-                await workflow.wait_condition(workflow.all_handlers_finished)
-                if not self._awake:
-                    return Closing(by=state.resolved_by, alerts=state.alerts)
-            if self._has_grown_old():
-                # It goes on as it began: a worker that is not renewed yet may be the one to take it up.
-                workflow.continue_as_new(Opening(state=state, inbox=tuple(self._inbox)))
-            self._set_alarm(self._next_appointment())
+                machine.close(workflow.now())
+            self._publish()
+            if state.state == "closed" and not self._dirty:
+                return IncidentResult(closed_by=state.resolved_by, alert_count=state.alert_count)
+            if self._must_continue_as_new():
+                workflow.continue_as_new(IncidentInput(state=state, inbox=tuple(self._inbox)))
+            self._arm_timer()
+            await workflow.wait_condition(lambda: self._dirty)
 
-    # ── What comes in ───────────────────────────────────────────────────────────────────────────────────
+    # ── Inbox ───────────────────────────────────────────────────────────────────────────────────────────
 
-    @workflow.signal(name=ARRIVE_SIGNAL)
-    def arrive(self, arrivals: Arrivals) -> None:
-        self._inbox.extend(arrivals.arrivals)
-        self._awake = True
+    @workflow.signal(name=ADD_ALERTS_SIGNAL)
+    def add_alerts(self, batch: AlertBatch) -> None:
+        self._inbox.extend(batch.alerts)
+        self._wake()
 
-    @workflow.signal(name=ANSWER_SIGNAL)
-    def answer(self, answer: Answer) -> None:
-        self._inbox.append(answer)
-        self._awake = True
-
-    # Gateways up to 0.2.0 act by these; ``gateway.answering`` says why no later one does.
-
-    @workflow.update
-    async def acknowledge(self, answer: Answer) -> IncidentView:
-        return await self._take(answer)
-
-    @workflow.update
-    async def resolve(self, answer: Answer) -> IncidentView:
-        return await self._take(answer)
-
-    @workflow.update
-    async def annotate(self, answer: Answer) -> IncidentView:
-        return await self._take(answer)
+    @workflow.signal(name=RESPONDER_ACTION_SIGNAL)
+    def responder_action(self, action: ResponderAction) -> None:
+        self._inbox.append(action)
+        self._wake()
 
     @workflow.query(name=INCIDENT_QUERY)
     def incident(self) -> IncidentView:
-        return view(self._state, self._life.next())
+        return incident_view(self._state, self._machine.next_deadline())
 
-    @workflow.query(name=TAKEN_QUERY)
-    def taken(self, asked: EventIds) -> list[str]:
-        """Those of the ids that it has taken: a gateway asks that does not know whether its signal arrived."""
-        return sorted(set(asked.ids) & set(self._state.seen))
+    @workflow.query(name=PROCESSED_EVENT_IDS_QUERY)
+    def processed_event_ids(self, asked: EventIds) -> list[str]:
+        """The given ids that this incident has processed: a gateway may not know whether its signal arrived."""
+        return sorted(set(asked.ids) & set(self._state.processed_event_ids))
 
-    async def _take(self, answer: Answer) -> IncidentView:
-        """Carry out an update. Raises ApplicationError of type Over or Forbidden."""
-        await workflow.wait_condition(lambda: self._state.decision is not None)
-        state = self._state
-        if state.over:
-            raise ApplicationError(f"it was resolved by {state.resolved_by} already", type=OVER, non_retryable=True)
-        if answer.act == "resolve" and not self._life.answers.may_close(answer):
-            assert state.decision is not None
-            raise ApplicationError(only_by(state.decision.closed_by), type=FORBIDDEN, non_retryable=True)
-        self._life.answers.take(answer, workflow.now())
-        self._awake = True
-        return self.incident()
+    async def _process_inbox(self) -> None:
+        """Feed alerts and actions to the state machine in the order in which they arrived.
 
-    async def _hear(self) -> None:
-        """Take in alerts and answers, in their order, until none is left, or a worker was asked about some.
-
-        While it is asked others come: a storm must keep nothing waiting that is due.
+        Stops after a worker has classified alerts: more may have arrived meanwhile, and a storm must not delay what is
+        due.
         """
-        frugal = self._state.frugal
         while self._inbox:
-            if arrivals := self._next(Arrival, all_of_them=self._state.decision is None or not frugal):
-                await self._hear_alerts(arrivals)
+            if alerts := self._take(GroupedAlert, all_of_them=self._state.decision is None):
+                await self._process_alerts(alerts)
             if self._state.decision is None:
-                if not any(isinstance(one, Arrival) for one in self._inbox):
+                if not any(isinstance(one, GroupedAlert) for one in self._inbox):
                     return
                 continue
-            for answer in self._next(Answer, all_of_them=not frugal):
-                with self._record.sure():
-                    self._life.answers.take(answer, workflow.now())
-            if frugal and self._asked:
-                self._asked, self._awake = False, bool(self._inbox) or self._awake
+            for action in self._take(ResponderAction):
+                with self._audit.durable():
+                    self._machine.handle_action(action, workflow.now())
+            if self._classified_by_worker:
+                self._classified_by_worker, self._dirty = False, bool(self._inbox) or self._dirty
                 return
 
-    def _next(self, kind: type[T], *, all_of_them: bool) -> list[T]:
-        """What is of that kind at the head of what came, or all of it."""
-        other = (index for index, one in enumerate(self._inbox) if not isinstance(one, kind))
-        end = len(self._inbox) if all_of_them else next(other, len(self._inbox))
-        found = [one for one in self._inbox[:end] if isinstance(one, kind)]
+    def _take(self, kind: type[T], *, all_of_them: bool = False) -> list[T]:
+        """Remove and return the items of a kind: those at the head of the inbox, or all of them."""
+        others = (index for index, one in enumerate(self._inbox) if not isinstance(one, kind))
+        end = len(self._inbox) if all_of_them else next(others, len(self._inbox))
+        taken = [one for one in self._inbox[:end] if isinstance(one, kind)]
         self._inbox = [one for one in self._inbox[:end] if not isinstance(one, kind)] + self._inbox[end:]
-        return found
+        return taken
 
-    async def _hear_alerts(self, arrivals: list[Arrival]) -> None:
-        burning: list[Arrival] = []
-        for arrival in filter(None, map(self._life.fresh, arrivals)):
-            status = arrival.alert.status
+    async def _process_alerts(self, alerts: list[GroupedAlert]) -> None:
+        triggered: list[GroupedAlert] = []
+        for alert in filter(None, map(self._machine.deduplicate, alerts)):
+            status = alert.alert.status
             if status == "triggered" or (status == "no_data" and self._state.decision is None):
-                burning.append(arrival)
+                triggered.append(alert)
                 continue
-            await self._classify(burning)
-            burning = []
+            await self._classify(triggered)
+            triggered = []
             if status == "cleared":
-                self._life.cleared(arrival, workflow.now())
+                self._machine.clear(alert, workflow.now())
             else:
-                self._life.no_data(arrival, workflow.now())
-        await self._classify(burning)
+                self._machine.no_data(alert, workflow.now())
+        await self._classify(triggered)
 
-    async def _classify(self, burning: list[Arrival]) -> None:
-        if self._given is not None:
-            decision, first = self._given
-            self._given = None
-            self._life.arrived(map(_without_raw, burning[:first]), decision, workflow.now())
-            burning = burning[first:]
-        if not burning:
+    async def _classify(self, triggered: list[GroupedAlert]) -> None:
+        triggered = [_without_raw(alert) for alert in triggered]
+        if triggered and self._initial_decision is not None:
+            decision, count = self._initial_decision
+            self._initial_decision = None
+            self._machine.add_alerts(triggered[:count], decision, workflow.now())
+            triggered = triggered[count:]
+        if not triggered:
             return
-        facts = self._life.facts(burning, workflow.now())
-        without_raw = [_without_raw(arrival) for arrival in burning]
-        alerts = tuple(arrival.alert for arrival in without_raw)
-        asked = Classification(alerts=alerts, now=workflow.now(), incident=facts)
-        decision = await calls.classify(asked, locally=not self._state.frugal)
-        self._asked = True
-        self._life.arrived(without_raw, decision, workflow.now())
+        facts = self._machine.facts(triggered, workflow.now())
+        alerts = tuple(one.alert for one in triggered)
+        decision = await activity_calls.classify(ClassifyRequest(alerts=alerts, now=workflow.now(), incident=facts))
+        self._classified_by_worker = True
+        self._machine.add_alerts(triggered, decision, workflow.now())
 
-    # ── What goes out ───────────────────────────────────────────────────────────────────────────────────
+    # ── Notifications ───────────────────────────────────────────────────────────────────────────────────
 
-    def _pay(self) -> None:
-        """Start every delivery that is owed and not on its way; pages first."""
-        for owed in sorted(self._state.owed, key=lambda one: one.target.kind != "page"):
-            if owed.key not in self._paying:
-                self._paying[owed.key] = self._aside(self._deliver(owed))
+    def _dispatch(self) -> None:
+        """Start every notification that is pending and not in flight, pages first."""
+        for notification in sorted(self._state.pending, key=lambda one: one.target.kind != "page"):
+            if notification.key not in self._in_flight:
+                self._in_flight[notification.key] = self._spawn(self._notify(notification))
 
-    async def _deliver(self, owed: Owed) -> None:
-        # One lane a destination: an acknowledgement or a resolution never overtakes the message it is about.
-        lane = self._lanes.setdefault(owed.target.name, asyncio.Lock())
-        async with lane:
-            entries, recorded = self._record.take(), False
+    async def _notify(self, notification: PendingNotification) -> None:
+        # One at a time for each destination: an update never overtakes the message that it updates.
+        lock = self._destination_locks.setdefault(notification.target.name, asyncio.Lock())
+        async with lock:
+            events, written = self._audit.lease(), False
             try:
-                outcome = await self._call(owed, entries)
+                result = await self._send(notification, events)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
-                reason, permanent = calls.reason_of(error)
-                self._outbox.failed(owed, reason, workflow.now(), permanent=permanent)
+                reason, permanent = activity_calls.failure_reason(error)
+                self._machine.mark_failed(notification, reason, workflow.now(), permanent=permanent)
             else:
-                recorded = outcome.recorded
-                self._outbox.delivered(owed, outcome)
-            self._record.settle(entries, recorded=recorded)
-        del self._paying[owed.key]
-        self._awake = True
+                written = result.audit_written
+                self._machine.mark_sent(notification, result.receipt, audit_written=written)
+            self._audit.release(events, written=written)
+        del self._in_flight[notification.key]
+        self._wake()
 
-    async def _call(self, owed: Owed, entries: list[Entry]) -> Delivered:
-        """Deliver one message. Raises ActivityError."""
+    async def _send(self, notification: PendingNotification, events: list[AuditEvent]) -> NotificationResult:
+        """Send one notification. Raises ActivityError."""
         if self._closes_soon():
             try:
-                return await calls.deliver(self._state, owed, entries, soon=True)
+                return await activity_calls.notify(self._state, notification, events, give_up_soon=True)
             except ActivityError as error:
-                if is_cancelled_exception(error) or calls.reason_of(error)[1]:
+                if is_cancelled_exception(error) or activity_calls.failure_reason(error)[1]:
                     raise
-            self._lingers = self._awake = True
-            return await calls.deliver(self._state, owed, entries, again=True)
-        return await calls.deliver(self._state, owed, entries)
+            self._close_delayed = self._dirty = True
+            notification = notification.model_copy(update={"retry_after_giveup": True})
+        return await activity_calls.notify(self._state, notification, events)
 
     def _is_complete(self) -> bool:
         state = self._state
-        return not (state.owed or state.unrecorded or self._paying or self._record.underway)
+        return not (state.pending or state.unwritten_events or self._in_flight or self._audit.flushing)
 
-    def _aside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Do it beside the main loop; what goes wrong there must not pass in silence."""
-        task = asyncio.create_task(work)
-        task.add_done_callback(self._look_after)
-        return task
+    # ── Time ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _wake(self) -> None:
-        self._awake = True
-
-    def _look_after(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self._fault, self._awake = task.exception(), True
-
-    # ── Time, and what people see ───────────────────────────────────────────────────────────────────────
-
-    def _waits_for_answers(self) -> bool:
-        """An acknowledgement that was taken before a step was due is to be heard before that step.
-
-        Where something is so late that Temporal was away, what was said meanwhile lies in a gateway's spool.
-        """
-        if any(isinstance(one, Answer) for one in self._inbox):
-            return True  # heard soon: it waits behind alerts that a worker was asked about
-        now, due = workflow.now(), self._life.next()
-        if not self._state.frugal or due is None or now - due.at < LATE:
-            self._behind = None
+    def _waits_for_actions(self) -> bool:
+        """Whether overdue deadlines must wait: an acknowledgement from before a step was due stops that step."""
+        if any(isinstance(one, ResponderAction) for one in self._inbox):
+            return True  # processed soon: it waits behind alerts that a worker classifies
+        now, deadline = workflow.now(), self._machine.next_deadline()
+        if deadline is None or now - deadline.at < OUTAGE_THRESHOLD:
+            self._grace_until = None
             return False
-        if self._behind is None:
-            self._behind = now + HEAR_FIRST
-        return now < self._behind
+        if self._grace_until is None:
+            self._grace_until = now + SPOOL_DRAIN_GRACE
+        return now < self._grace_until
 
-    def _next_appointment(self) -> Appointment | None:
-        due = self._life.next()
-        if due is None or self._behind is None or due.at >= self._behind:
-            return due
-        return due.model_copy(update={"at": self._behind})
+    def _arm_timer(self) -> None:
+        deadline = self._machine.next_deadline()
+        if deadline is not None and not self._state.is_over:
+            at = max(deadline.at, self._grace_until) if self._grace_until else deadline.at
+            self._timer.arm(at, deadline_summary(self._state, deadline))
 
-    def _set_alarm(self, appointment: Appointment | None) -> None:
-        """One timer, for what is due next; left running where that has not changed."""
-        if appointment == self._alarm_at or (appointment is None and self._state.over):
-            return  # a timer that the end will take along needs no cancelling
-        if self._state.frugal and self._alarm_at and (appointment is None or appointment.at >= self._alarm_at.at):
-            return  # it rings before it has to, and is set anew then: cheaper than cancelling it, if it comes to that
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        self._alarm_at = appointment
-        if appointment is not None:
-            self._alarm = self._aside(self._ring(appointment))
+    # ── Temporal ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _ring(self, appointment: Appointment) -> None:
-        wait = appointment.at - workflow.now()
-        if wait > timedelta(0):
-            await workflow.sleep(wait, summary=timer_summary(self._state, appointment))
-        self._alarm = self._alarm_at = None
-        self._awake = True
-
-    def _show(self) -> None:
+    def _publish(self) -> None:
+        """Show the state in the search attributes and in the Temporal UI."""
         state = self._state
-        decision, alert = state.decision, state.alert
-        if decision is None or alert is None:
+        if state.decision is None or state.alert is None:
             return
-        shown = (
-            state.state,
-            state.tier,
-            decision.rule,
-            *((decision.team or "none",) if state.frugal else ()),
-            decision.regulated,
-        )
-        # When it closes, the execution's own status says so.
-        if shown != self._shown and state.state != "closed" and not self._closes_soon():
-            changes: list[SearchAttributeUpdate[Any]] = [search.STATE.value_set(state.state)]
-            if shown[1:] != self._shown[1:]:
-                changes += [key.value_set(value) for key, value in search.decided(decision)]
+        current = search_attributes.current(state.state, state.decision)
+        # A close needs no search attribute: the execution's status says so.
+        if current != self._published and state.state != "closed" and not self._closes_soon():
+            changes: list[SearchAttributeUpdate[Any]] = [search_attributes.STATE.value_set(state.state)]
+            if current[1:] != self._published[1:]:
+                changes += [key.value_set(value) for key, value in search_attributes.of_decision(state.decision)]
             workflow.upsert_search_attributes(changes)  # pyright: ignore[reportUnknownMemberType]  # the SDK's own
-            self._shown = shown
-        workflow.set_current_details(story(state, self._life.next()))
+            self._published = current
+        workflow.set_current_details(ui_details(state, self._machine.next_deadline()))
 
     def _closes_soon(self) -> bool:
-        """Resolved, and nothing is in the way: most are closed a moment later, and need not be listed under both."""
+        """Resolved, with only updates pending: most such incidents close a moment later."""
         state = self._state
-        are_last = bool(state.owed) and all(one.verb != "notify" for one in state.owed)
-        return state.frugal and state.state == "resolved" and are_last and not self._lingers
+        only_updates = bool(state.pending) and all(one.verb != "notify" for one in state.pending)
+        return state.state == "resolved" and only_updates and not self._close_delayed
 
-    def _has_grown_old(self) -> bool:
+    def _must_continue_as_new(self) -> bool:
         info = workflow.info()
-        if (self._inbox and not self._state.frugal) or not workflow.all_handlers_finished():
-            return False
         length = info.get_current_history_length()
-        if self._paying and length < MOST_EVENTS:
-            return False  # the next run would begin these deliveries anew, as first attempts
+        if self._in_flight and length < MAX_EVENTS_WHILE_SENDING:
+            return False  # the next run would send these notifications again, as first attempts
         return info.is_continue_as_new_suggested() or length > MAX_EVENTS
 
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a task beside the main loop; its errors are raised in the main loop."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._note_error)
+        return task
 
-def _without_raw(arrival: Arrival) -> Arrival:
-    return arrival.model_copy(update={"alert": arrival.alert.model_copy(update={"raw": {}})})
+    def _note_error(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._background_error, self._dirty = task.exception(), True
+
+    def _raise_background_error(self) -> None:
+        """A bug in Tocsin: the workflow task fails visibly and is retried. The incident itself must not fail."""
+        if self._background_error is not None:
+            raise RuntimeError("a background task of the incident failed") from self._background_error
+
+    def _wake(self) -> None:
+        self._dirty = True
+
+
+def _without_raw(alert: GroupedAlert) -> GroupedAlert:
+    return alert.model_copy(update={"alert": alert.alert.model_copy(update={"raw": {}})})

@@ -1,3 +1,5 @@
+"""The harness of the acceptance tests: ``tocsin up`` beside stand-in vendors, durations divided by ``SPEED``."""
+
 from collections.abc import Generator
 from itertools import count
 from pathlib import Path
@@ -8,15 +10,18 @@ import pytest
 from tests.processes import Tocsin
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, alert_body, write_policy
+from tests.waiting import wait_for
 
 SPEED = 300.0
-"""Fifteen minutes are three seconds."""
+"""The policy's fifteen minutes take three seconds."""
+RESTART = 30.0
+"""Seconds that a restarted process, or Temporal's timeout for a dead one, may delay a step."""
 STEP = 15 * 60 / SPEED
 _numbers = count(1)
 
 
-class World:
-    """Tocsin and the vendors around it."""
+class AcceptanceHarness:
+    """Real processes of Tocsin, and the stand-ins of its vendors."""
 
     def __init__(self, folder: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira) -> None:
         self.pagerduty, self.slack, self.jira = pagerduty, slack, jira
@@ -26,25 +31,30 @@ class World:
         self.tocsin = Tocsin(folder, self.policy, SPEED, **SECRETS)
 
     def alert(self, metric: str = "error_rate", value: float = 0.31, **changes: Any) -> dict[str, Any]:
-        """An alert of a monitor that no other test has."""
+        """An alert of a monitor that no other test uses."""
         return alert_body(metric, value, f"m-{next(_numbers)}", **changes)
 
-    def pages(self, incident: str, who: str = "", action: str = "trigger") -> list[Any]:
-        """The requests for one incident that PagerDuty got, of one service."""
-        return self.pagerduty.about(incident, action, SECRETS[who.upper()] if who else "")
+    def pages(self, incident: str, service: str = "", action: str = "trigger") -> list[Any]:
+        """The requests about an incident that PagerDuty received, for one service or all."""
+        return self.pagerduty.about(incident, action, SECRETS[service.upper()] if service else "")
 
-    def paged(self, incident: str, who: str = "primary") -> Any:
-        """The first page of the incident to a service, as soon as it is there."""
-        return self.pagerduty.wait_for(lambda: self.pages(incident, who))[0]
+    def wait_for_page(self, incident: str, service: str = "primary") -> Any:
+        """The incident's first page to a service."""
+        return wait_for(lambda: self.pages(incident, service), describe=self.tocsin.last_output)[0]
+
+    def stop(self) -> None:
+        """Stop Tocsin, unless it has ended already."""
+        if self.tocsin.process and self.tocsin.process.poll() is None:
+            self.tocsin.stop()
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Generator[AcceptanceHarness]:
     with PagerDuty() as pagerduty, Slack() as slack, Jira() as jira:
-        world = World(tmp_path_factory.mktemp("world"), pagerduty, slack, jira)
-        world.tocsin.start()
+        harness = AcceptanceHarness(tmp_path_factory.mktemp("acceptance"), pagerduty, slack, jira)
+        harness.tocsin.start()
         try:
-            yield world
+            yield harness
         finally:
-            world.tocsin.stop()
+            harness.tocsin.stop()
         assert pagerduty.violations == slack.violations == jira.violations == []

@@ -1,11 +1,13 @@
-"""How it starts: with nothing configured, on a cluster that is there, and not at all where it must not."""
+"""Starting: without any configuration, on an existing cluster, and the cases in which it must not start."""
 
 import subprocess
 from collections.abc import Generator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from audit import AuditLog, NewRecord
 from tests import DEV_SERVER
 from tests.ports import unused_port
 from tests.processes import Tocsin, tocsin
@@ -18,7 +20,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("acceptance-start"
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Generator[Tocsin]:
-    """Nothing is configured: the shipped policy, no secret of any vendor, no tokens."""
+    """Without configuration: the shipped policy, no vendor's secret, no tokens."""
     bare = Tocsin(tmp_path, None, 60)
     for name in ("ARIZE_WEBHOOK_SECRET", "PAGERDUTY_WEBHOOK_SECRET", "TOCSIN_API_TOKENS", "TOCSIN_TOKEN"):
         del bare.environment[name]
@@ -27,31 +29,31 @@ def bare(tmp_path: Path) -> Generator[Tocsin]:
         bare.stop()
 
 
-def test_a_new_user_sees_the_real_messages_on_the_terminal(bare: Tocsin) -> None:
+def test_first_start_prints_messages_on_terminal(bare: Tocsin) -> None:
     bare.start()
     printed = bare.printed()
-    for said in (
-        f"Gateway         {bare.url}",
-        "Temporal UI     http://127.0.0.1:",
+    for line in (
+        f"Gateway        {bare.url}",
+        "Temporal UI    http://127.0.0.1:",
         "policies/tocsin.yaml (",
-        "The console stands in for what lacks its secret:",
+        "The console replaces destinations that lack a secret:",
         "ai-primary: PAGERDUTY_PRIMARY_KEY",
         "compliance: JIRA_USER, JIRA_TOKEN",
         "ARIZE_WEBHOOK_SECRET is not set: using",
     ):
-        assert said in printed, printed
+        assert line in printed, printed
     sent = tocsin("send", "critical", environment=bare.environment)
     assert (sent.returncode, sent.stdout[:4]) == (0, "202 "), sent.stderr
     wait_for(lambda: "CRITICAL support-chatbot error_rate 31 % (limit 5 %)" in bare.printed())
     listed = tocsin("incidents", "list", environment=bare.environment)
     assert "critical" in listed.stdout, listed.stderr
-    anyone = bare.http.post(f"{bare.url}/webhooks/arize", json={"monitor_name": "m"})
-    assert anyone.status_code == 401, "not even a first start is open to anyone"
+    unsigned = bare.http.post(f"{bare.url}/webhooks/arize", json={"monitor_name": "m"})
+    assert unsigned.status_code == 401, "even a first start needs a signature"
     for secret in (Path(bare.environment["TOCSIN_STATE_DIR"])).glob("*secret"):
         assert secret.stat().st_mode & 0o077 == 0
 
 
-def test_worker_and_gateway_apart_on_a_cluster_that_is_there(
+def test_separate_worker_and_gateway_on_existing_cluster(
     tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira
 ) -> None:
     policy = tmp_path / "policy.yaml"
@@ -65,7 +67,7 @@ def test_worker_and_gateway_apart_on_a_cluster_that_is_there(
     try:
         worker.start("worker")
         gateway.start("gateway")
-        alert = {"monitor_name": "apart", "metric": "error_rate", "metric_value": 0.3, "model": "chatbot"}
+        alert = {"monitor_name": "separate", "metric": "error_rate", "metric_value": 0.3, "model": "chatbot"}
         incident = wait_for(lambda: gateway.send(alert).json().get("incident"))
         gateway.until(incident, lambda one: one["state"] == "notified")
         assert len(pagerduty.events("trigger")) == 1
@@ -82,62 +84,58 @@ def test_worker_and_gateway_apart_on_a_cluster_that_is_there(
         cluster.wait()
 
 
-def test_a_gateway_that_anyone_could_use_does_not_start(bare: Tocsin) -> None:
-    refused = tocsin("gateway", environment=bare.environment)
-    assert refused.returncode == 1
-    assert "set ARIZE_WEBHOOK_SECRET or ARIZE_WEBHOOK_TOKEN" in refused.stderr
-    assert "--insecure" in refused.stderr
-    assert "Traceback" not in refused.stderr
+def test_gateway_without_authentication_does_not_start(bare: Tocsin) -> None:
+    failed = tocsin("gateway", environment=bare.environment)
+    assert failed.returncode == 1
+    assert "set ARIZE_WEBHOOK_SECRET or ARIZE_WEBHOOK_TOKEN" in failed.stderr
+    assert "--insecure" in failed.stderr
+    assert "Traceback" not in failed.stderr
 
 
-def test_a_bad_policy_starts_nothing_and_says_where(bare: Tocsin, tmp_path: Path) -> None:
+def test_invalid_policy_prevents_start_and_names_place(bare: Tocsin, tmp_path: Path) -> None:
     policy = tmp_path / "bad.yaml"
     policy.write_text("version: 1\ntiers: {}\nrulez: []\n")
     for command in (["up"], ["worker"], ["policy", "check"]):
-        refused = tocsin(*command, environment={**bare.environment, "TOCSIN_POLICY": str(policy)})
-        assert refused.returncode == 1
-        assert "bad.yaml:3:1: rulez: unknown key: did you mean rules?" in refused.stderr
-        assert "Traceback" not in refused.stderr
+        failed = tocsin(*command, environment={**bare.environment, "TOCSIN_POLICY": str(policy)})
+        assert failed.returncode == 1
+        assert "bad.yaml:3:1: rulez: unknown key: did you mean rules?" in failed.stderr
+        assert "Traceback" not in failed.stderr
 
 
 @pytest.mark.parametrize("role", ["up", "worker"])
-def test_a_missing_secret_is_an_error_where_the_console_may_not_stand_in(bare: Tocsin, role: str) -> None:
-    refused = tocsin(role, environment={**bare.environment, "TOCSIN_CONSOLE_FALLBACK": "no"})
-    assert refused.returncode == 1
-    assert "destination ai-primary" in refused.stderr
-    assert "PAGERDUTY_PRIMARY_KEY" in refused.stderr
-    assert "TOCSIN_CONSOLE_FALLBACK" in refused.stderr
-    assert "Traceback" not in refused.stderr
+def test_missing_secret_without_console_fallback_prevents_start(bare: Tocsin, role: str) -> None:
+    failed = tocsin(role, environment={**bare.environment, "TOCSIN_CONSOLE_FALLBACK": "no"})
+    assert failed.returncode == 1
+    assert "destination ai-primary" in failed.stderr
+    assert "PAGERDUTY_PRIMARY_KEY" in failed.stderr
+    assert "TOCSIN_CONSOLE_FALLBACK" in failed.stderr
+    assert "Traceback" not in failed.stderr
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "message"),
     [
-        ("TOCSIN_PORT", "many", "TOCSIN_PORT is 'many', which is no number"),
-        ("TOCSIN_PORT", "70000", "TOCSIN_PORT is 70000; it may be 0 to 65535"),
-        ("TOCSIN_CONSOLE_FALLBACK", "maybe", "TOCSIN_CONSOLE_FALLBACK is 'maybe'; it may be yes or no"),
-        ("TOCSIN_SPEED", "0", "TOCSIN_SPEED is 0; it may be 0.001 to 100000"),
+        ("TOCSIN_PORT", "many", "TOCSIN_PORT is 'many'; it must be a whole number from 0 to 65535"),
+        ("TOCSIN_PORT", "70000", "TOCSIN_PORT is '70000'; it must be a whole number from 0 to 65535"),
+        ("TOCSIN_CONSOLE_FALLBACK", "maybe", "TOCSIN_CONSOLE_FALLBACK is 'maybe'; it must be yes or no"),
+        ("TOCSIN_SPEED", "0", "TOCSIN_SPEED is '0'; it must be a number from 0.001 to 100000"),
         ("TOCSIN_API_TOKENS", "/nowhere", "/nowhere cannot be read"),
     ],
 )
-def test_a_setting_that_cannot_be_meant_is_named(bare: Tocsin, setting: str, value: str, said: str) -> None:
+def test_invalid_setting_is_named(bare: Tocsin, setting: str, value: str, message: str) -> None:
     environment = {**bare.environment, "ARIZE_WEBHOOK_TOKEN": "t", setting: value}
-    refused = tocsin("gateway", environment=environment)
-    assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
-    assert "Traceback" not in refused.stderr
+    failed = tocsin("gateway", environment=environment)
+    assert (failed.returncode, message in failed.stderr) == (1, True), failed.stderr
+    assert "Traceback" not in failed.stderr
 
 
-def test_the_shipped_policy_is_good(bare: Tocsin) -> None:
+def test_shipped_policy_is_valid(bare: Tocsin) -> None:
     checked = tocsin("policy", "check", environment=bare.environment)
     assert checked.returncode == 0
     assert "good; 18 rules, 14 destinations" in checked.stdout
 
 
-def test_an_edited_export_is_found_out(tmp_path: Path, bare: Tocsin) -> None:
-    from datetime import UTC, datetime
-
-    from audit import AuditLog, NewRecord
-
+def test_edited_export_fails_verification(tmp_path: Path, bare: Tocsin) -> None:
     log = AuditLog(f"sqlite:///{bare.environment['TOCSIN_STATE_DIR']}/audit.db")
     now = datetime.now(UTC)
     log.append([[NewRecord("incident-a", "run", str(n), now, "received", "tocsin", f"text {n}", {}) for n in range(3)]])
@@ -146,7 +144,7 @@ def test_an_edited_export_is_found_out(tmp_path: Path, bare: Tocsin) -> None:
     assert tocsin("audit", "export", str(export), environment=bare.environment).returncode == 0
     assert tocsin("audit", "verify", str(export), environment=bare.environment).returncode == 0
     export.write_text(export.read_text().replace("text 1", "text I"))
-    found = tocsin("audit", "verify", str(export), environment=bare.environment)
-    assert (found.returncode, "incident-a record 2: the record does not match its hash" in found.stderr) == (1, True)
+    edited = tocsin("audit", "verify", str(export), environment=bare.environment)
+    assert (edited.returncode, "incident-a record 2: the record does not match its hash" in edited.stderr) == (1, True)
     export.write_text(export.read_text() + "{}\n")
     assert "export.jsonl:4: not a record" in tocsin("audit", "verify", str(export), environment=bare.environment).stderr

@@ -1,4 +1,4 @@
-"""Bodies as Arize, and users' templates, send them."""
+"""Bodies as Arize and users' templates send them."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is not read: bodies that are no JSON, or that two readers read differently, or that only cost."""
+"""Bodies that are refused: no JSON, ambiguous JSON, or too large."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from alerts import AlertError, BodyError, read_alert, read_body
 
 
 @pytest.mark.parametrize(
-    ("sent", "said"),
+    ("sent", "reason"),
     [
         (b"", "not JSON"),
         (b"{", "not JSON: .* at line 1, column 2"),
@@ -21,8 +21,8 @@ from alerts import AlertError, BodyError, read_alert, read_body
         (b'{"a": NaN}', "NaN is not a number in JSON"),
         (b'{"a": [-Infinity]}', "-Infinity is not a number"),
         (b'{"a": 1e999}', "too large"),
-        (b'{"a": 1, "a": 2}', "'a' stands twice"),
-        (b'{"x": {"monitor": 1, "monitor": 2}}', "'monitor' stands twice"),
+        (b'{"a": 1, "a": 2}', "'a' appears twice"),
+        (b'{"x": {"monitor": 1, "monitor": 2}}', "'monitor' appears twice"),
         (b'{"a": 123456789012345678901234567890}', "30 digits"),
         (b'{"a": -' + b"9" * 5000 + b"}", "digits; at most 19"),
         (b'{"a":' + b"[" * 40 + b"]" * 40 + b"}", "nested deeper than 32"),
@@ -32,21 +32,21 @@ from alerts import AlertError, BodyError, read_alert, read_body
     ],
     ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else value[:20],
 )
-def test_a_body_is_refused_with_its_reason(sent: bytes, said: str) -> None:
-    with pytest.raises(BodyError, match=said):
+def test_invalid_body_is_refused_with_reason(sent: bytes, reason: str) -> None:
+    with pytest.raises(BodyError, match=reason):
         read_body(sent)
     with pytest.raises(AlertError):
         read_alert(sent)
 
 
-def test_thirty_two_levels_are_taken() -> None:
+def test_thirty_two_levels_are_accepted() -> None:
     assert read_body(b'{"a":' * 32 + b"1" + b"}" * 32)
 
 
-def test_a_lone_surrogate_becomes_a_mark_that_can_be_written() -> None:
+def test_lone_surrogate_is_replaced() -> None:
     assert read_body(b'{"a": "\\ud800"}') == {"a": "\ufffd"}
 
 
-def test_the_largest_body_that_is_taken() -> None:
+def test_largest_body_is_accepted() -> None:
     filler = 262_144 - len(b'{"monitor_name": "m", "x": ""}')
     assert read_alert(b'{"monitor_name": "m", "x": "' + b"x" * filler + b'"}').monitor == "m"

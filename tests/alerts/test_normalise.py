@@ -9,7 +9,7 @@ from alerts import AlertError, fingerprint, incident_id, normalise, read_alert
 from tests.alerts.bodies import FLAT, MONITOR, body, flat, without
 
 
-def test_the_flat_shape() -> None:
+def test_flat_body() -> None:
     alert = normalise(FLAT)
     assert (alert.monitor, alert.monitor_id) == ("support-chatbot error rate", "TW9uaXRvcjoxMjM=")
     assert (alert.metric, alert.value, alert.threshold, alert.baseline) == ("error_rate", 0.31, 0.05, 0.02)
@@ -26,7 +26,7 @@ def test_the_flat_shape() -> None:
     assert alert.url.endswith("/monitors/123")
 
 
-def test_the_monitor_object() -> None:
+def test_monitor_object() -> None:
     alert = normalise({"monitor": MONITOR, "model": "contract-retriever"})
     assert (alert.monitor, alert.monitor_id, alert.kind) == (MONITOR["name"], MONITOR["id"], "drift")
     assert (alert.metric, alert.value, alert.threshold, alert.operator) == (
@@ -39,7 +39,7 @@ def test_the_monitor_object() -> None:
     assert (alert.url, alert.window_seconds) == (MONITOR["uri"], 86400)
 
 
-def test_the_delivery_envelope_keeps_its_id_apart_from_the_monitors() -> None:
+def test_envelope_id_is_not_the_monitors_id() -> None:
     sent = {
         "event": "monitor.status.changed",
         "event_id": "evt_9",
@@ -51,17 +51,17 @@ def test_the_delivery_envelope_keeps_its_id_apart_from_the_monitors() -> None:
     assert (alert.event_id, alert.monitor_id, alert.kind) == ("evt_9", MONITOR["id"], "drift")
 
 
-def test_the_headers_win_over_the_body() -> None:
+def test_headers_take_precedence_over_body() -> None:
     alert = read_alert(body(without("status", "event")), "evt_header", "monitor.cleared")
     assert (alert.event_id, alert.status) == ("evt_header", "cleared")
 
 
 @pytest.mark.parametrize("nest", ["monitor", "alert", "data", "payload"])
-def test_a_nested_body_means_the_same(nest: str) -> None:
+def test_nested_body_is_the_same_alert(nest: str) -> None:
     assert normalise({nest: FLAT}).model_dump(exclude={"raw"}) == normalise(FLAT).model_dump(exclude={"raw"})
 
 
-def test_flat_names_win_over_the_monitor_object() -> None:
+def test_flat_names_take_precedence_over_monitor_object() -> None:
     alert = normalise({"monitor": MONITOR, "metric_value": 0.5, "model": "m", "monitor_name": "mine"})
     assert (alert.value, alert.monitor) == (0.5, "mine")
 
@@ -89,7 +89,7 @@ def test_flat_names_win_over_the_monitor_object() -> None:
         ("1e999", None),
     ],
 )
-def test_numbers_as_people_write_them(written: Any, value: float | None) -> None:
+def test_numbers_are_parsed(written: Any, value: float | None) -> None:
     assert normalise(flat(metric_value=written)).value == value
 
 
@@ -109,7 +109,7 @@ def test_numbers_as_people_write_them(written: Any, value: float | None) -> None
         ({}, None),
     ],
 )
-def test_times_as_iso_and_as_unix(written: Any, moment: datetime | None) -> None:
+def test_times_are_parsed(written: Any, moment: datetime | None) -> None:
     assert normalise(flat(triggered_at=written)).occurred_at == moment
 
 
@@ -127,7 +127,7 @@ def test_times_as_iso_and_as_unix(written: Any, moment: datetime | None) -> None
         (None, "triggered"),
     ],
 )
-def test_a_status_that_cannot_be_read_is_a_fire(written: Any, status: str) -> None:
+def test_unknown_status_is_triggered(written: Any, status: str) -> None:
     assert normalise({**without("status", "event"), "status": written}).status == status
 
 
@@ -137,20 +137,20 @@ def test_every_other_field_is_optional(missing: str) -> None:
     assert (alert.monitor, alert.model) == ("support-chatbot error rate", "support-chatbot")
 
 
-def test_unknown_fields_are_kept_as_they_were_sent() -> None:
+def test_unknown_fields_are_kept_in_raw() -> None:
     sent = flat(acme={"ticket": [1, 2]}, note=None)
     assert normalise(sent).raw == sent
 
 
 @pytest.mark.parametrize("sent", [{}, {"status": "TRIGGERED"}, {"value": 3}, {"monitor": {}}, {"model": ""}])
-def test_a_body_without_monitor_and_model_is_refused_with_what_was_looked_for(sent: dict[str, Any]) -> None:
+def test_body_without_monitor_and_model_is_refused(sent: dict[str, Any]) -> None:
     with pytest.raises(AlertError) as caught:
         normalise(sent)
     assert "monitor_name" in str(caught.value)
     assert "model_name" in str(caught.value)
 
 
-def test_a_monitor_alone_or_a_model_alone_is_enough() -> None:
+def test_monitor_or_model_is_enough() -> None:
     assert normalise({"monitor_name": "psi"}).monitor == "psi"
     assert normalise({"model": "churn"}).monitor == "churn"
 
@@ -166,11 +166,11 @@ def test_a_monitor_alone_or_a_model_alone_is_enough() -> None:
         [{"key": "customer_tier", "value": "premium"}],
     ],
 )
-def test_a_segment_however_written(segments: Any) -> None:
+def test_segment_formats_are_parsed(segments: Any) -> None:
     assert normalise(flat(segment=segments)).segment == {"customer_tier": "premium"}
 
 
-def test_a_filter_that_excludes_says_so() -> None:
+def test_excluding_filter_is_marked() -> None:
     excluded = {"dimension": {"category": "TAG", "name": "region"}, "operator": "NOT_EQUALS", "values": ["eu"]}
     assert normalise({"monitor": {**MONITOR, "filters": [excluded]}}).segment == {"not region": "eu"}
 
@@ -179,26 +179,26 @@ def test_a_filter_that_excludes_says_so() -> None:
     "hostile",
     ["a\r\nSubject: x", "a\u202eb", "a\x00b", "a\u2028b", "a\ud800b", "\x1b[31mred"],
 )
-def test_no_text_can_change_how_what_stands_around_it_is_read(hostile: str) -> None:
+def test_hostile_text_becomes_printable(hostile: str) -> None:
     alert = normalise(flat(monitor_name=hostile, region=hostile))
     for text in (alert.monitor, alert.region):
         assert text.isprintable(), repr(text)
 
 
-def test_long_texts_are_cut() -> None:
+def test_long_texts_are_truncated() -> None:
     alert = normalise(flat(monitor_name="x" * 5000, notes="y" * 5000))
     assert (len(alert.monitor), len(alert.notes)) == (255, 1000)
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "ftp://x", "https://a b", 'https://x/"onclick=', "//x"])
-def test_an_address_is_whole_and_on_the_web_or_not_at_all(address: str) -> None:
+def test_invalid_url_is_dropped(address: str) -> None:
     assert normalise(flat(monitor_url=address)).url == ""
 
 
-def test_the_same_problem_has_one_fingerprint_whatever_else_changes() -> None:
+def test_fingerprint_ignores_value_time_and_status() -> None:
     first = normalise(FLAT)
-    again = normalise(flat(metric_value=0.5, triggered_at="2026-11-23T10:00:00Z", severity="low", status="CLEARED"))
-    assert incident_id(first) == incident_id(again)
+    later = normalise(flat(metric_value=0.5, triggered_at="2026-11-23T10:00:00Z", severity="low", status="CLEARED"))
+    assert incident_id(first) == incident_id(later)
     assert incident_id(first).startswith("incident-support-chatbot-")
 
 
@@ -212,5 +212,5 @@ def test_the_same_problem_has_one_fingerprint_whatever_else_changes() -> None:
         {"segment": {"customer_tier": "free"}},
     ],
 )
-def test_another_problem_has_another_fingerprint(change: dict[str, Any]) -> None:
+def test_fingerprint_depends_on_the_identity(change: dict[str, Any]) -> None:
     assert fingerprint(normalise(FLAT)) != fingerprint(normalise(flat(**change)))

@@ -1,4 +1,4 @@
-"""Whatever is sent: an Alert that holds its promises, or the reader's own error. Nothing else."""
+"""Any body gives a valid Alert or an AlertError, and nothing else."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alerts import Alert, AlertError, incident_id, normalise, read_alert
-from alerts.normalise import _NAMES, _NESTS
+from alerts.normalise import FIELD_NAMES, NESTED_KEYS
 from tests.alerts.bodies import FLAT, MONITOR
 
 scalars = (
@@ -25,7 +25,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=12,
 )
-known = st.sampled_from(sorted({name for names in _NAMES.values() for name in names} | set(_NESTS)))
+known = st.sampled_from(sorted({name for names in FIELD_NAMES.values() for name in names} | set(NESTED_KEYS)))
 nested = st.dictionaries(known | st.text(max_size=8), values, max_size=10)
 bodies = st.dictionaries(known, values | nested, max_size=12) | st.fixed_dictionaries(
     {"monitor": st.just(MONITOR) | nested}, optional=dict.fromkeys(list(FLAT), values)
@@ -34,7 +34,7 @@ bodies = st.dictionaries(known, values | nested, max_size=12) | st.fixed_diction
 
 @given(st.binary(max_size=400))
 @example(b'{"monitor_name": "m", "triggered_at": 1e308}')
-def test_any_bytes_give_an_alert_or_the_readers_own_error(sent: bytes) -> None:
+def test_any_bytes_give_alert_or_alert_error(sent: bytes) -> None:
     try:
         alert = read_alert(sent)
     except AlertError:
@@ -43,7 +43,7 @@ def test_any_bytes_give_an_alert_or_the_readers_own_error(sent: bytes) -> None:
 
 
 @given(bodies)
-def test_any_json_gives_an_alert_that_holds_its_promises_or_an_error(sent: dict[str, Any]) -> None:
+def test_any_json_gives_valid_alert_or_error(sent: dict[str, Any]) -> None:
     try:
         alert = normalise(sent)
     except AlertError:
@@ -53,14 +53,14 @@ def test_any_json_gives_an_alert_that_holds_its_promises_or_an_error(sent: dict[
     for text in (alert.monitor, alert.model, alert.environment, alert.region, alert.severity):
         assert len(text) <= 255
         unsafe = {char for char in text if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
-        assert unsafe <= {"\u200c", "\u200d"}, "only what joins letters and emoji"
+        assert unsafe <= {"\u200c", "\u200d"}, "only the joiners of letters and emoji"
     assert alert.url == "" or alert.url.startswith(("http://", "https://"))
     assert incident_id(alert).startswith("incident-")
-    assert Alert.model_validate_json(alert.model_dump_json()) == alert, "it travels through Temporal unchanged"
+    assert Alert.model_validate_json(alert.model_dump_json()) == alert, "Temporal's serialisation keeps it"
 
 
 @given(bodies)
-def test_normalising_twice_changes_nothing(sent: dict[str, Any]) -> None:
+def test_normalise_is_idempotent(sent: dict[str, Any]) -> None:
     try:
         alert = normalise(sent)
     except AlertError:
@@ -69,12 +69,12 @@ def test_normalising_twice_changes_nothing(sent: dict[str, Any]) -> None:
 
 
 @given(bodies)
-def test_written_and_read_again_it_is_the_same_alert(sent: dict[str, Any]) -> None:
+def test_serialised_body_gives_the_same_alert(sent: dict[str, Any]) -> None:
     try:
         alert = normalise(sent)
-        again = read_alert(json.dumps(sent).encode("utf-8", "surrogatepass"))
+        read = read_alert(json.dumps(sent).encode("utf-8", "surrogatepass"))
     except AlertError:
         return
     except UnicodeError:
         return
-    assert again.model_dump(exclude={"raw"}) == alert.model_dump(exclude={"raw"})
+    assert read.model_dump(exclude={"raw"}) == alert.model_dump(exclude={"raw"})

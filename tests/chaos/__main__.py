@@ -1,4 +1,4 @@
-"""``make chaos``: breaks everything in turn under a steady stream of alerts; exits with 1 where a promise is broken."""
+"""``make chaos``: injects every fault in turn under a steady stream of alerts; exits with 1 on a violation."""
 
 import argparse
 import asyncio
@@ -18,11 +18,11 @@ from pathlib import Path
 from rich.console import Console
 
 from audit import AuditLog
-from tests.chaos.field import Field, field_of
-from tests.chaos.replaying import broken
-from tests.chaos.stream import Fire, Stream
+from tests.chaos.faults import FAULTS, InjectedFault, clock_settings, inject
+from tests.chaos.harness import ChaosHarness, chaos_harness
+from tests.chaos.replay import replay_failures
+from tests.chaos.stream import ScriptedIncident, Stream
 from tests.chaos.verdict import KINDS, Verdict, judge
-from tests.chaos.wrecks import BREAKS, Wreck, clock_settings, wreck
 from tests.processes import tocsin
 
 DOCS = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -30,15 +30,15 @@ BEGIN, END = "<!-- chaos -->", "<!-- /chaos -->"
 
 
 @dataclass(frozen=True)
-class Chaos:
-    """What a run gave."""
+class ChaosRun:
+    """The result of a run."""
 
     seed: int
     seconds: float
-    fires: Sequence[Fire]
-    wrecks: Sequence[Wreck]
+    incidents: Sequence[ScriptedIncident]
+    injected: Sequence[InjectedFault]
     verdict: Verdict
-    refused: Sequence[str]
+    rejected: Sequence[str]
 
 
 def run(
@@ -47,117 +47,126 @@ def run(
     rate: float,
     seed: int,
     only: Sequence[str] = (),
-    tell: Callable[[str], None] = lambda line: None,
-) -> Chaos:
-    """Break each thing once, in an order by chance, and then whatever chance says, until the time is over.
+    log: Callable[[str], None] = lambda line: None,
+) -> ChaosRun:
+    """Inject each fault once, in random order, and then again until the time is over.
 
-    ``seconds`` does not count what the last fires take to come to their end.
+    Args:
+        folder: For the files of all processes.
+        seconds: The minimal duration, without the time that the last incidents take to close.
+        rate: Incidents a second.
+        seed: For the order and the durations of the faults.
+        only: Names of faults; all if empty.
+        log: Receives a line for each fault.
     """
-    dice = random.Random(seed)
-    wrecks: list[Wreck] = []
-    with field_of(folder, **clock_settings(folder)) as ground:
-        stream = Stream(ground, rate)
+    rng = random.Random(seed)
+    injected: list[InjectedFault] = []
+    with chaos_harness(folder, **clock_settings(folder)) as harness:
+        stream = Stream(harness, rate)
         began = time.monotonic()
         stream.start()
         time.sleep(5)
-        for what in _order(sorted(only or BREAKS), dice):
-            if time.monotonic() - began > seconds and len(wrecks) >= len(only or BREAKS):
+        for name in _order(sorted(only or FAULTS), rng):
+            if time.monotonic() - began > seconds and len(injected) >= len(only or FAULTS):
                 break
-            wrecks.append(wreck(ground, what, dice))
-            tell(f"{datetime.now(UTC):%H:%M:%S} mended: {wrecks[-1].what}")
-            time.sleep(dice.uniform(0.5, 4))
+            injected.append(inject(harness, name, rng))
+            log(f"{datetime.now(UTC):%H:%M:%S} recovered: {name}")
+            time.sleep(rng.uniform(0.5, 4))
         stream.stop()
         took = time.monotonic() - began
-        log = AuditLog(f"sqlite:///{ground.state}/audit.db")
-        verdict = judge(ground, stream.fires, wrecks, log)
-        log.close()
-        verdict.audit += _verified(ground)
-        verdict.broken += asyncio.run(broken(ground))
-    return Chaos(seed, took, stream.fires, wrecks, verdict, stream.refused)
+        audit_log = AuditLog(f"sqlite:///{harness.state}/audit.db")
+        verdict = judge(harness, stream.incidents, injected, audit_log)
+        audit_log.close()
+        verdict.audit += _verify(harness)
+        verdict.replay += asyncio.run(replay_failures(harness))
+    return ChaosRun(seed, took, stream.incidents, injected, verdict, stream.rejected)
 
 
-def _order(each: Sequence[str], dice: random.Random) -> Iterator[str]:
-    """All of them in an order by chance, again and again."""
+def _order(names: Sequence[str], rng: random.Random) -> Iterator[str]:
+    """All of them in random order, again and again."""
     while True:
-        yield from dice.sample(each, len(each))
+        yield from rng.sample(names, len(names))
 
 
-def _verified(ground: Field) -> list[str]:
-    done = tocsin("audit", "verify", environment=ground.tocsin.environment)
+def _verify(harness: ChaosHarness) -> list[str]:
+    done = tocsin("audit", "verify", environment=harness.tocsin.environment)
     return [] if done.returncode == 0 else done.stderr.splitlines()[:20]
 
 
-def report(chaos: Chaos) -> str:
-    """Markdown: what was broken, what was taken, what became of it."""
+def report(chaos: ChaosRun) -> str:
+    """Markdown: the run, its faults, and its violations."""
     verdict = chaos.verdict
-    states = sum((fire.states for fire in chaos.fires), Counter[str]())
-    late = sorted(verdict.lateness) or [0.0]
-    slow, slowest = late[len(late) * 99 // 100], late[-1]
+    states = sum((one.states for one in chaos.incidents), Counter[str]())
+    lateness = sorted(verdict.lateness) or [0.0]
+    p99, worst = lateness[len(lateness) * 99 // 100], lateness[-1]
     rows = [
-        ("time", f"{chaos.seconds / 60:.0f} min"),
-        ("things broken", str(len(chaos.wrecks))),
-        ("processes killed (SIGKILL)", str(sum(one.kills for one in chaos.wrecks))),
+        ("duration", f"{chaos.seconds / 60:.0f} min"),
+        ("faults injected", str(len(chaos.injected))),
+        ("processes killed (SIGKILL)", str(sum(one.kills for one in chaos.injected))),
         ("alerts and clears answered 202", str(states.total())),
-        ("of them spooled", str(states["spooled"])),
-        ("incidents", str(len(chaos.fires))),
-        ("pages that rang", str(verdict.pages)),
+        ("of these spooled", str(states["spooled"])),
+        ("incidents", str(len(chaos.incidents))),
+        ("pages", str(verdict.pages)),
         ("**lost**", str(len(verdict.lost))),
         ("**paged twice**", str(len(verdict.doubled))),
         ("**late**", str(len(verdict.late))),
         ("**early**", str(len(verdict.early))),
-        ("**paged although answered**", str(len(verdict.disobeyed))),
-        ("records in the audit log", str(verdict.records)),
-        ("**faults in it, or gaps**", str(len(verdict.audit))),
-        ("**histories that a worker could not do over**", str(len(verdict.broken))),
-        ("**anything else that a vendor would mind**", str(len(verdict.other))),
+        ("**paged after an acknowledgement**", str(len(verdict.paged_after_ack))),
+        ("audit records", str(verdict.records)),
+        ("**errors or gaps in the audit log**", str(len(verdict.audit))),
+        ("**histories that do not replay**", str(len(verdict.replay))),
+        ("**other violations of a vendor's API**", str(len(verdict.other))),
         (
-            "a page came so long after it was due, or after what kept it was mended",
-            f"{statistics.median(late):.1f} s median, {slow:.1f} s p99, {slowest:.1f} s at most",
+            "delay of a page after its due time, or after the recovery",
+            f"{statistics.median(lateness):.1f} s median, {p99:.1f} s p99, {worst:.1f} s at most",
         ),
     ]
-    broken = Counter(one.what for one in chaos.wrecks)
-    lines = ["| | |", "| --- | --- |", *(f"| {what} | {got} |" for what, got in rows), ""]
-    lines += ["| what was broken | times | mended after, s (median) |", "| --- | --- | --- |"]
-    for what, times in sorted(broken.items()):
-        took = statistics.median(one.ended - one.began for one in chaos.wrecks if one.what == what)
-        lines.append(f"| {what} | {times} | {took:.0f} |")
+    times = Counter(one.name for one in chaos.injected)
+    lines = ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
+    lines += ["| fault | times | recovered after, s (median) |", "| --- | --- | --- |"]
+    for name, count in sorted(times.items()):
+        took = statistics.median(one.ended - one.began for one in chaos.injected if one.name == name)
+        lines.append(f"| {name} | {count} | {took:.0f} |")
     return "\n".join(lines)
 
 
-def faults(chaos: Chaos) -> list[str]:
-    """Every broken promise, in words."""
-    verdict = chaos.verdict
-    return [f"{kind}: {one}" for kind in KINDS for one in getattr(verdict, kind)]
+def violations_in(chaos: ChaosRun) -> list[str]:
+    """Every violation, in words."""
+    return [f"{kind}: {one}" for kind in KINDS for one in getattr(chaos.verdict, kind)]
 
 
-def write(chaos: Chaos) -> None:
+def write(chaos: ChaosRun) -> None:
     text = DOCS.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    told = f"On {datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}, seed {chaos.seed}:"
-    DOCS.write_text(f"{before}{BEGIN}\n\n{told}\n\n{report(chaos)}\n\n{END}{after}", encoding="utf-8")
+    heading = f"On {datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}, seed {chaos.seed}:"
+    DOCS.write_text(f"{before}{BEGIN}\n\n{heading}\n\n{report(chaos)}\n\n{END}{after}", encoding="utf-8")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--rate", type=float, default=1.0, help="Fires a second.")
+    parser.add_argument("--rate", type=float, default=1.0, help="Incidents a second.")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
-    parser.add_argument("--only", action="append", choices=sorted(BREAKS), help="Break nothing else.")
+    parser.add_argument("--only", action="append", choices=sorted(FAULTS), help="Inject no other fault.")
     parser.add_argument("--write", action="store_true", help="Write the report into docs/reliability.md.")
-    parser.add_argument("--keep", type=Path, help="A folder for everything that the processes wrote.")
-    asked = parser.parse_args()
+    parser.add_argument("--keep", type=Path, help="A folder for the files of all processes.")
+    options = parser.parse_args()
     console = Console(width=140, markup=False)
-    console.print(f"seed {asked.seed}")
-    with nullcontext(str(asked.keep)) if asked.keep else tempfile.TemporaryDirectory(prefix="tocsin-chaos-") as folder:
-        chaos = run(Path(folder), asked.minutes * 60, asked.rate, asked.seed, asked.only or (), console.print)
+    console.print(f"seed {options.seed}")
+    with (
+        nullcontext(str(options.keep))
+        if options.keep
+        else tempfile.TemporaryDirectory(prefix="tocsin-chaos-") as folder
+    ):
+        chaos = run(Path(folder), options.minutes * 60, options.rate, options.seed, options.only or (), console.print)
     console.print(report(chaos))
-    for line in faults(chaos):
+    for line in violations_in(chaos):
         console.print(line)
-    if chaos.refused:
-        console.print(f"refused: {Counter(chaos.refused).most_common(5)}")
-    if asked.write and chaos.verdict.holds:
+    if chaos.rejected:
+        console.print(f"rejected: {Counter(chaos.rejected).most_common(5)}")
+    if options.write and chaos.verdict.holds:
         write(chaos)
     return 0 if chaos.verdict.holds else 1
 

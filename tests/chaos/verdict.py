@@ -1,4 +1,4 @@
-"""The checker: what was accepted beside what people saw, and what is on record of it."""
+"""The checker: compares the accepted alerts with what the vendors' users saw, and with the audit log."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,41 +6,39 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from audit import AuditLog, Record, check
-from tests.chaos.field import Field
-from tests.chaos.stream import Fire
-from tests.chaos.wrecks import Wreck
+from audit import AuditLog, AuditRecord, check
+from tests.chaos.faults import InjectedFault
+from tests.chaos.harness import ChaosHarness
+from tests.chaos.stream import ScriptedIncident
 from tests.vendors.policy import SECRETS
 
-AT_ONCE = 10.0
-"""Seconds after it is due within which a page counts as on time where nothing was broken."""
+ON_TIME = 10.0
+"""Seconds after its due time within which a page is on time, if no fault was active."""
 RECOVERY = 45.0
-"""The same after something was mended: one attempt that nobody heard the end of (15 s) and the longest pause between
-two (30 s), by ``workflows.calls``."""
-HANDED_OVER = 2.0
-"""Seconds within which a gateway has handed over what it kept, where Temporal answers."""
-_PAGING = {"unanswered", "acknowledged", "repeated", "cleared"}
-_NAMES = {SECRETS[name.upper()]: name for name in ("primary", "secondary", "managers")}
-
-
-KINDS = ("lost", "doubled", "late", "early", "disobeyed", "audit", "broken", "other")
+"""The same after a recovery: one attempt whose result was lost (15 s), and the longest pause between two attempts
+(30 s), as set in ``workflows.activity_calls``."""
+SPOOL_DRAIN = 2.0
+"""Seconds within which a gateway delivers its spool when Temporal answers."""
+_PAGING = {"unacknowledged", "acknowledged", "repeated", "cleared"}
+_SERVICES = {SECRETS[name.upper()]: name for name in ("primary", "secondary", "managers")}
+KINDS = ("lost", "doubled", "late", "early", "paged_after_ack", "audit", "replay", "other")
 
 
 @dataclass
 class Verdict:
-    """Each list holds what is wrong, in words; all are empty where Tocsin keeps its word."""
+    """Each list holds violations, in words; all are empty if the guarantees hold."""
 
     lost: list[str] = field(default_factory=list[str])
     doubled: list[str] = field(default_factory=list[str])
     late: list[str] = field(default_factory=list[str])
     early: list[str] = field(default_factory=list[str])
-    disobeyed: list[str] = field(default_factory=list[str])
+    paged_after_ack: list[str] = field(default_factory=list[str])
     audit: list[str] = field(default_factory=list[str])
-    broken: list[str] = field(default_factory=list[str])
-    """Histories that a worker could not do over, as it must after the next crash."""
+    replay: list[str] = field(default_factory=list[str])
+    """Histories that do not replay, as they must after the next crash."""
     other: list[str] = field(default_factory=list[str])
     lateness: list[float] = field(default_factory=list[float])
-    """Of each page, in seconds after it was due, or after what kept it was mended."""
+    """Of each page, in seconds after its due time, or after the recovery from the fault that delayed it."""
     pages: int = 0
     records: int = 0
 
@@ -49,128 +47,147 @@ class Verdict:
         return not any(getattr(self, kind) for kind in KINDS)
 
 
-def judge(ground: Field, fires: Sequence[Fire], wrecks: Sequence[Wreck], log: AuditLog) -> Verdict:
-    """Everything that is wrong, once every fire has come to its end."""
-    verdict = Verdict(other=list(ground.violations))
+def judge(
+    harness: ChaosHarness,
+    incidents: Sequence[ScriptedIncident],
+    injected: Sequence[InjectedFault],
+    log: AuditLog,
+) -> Verdict:
+    """Every violation, when all scripts have ended."""
+    verdict = Verdict(other=list(harness.violations))
     records = list(log.read())
     verdict.records = len(records)
     verdict.audit = [f"{one.incident} record {one.number}: {one.fault}" for one in check(records)]
-    by_incident: dict[str, list[Record]] = {}
+    by_incident: dict[str, list[AuditRecord]] = {}
     for record in records:
         by_incident.setdefault(record.incident, []).append(record)
-    posts = Counter(_key(one).partition(".")[0] for one in ground.slack.messages if not one["thread_ts"])
-    for fire in fires:
-        if fire.fault:
-            verdict.lost.append(f"{_name(fire)}: {fire.fault}")
-        if not fire.view:
+    posts = Counter(_key(one).partition(".")[0] for one in harness.slack.messages if not one["thread_ts"])
+    for incident in incidents:
+        if incident.error:
+            verdict.lost.append(f"{_name(incident)}: {incident.error}")
+        if not incident.view:
             continue
-        _count_alerts(verdict, fire)
-        if fire.fate in _PAGING:
-            _count_pages(verdict, ground, fire, wrecks)
-        elif posts[fire.incident] != 1:
-            kind = verdict.doubled if posts[fire.incident] else verdict.lost
-            kind.append(f"{_name(fire)}: {posts[fire.incident]} posts")
-        _compare_record(verdict, ground, fire, by_incident.get(fire.incident, []))
-    regulated = [fire for fire in fires if fire.fate == "regulated" and fire.incident]
-    if len(ground.jira.issues) != len(regulated):
-        verdict.lost.append(f"{len(ground.jira.issues)} tickets for {len(regulated)} regulated incidents")
-    if ground.pager.open:
-        verdict.other.append(f"{len(ground.pager.open)} pages were never resolved: {sorted(ground.pager.open)[:3]}")
+        _count_alerts(verdict, incident)
+        if incident.script in _PAGING:
+            _count_pages(verdict, harness, incident, injected)
+        elif posts[incident.id] != 1:
+            violations = verdict.doubled if posts[incident.id] else verdict.lost
+            violations.append(f"{_name(incident)}: {posts[incident.id]} posts")
+        _compare_records(verdict, harness, incident, by_incident.get(incident.id, []))
+    regulated = [one for one in incidents if one.script == "regulated" and one.id]
+    if len(harness.jira.issues) != len(regulated):
+        verdict.lost.append(f"{len(harness.jira.issues)} tickets for {len(regulated)} regulated incidents")
+    if harness.pager.open:
+        count, some = len(harness.pager.open), sorted(harness.pager.open)[:3]
+        verdict.other.append(f"{count} pages were never resolved: {some}")
     return verdict
 
 
-def _count_alerts(verdict: Verdict, fire: Fire) -> None:
-    known, sent = fire.view["alerts"], len(fire.event_ids)
+def _count_alerts(verdict: Verdict, incident: ScriptedIncident) -> None:
+    known, sent = incident.view["alert_count"], len(incident.event_ids)
     if known != sent:
-        kind = verdict.lost if known < sent else verdict.doubled
-        kind.append(f"{_name(fire)}: {sent} alerts were taken, the incident knows of {known}")
+        violations = verdict.lost if known < sent else verdict.doubled
+        violations.append(f"{_name(incident)}: {sent} alerts were accepted, the incident has {known}")
 
 
-def _count_pages(verdict: Verdict, ground: Field, fire: Fire, wrecks: Sequence[Wreck]) -> None:
-    rang = ground.pager.rang(fire.incident)
-    verdict.pages += len(rang)
-    keys = Counter((one.body["routing_key"], one.body["dedup_key"]) for one in rang)
-    verdict.doubled += [f"{_name(fire)}: {count} pages under {key}" for key, count in keys.items() if count > 1]
-    over, spooled = _over(fire, wrecks)
-    due = _due(fire.view)
-    for routing_key, name in _NAMES.items():
-        heard = [one.at for one in rang if one.body["routing_key"] == routing_key]
-        expected = due[name]
-        if len(heard) > len(expected):
-            verdict.doubled.append(f"{_name(fire)}: {len(heard)} pages for {name}, of {len(expected)} steps")
-        for at, when in zip(heard, expected, strict=False):
+def _count_pages(
+    verdict: Verdict, harness: ChaosHarness, incident: ScriptedIncident, injected: Sequence[InjectedFault]
+) -> None:
+    pages = harness.pager.audible_pages(incident.id)
+    verdict.pages += len(pages)
+    keys = Counter((one.body["routing_key"], one.body["dedup_key"]) for one in pages)
+    verdict.doubled += [f"{_name(incident)}: {count} pages under {key}" for key, count in keys.items() if count > 1]
+    stopped, spooled = _stopped_at(incident, injected)
+    due = _due_times(incident.view)
+    for routing_key, service in _SERVICES.items():
+        received = [one.at for one in pages if one.body["routing_key"] == routing_key]
+        expected = due[service]
+        if len(received) > len(expected):
+            verdict.doubled.append(
+                f"{_name(incident)}: {len(received)} pages for {service}, which has {len(expected)} steps"
+            )
+        for at, when in zip(received, expected, strict=False):
             if at < when - 0.5:
-                verdict.early.append(f"{_name(fire)}: {name} {when - at:.1f} s before it was due")
-            if when > over + 1 and not (spooled and _handing_over(when, over, wrecks)):
-                verdict.disobeyed.append(f"{_name(fire)}: {name} at {at:.1f}, answered at {over:.1f}, due {when:.1f}")
+                verdict.early.append(f"{_name(incident)}: {service} {when - at:.1f} s before it was due")
+            if when > stopped + 1 and not (spooled and _due_while_draining(when, stopped, injected)):
+                verdict.paged_after_ack.append(
+                    f"{_name(incident)}: {service} at {at:.1f}, stopped at {stopped:.1f}, due {when:.1f}"
+                )
                 continue
-            verdict.lateness.append(late := _late(at, when, wrecks))
-            if late > (RECOVERY if _disturbed(when, wrecks) else AT_ONCE):
-                verdict.late.append(f"{_name(fire)}: {name} {late:.1f} s late")
+            verdict.lateness.append(late := _lateness(at, when, injected))
+            if late > (RECOVERY if _disturbed(when, injected) else ON_TIME):
+                verdict.late.append(f"{_name(incident)}: {service} {late:.1f} s late")
 
 
-def _over(fire: Fire, wrecks: Sequence[Wreck]) -> tuple[float, bool]:
-    """From when on nobody may be paged any more, and whether that lay in a spool: what is answered 202 counts."""
-    said = ((fire.acknowledged_at, fire.acknowledgement_spooled), (fire.cleared_at, fire.clear_spooled))
-    known = [(_known(at, wrecks) if spooled else at, spooled) for at, spooled in said if at]
+def _stopped_at(incident: ScriptedIncident, injected: Sequence[InjectedFault]) -> tuple[float, bool]:
+    """From when on no step may page, and whether that action was spooled: a response of 202 counts."""
+    actions = (
+        (incident.acknowledged_at, incident.acknowledgement_spooled),
+        (incident.cleared_at, incident.clear_spooled),
+    )
+    known = [(_known_at(at, injected) if spooled else at, spooled) for at, spooled in actions if at]
     return min(known, default=(float("inf"), False))
 
 
-def _known(spooled_at: float, wrecks: Iterable[Wreck]) -> float:
-    """Where the gateway was killed that had it in its spool, nobody could know of it before that one was back."""
-    return max([spooled_at, *(one.ended for one in wrecks if one.kills and _may_be_kept(spooled_at, one))])
+def _known_at(spooled_at: float, injected: Iterable[InjectedFault]) -> float:
+    """If the gateway that spooled it was killed, nobody could know of it before that gateway had restarted."""
+    return max([spooled_at, *(one.ended for one in injected if one.kills and _may_be_spooled(spooled_at, one))])
 
 
-def _handing_over(when: float, over: float, wrecks: Iterable[Wreck]) -> bool:
-    """Whether a step fell due in the very moment in which gateways hand over what they took while Temporal was away.
+def _due_while_draining(when: float, stopped: float, injected: Iterable[InjectedFault]) -> bool:
+    """Whether a step became due while gateways were delivering the actions that they spooled during an outage.
 
-    What fell due before that waits for them; ``workflows.incident`` says so.
+    Steps that became due before that wait for them: ``workflows.incident``.
     """
-    return any(_may_be_kept(over, one) and one.freed - 0.5 <= when <= one.freed + HANDED_OVER for one in wrecks)
+    return any(
+        _may_be_spooled(stopped, one) and one.removed - 0.5 <= when <= one.removed + SPOOL_DRAIN for one in injected
+    )
 
 
-def _may_be_kept(over: float, one: Wreck) -> bool:
-    """Whether what went to the spool then may have met this in there."""
-    return one.began - HANDED_OVER <= over <= one.ended
+def _may_be_spooled(at: float, fault: InjectedFault) -> bool:
+    """Whether an action that was spooled then may have been in the spool during this fault."""
+    return fault.began - SPOOL_DRAIN <= at <= fault.ended
 
 
-def _due(view: Mapping[str, Any]) -> dict[str, list[float]]:
-    """When each is to be paged, by the incident's own decision, from the moment on that it was made."""
-    began = next(one["at"] for one in view["timeline"] if one["what"] == "classified")
-    begin = datetime.fromisoformat(began).timestamp()
-    due: dict[str, list[float]] = {name: [] for name in _NAMES.values()}
+def _due_times(view: Mapping[str, Any]) -> dict[str, list[float]]:
+    """When each service is to be paged, by the incident's own decision and the time when it was made."""
+    classified = next(one["at"] for one in view["timeline"] if one["event"] == "classified")
+    start = datetime.fromisoformat(classified).timestamp()
+    due: dict[str, list[float]] = {service: [] for service in _SERVICES.values()}
     for step in view["decision"]["steps"]:
         for target in step["notify"]:
-            due[target["name"]].append(begin + step["after"])
+            due[target["name"]].append(start + step["after"])
     return due
 
 
-def _disturbed(when: float, wrecks: Iterable[Wreck]) -> bool:
-    return any(one.began - 1 <= when + AT_ONCE and when <= one.ended + RECOVERY for one in wrecks)
+def _disturbed(when: float, injected: Iterable[InjectedFault]) -> bool:
+    return any(one.began - 1 <= when + ON_TIME and when <= one.ended + RECOVERY for one in injected)
 
 
-def _late(at: float, when: float, wrecks: Iterable[Wreck]) -> float:
-    """Seconds after it was due, or after everything was mended that was broken then, one thing after another."""
-    for one in sorted(wrecks, key=lambda wreck: wreck.began):
+def _lateness(at: float, when: float, injected: Iterable[InjectedFault]) -> float:
+    """Seconds after the due time, or after the recovery from the last of the faults that were active then."""
+    for one in sorted(injected, key=lambda fault: fault.began):
         if one.began - 1 <= when + RECOVERY and one.ended > when and one.began <= at:
             when = one.ended
     return max(at - when, 0.0)
 
 
-def _compare_record(verdict: Verdict, ground: Field, fire: Fire, records: Sequence[Record]) -> None:
-    """Everything that the incident says of itself, and every page that rang, is on record."""
-    there = Counter((one.what, one.by, one.text[:500]) for one in records)
-    said = Counter((one["what"], one["by"], one["text"]) for one in fire.view["timeline"])
-    verdict.audit += [f"{_name(fire)}: {what} is not on record" for what in said - there]
-    verdict.audit += [f"{_name(fire)}: {what} is on record, and never was" for what in there - said]
-    told = Counter(one.data["destination"] for one in records if one.what == "notified")
-    rang = Counter(_NAMES[one.body["routing_key"]] for one in ground.pager.rang(fire.incident))
-    verdict.audit += [f"{_name(fire)}: a page to {name} is not on record" for name in rang - told]
+def _compare_records(
+    verdict: Verdict, harness: ChaosHarness, incident: ScriptedIncident, records: Sequence[AuditRecord]
+) -> None:
+    """The audit log and the incident's timeline have the same events, and each page that made a sound is recorded."""
+    recorded = Counter((one.event, one.by, one.text[:500]) for one in records)
+    shown = Counter((one["event"], one["by"], one["text"]) for one in incident.view["timeline"])
+    verdict.audit += [f"{_name(incident)}: {event} is not recorded" for event in shown - recorded]
+    verdict.audit += [f"{_name(incident)}: {event} is recorded, and did not happen" for event in recorded - shown]
+    notified = Counter(one.data["destination"] for one in records if one.event == "notified")
+    pages = Counter(_SERVICES[one.body["routing_key"]] for one in harness.pager.audible_pages(incident.id))
+    verdict.audit += [f"{_name(incident)}: a page to {service} is not recorded" for service in pages - notified]
 
 
 def _key(message: Mapping[str, Any]) -> str:
     return str(message.get("metadata", {}).get("event_payload", {}).get("key", ""))
 
 
-def _name(fire: Fire) -> str:
-    return f"fire {fire.number} ({fire.fate}, {fire.incident or 'never taken'})"
+def _name(incident: ScriptedIncident) -> str:
+    return f"incident {incident.number} ({incident.script}, {incident.id or 'never accepted'})"

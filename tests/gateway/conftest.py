@@ -1,4 +1,4 @@
-"""A gateway on a real Temporal server, with a worker that prints; one of each for all tests here."""
+"""One gateway on a real Temporal server, with a worker whose destination is the console, for all tests here."""
 
 import asyncio
 import itertools
@@ -16,17 +16,18 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from activities.destinations import destination_types, open_destinations
 from audit import AuditLog
+from cli.send import signed
 from gateway.app import create_app
-from gateway.links import Links
+from gateway.security.links import Links
+from gateway.security.tokens import Tokens
 from gateway.settings import GatewaySettings
-from gateway.tokens import Tokens
+from integrations.base.open_destinations import open_destinations
+from integrations.base.registry import destination_types
 from policy import load_policy
 from tests import DEV_SERVER
-from worker.cli_send import signed
-from worker.crew import create_crew
 from worker.temporal import register_search_attributes
+from worker.worker_group import WorkerDependencies, create_worker_group
 
 SECRET, OLD_SECRET, TOKEN = "whsec_new", "whsec_old", "a-long-bearer-token"
 PAGERDUTY_SECRET = "pd-secret"
@@ -60,7 +61,9 @@ compliance carol@example.com u-token
 
 
 @dataclass
-class House:
+class GatewayHarness:
+    """A gateway over HTTP, without a socket, and the Temporal server behind it."""
+
     client: Client
     app: FastAPI
     settings: Callable[..., GatewaySettings]
@@ -68,7 +71,7 @@ class House:
     _numbers: Iterator[int]
 
     def alert(self, **changes: Any) -> dict[str, Any]:
-        """An alert of a monitor of its own."""
+        """The body of an alert, of a new monitor each time."""
         return {
             "monitor_name": f"monitor {next(self._numbers)}",
             "status": "TRIGGERED",
@@ -80,7 +83,7 @@ class House:
         }
 
     async def send(self, alert: dict[str, Any] | bytes, **changes: Any) -> httpx.Response:
-        """Post it signed; ``changes`` to the headers, None taking one away."""
+        """Post an alert with a signature. ``changes`` replace headers; None removes one."""
         body = alert if isinstance(alert, bytes) else json.dumps(alert).encode()
         event_id = changes.pop("event_id", "")
         headers = {**signed(body, changes.pop("secret", SECRET), event_id), **changes}
@@ -88,7 +91,7 @@ class House:
         return await self.http.post("/webhooks/arize", content=body, headers=kept)
 
     async def open(self, **changes: Any) -> str:
-        """The id of a new incident that has been told."""
+        """The id of a new incident whose first notification is delivered."""
         answer = await self.send(self.alert(**changes))
         assert answer.status_code == 202, answer.text
         await self.until(answer.json()["incident"], lambda one: one["state"] == "notified")
@@ -98,8 +101,9 @@ class House:
         return await self.http.request(method, path, headers={"Authorization": f"Bearer {token}"}, **more)
 
     async def until(
-        self, incident: str, wanted: Callable[[dict[str, Any]], Any], seconds: float = 15
+        self, incident: str, wanted: Callable[[dict[str, Any]], Any], seconds: float = 60
     ) -> dict[str, Any]:
+        """Read the incident until ``wanted`` is true of it."""
         end = asyncio.get_running_loop().time() + seconds
         while True:
             one = (await self.call("GET", f"/api/incidents/{incident}")).json()
@@ -110,7 +114,7 @@ class House:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[GatewayHarness]:
     folder: Path = tmp_path_factory.mktemp("gateway")
     (folder / "policy.yaml").write_text(POLICY)
     (folder / "tokens").write_text(TOKENS)
@@ -125,7 +129,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Hous
             "namespace": "default",
             "policy": lambda: policy.digest,
             "rules": lambda: [rule.name for rule in policy.rules],
-            "deliveries_url": f"sqlite:///{folder}/gateway.db",
+            "dedup_store_url": f"sqlite:///{folder}/gateway.db",
             "spool": folder / f"spool-{next(spools)}.db",
             "arize_secrets": (SECRET, OLD_SECRET),
             "arize_tokens": (TOKEN,),
@@ -143,8 +147,10 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Hous
         app = create_app(settings(), env.client)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
-            create_crew(env.client, QUEUE, lambda: policy, open_destinations(policy, {}, ""), log),
+            create_worker_group(
+                env.client, QUEUE, WorkerDependencies(lambda: policy, open_destinations(policy, {}, ""), log)
+            ),
             httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
         ):
-            yield House(env.client, app, settings, http, itertools.count(1))
+            yield GatewayHarness(env.client, app, settings, http, itertools.count(1))
     log.close()

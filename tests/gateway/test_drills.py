@@ -1,9 +1,9 @@
-"""Fire drills: by the way of a real alert, marked wherever they show, and counted nowhere."""
+"""Fire drills: they take the way of a real alert, are marked as drills, and are not counted as alerts."""
 
 import pytest
 
 from gateway.metrics import ALERTS
-from tests.gateway.conftest import House
+from tests.gateway.conftest import GatewayHarness
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -14,41 +14,41 @@ def alerts_counted() -> float:
     )
 
 
-async def test_a_drill_does_what_its_rule_does_and_says_what_it_is(house: House) -> None:
+async def test_drill_follows_rule_and_is_marked(gateway: GatewayHarness) -> None:
     counted = alerts_counted()
     body = {"rule": "all", "model": "plain-model", "by": "Dora"}
-    answer = await house.call("POST", "/api/drills", "r-token", json=body)
+    answer = await gateway.call("POST", "/api/drills", "r-token", json=body)
     assert (answer.status_code, answer.json()["state"]) == (202, "started")
-    one = await house.until(answer.json()["incident"], lambda one: one["state"] == "notified")
+    one = await gateway.until(answer.json()["incident"], lambda one: one["state"] == "notified")
     assert one["headline"].startswith("DRILL CRITICAL plain-model")
     assert (one["rule"], one["tier"], one["team"]) == ("all", "critical", "ops")
-    assert one["decision"]["trace"] == [{"rule": "all", "matched": True, "why": "a fire drill of this rule"}]
-    assert one["awaiting"].startswith("Escalate to step 2")
-    assert "begun by Dora" in one["alert"]["notes"]
+    assert one["decision"]["trace"] == [{"rule": "all", "matched": True, "reason": "a fire drill of this rule"}]
+    assert one["next_action"].startswith("Escalate to step 2")
+    assert "started by Dora" in one["alert"]["notes"]
     assert alerts_counted() == counted
-    again = await house.call("POST", "/api/drills", "r-token", json=body)
+    again = await gateway.call("POST", "/api/drills", "r-token", json=body)
     assert again.json()["incident"] != answer.json()["incident"], "two drills are two incidents"
 
 
-async def test_a_drill_joins_no_real_fire(house: House) -> None:
-    real = await house.open(monitor_name="Fire drill of all")
-    answer = await house.call("POST", "/api/drills", "r-token", json={"rule": "all", "model": "plain-model"})
+async def test_drill_joins_no_real_incident(gateway: GatewayHarness) -> None:
+    real = await gateway.open(monitor_name="Fire drill of all")
+    answer = await gateway.call("POST", "/api/drills", "r-token", json={"rule": "all", "model": "plain-model"})
     assert answer.json()["incident"] != real
 
 
-async def test_a_rule_that_is_not_there_is_named_with_the_nearest(house: House) -> None:
-    answer = await house.call("POST", "/api/drills", "r-token", json={"rule": "al"})
+async def test_unknown_rule_suggests_the_closest(gateway: GatewayHarness) -> None:
+    answer = await gateway.call("POST", "/api/drills", "r-token", json={"rule": "al"})
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "the policy in force has no rule 'al': did you mean all?"
+    assert answer.json()["detail"] == "the policy has no rule 'al': did you mean all?"
 
 
 @pytest.mark.parametrize(("token", "status"), [("v-token", 403), ("nobody", 401)])
-async def test_who_may_not_act_may_not_drill(house: House, token: str, status: int) -> None:
-    assert (await house.call("POST", "/api/drills", token, json={"rule": "all"})).status_code == status
+async def test_drill_needs_responder_role(gateway: GatewayHarness, token: str, status: int) -> None:
+    assert (await gateway.call("POST", "/api/drills", token, json={"rule": "all"})).status_code == status
 
 
-async def test_no_alert_from_outside_is_a_drill(house: House) -> None:
-    incident = await house.open(drill="all")
-    one = (await house.call("GET", f"/api/incidents/{incident}")).json()
+async def test_alert_cannot_claim_to_be_drill(gateway: GatewayHarness) -> None:
+    incident = await gateway.open(drill="all")
+    one = (await gateway.call("GET", f"/api/incidents/{incident}")).json()
     assert one["headline"].startswith("CRITICAL")
     assert one["alert"]["drill"] == ""

@@ -1,4 +1,4 @@
-"""Keys, the codec, and the codec server: who may see what is encrypted."""
+"""Encryption keys, the payload codec, and the codec server."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -15,9 +15,9 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
 from gateway.app import create_app
-from gateway.codec_server import COOKIE
-from gateway.encryption import EncryptionCodec, EncryptionError, Keyring, data_converter
-from tests.gateway.conftest import House
+from gateway.security.codec_sessions import COOKIE
+from gateway.security.encryption import EncryptionCodec, EncryptionError, Keyring, data_converter
+from tests.gateway.conftest import GatewayHarness
 
 OLD, NEW = b"o" * 32, b"n" * 32
 UI = "http://127.0.0.1:8233"
@@ -28,15 +28,15 @@ def text(key: bytes) -> str:
 
 
 @given(st.binary(max_size=2_000))
-def test_what_is_sealed_is_opened_and_differs_each_time(plain: bytes) -> None:
+def test_sealed_data_opens_and_never_repeats(plain: bytes) -> None:
     keys = Keyring([NEW])
     sealed = keys.seal(plain)
     assert keys.open(sealed, keys.current) == plain
-    assert sealed != keys.seal(plain), "the same twice looks different: nobody sees that a customer said it again"
+    assert sealed != keys.seal(plain), "equal plaintexts do not show as equal"
     assert len(plain) < 4 or plain not in sealed
 
 
-def test_what_was_written_under_an_old_key_stays_readable() -> None:
+def test_old_key_still_decrypts() -> None:
     before, after = Keyring([OLD]), Keyring.read((text(NEW), text(OLD)))
     assert after.open(before.seal(b"text"), before.current) == b"text"
     assert after.current == Keyring([NEW]).current
@@ -44,32 +44,34 @@ def test_what_was_written_under_an_old_key_stays_readable() -> None:
         Keyring([NEW]).open(before.seal(b"text"), before.current)
 
 
-def test_what_was_changed_is_not_opened() -> None:
+def test_changed_data_is_not_opened() -> None:
     keys = Keyring([NEW])
     sealed = bytearray(keys.seal(b"text"))
     sealed[-1] ^= 1
-    with pytest.raises(EncryptionError, match="was changed since"):
+    with pytest.raises(EncryptionError, match="was changed afterwards"):
         keys.open(bytes(sealed), keys.current)
 
 
 @pytest.mark.parametrize("value", ["", "short", text(b"x" * 16), text(NEW)[:-2], "not base64 at all!"])
-def test_a_key_that_is_none_is_named_and_never_shown(value: str) -> None:
-    with pytest.raises(EncryptionError, match=r"key 2 is not base64 of 32 bytes; `openssl rand -base64 32`") as error:
+def test_invalid_key_is_numbered_and_not_shown(value: str) -> None:
+    with pytest.raises(
+        EncryptionError, match=r"key 2 is not base64 of 32 bytes; create one with `openssl rand"
+    ) as error:
         Keyring.read((text(NEW), value))
     assert not value or value not in str(error.value)
 
 
-async def test_failures_are_encrypted_too() -> None:
-    """What a vendor answered may quote the customer, and an error's message lies open in a history otherwise."""
+async def test_failures_are_encrypted() -> None:
+    """A vendor's answer may quote a customer, and stands in the message of a failure."""
     converter = data_converter(Keyring([NEW]))
     failure = Failure()
     await converter.encode_failure(ApplicationError("the vendor said: what a customer said"), failure)
     assert b"customer" not in failure.SerializeToString()
-    told = await converter.decode_failure(failure)
-    assert "what a customer said" in str(told)
+    decoded = await converter.decode_failure(failure)
+    assert "what a customer said" in str(decoded)
 
 
-async def test_what_lies_there_from_before_is_read() -> None:
+async def test_unencrypted_payload_is_decoded_unchanged() -> None:
     codec = EncryptionCodec(Keyring([NEW]))
     plain = Payload(metadata={"encoding": b"json/plain"}, data=b"1")
     assert await codec.decode([plain]) == [plain]
@@ -82,8 +84,8 @@ async def test_what_lies_there_from_before_is_read() -> None:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def http(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(house.settings(keys=Keyring([NEW, OLD])), house.client)
+async def http(gateway: GatewayHarness) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(gateway.settings(keys=Keyring([NEW, OLD])), gateway.client)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
         yield http
 
@@ -98,7 +100,7 @@ def clear(answer: httpx.Response) -> bytes:
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_a_token_decodes_and_encodes(http: httpx.AsyncClient) -> None:
+async def test_token_decodes_and_encodes(http: httpx.AsyncClient) -> None:
     shown = {"Authorization": "Bearer v-token", "X-Namespace": "default"}
     answer = await http.post("/codec/decode", json=await sealed(), headers=shown)
     assert (answer.status_code, clear(answer)) == (200, b'"what a customer said"')
@@ -111,30 +113,30 @@ async def test_a_token_decodes_and_encodes(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_without_a_token_nothing_is_shown(http: httpx.AsyncClient) -> None:
+async def test_codec_without_token_is_refused(http: httpx.AsyncClient) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": f"{COOKIE}=forged"}):
         answer = await http.post("/codec/decode", json=await sealed(), headers=headers)
         assert (answer.status_code, b"customer" in answer.content) == (401, False)
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_a_browser_signs_in_once(http: httpx.AsyncClient) -> None:
+async def test_browser_session_lasts_after_sign_in(http: httpx.AsyncClient) -> None:
     assert "Sign in" in (await http.get("/codec")).text
     wrong = await http.post("/codec", data={"token": "wrong"})
-    assert (wrong.status_code, "no token of this gateway" in wrong.text) == (401, True)
+    assert (wrong.status_code, "not a valid API token" in wrong.text) == (401, True)
     right = await http.post("/codec", data={"token": "v-token"})
     assert right.status_code == 303
     cookie = right.headers["set-cookie"].lower()
     assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/codec", "max-age=43200"))
     assert "v-token" not in cookie
-    assert "may read them" in (await http.get("/codec")).text, "the client keeps the cookie"
+    assert "You are signed in" in (await http.get("/codec")).text, "the client keeps the cookie"
     answer = await http.post("/codec/decode", json=await sealed())
     assert (answer.status_code, clear(answer)) == (200, b'"what a customer said"')
-    assert (await http.post("/codec/encode", json=await sealed())).status_code == 401, "a viewer sends nothing"
+    assert (await http.post("/codec/encode", json=await sealed())).status_code == 401, "a viewer may not encode"
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_only_the_ui_may_call_it_from_a_browser(http: httpx.AsyncClient) -> None:
+async def test_only_temporal_ui_origin_is_allowed(http: httpx.AsyncClient) -> None:
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-namespace"}
     allowed = await http.options("/codec/decode", headers={"Origin": UI, **asked})
     assert allowed.headers["access-control-allow-origin"] == UI
@@ -146,26 +148,27 @@ async def test_only_the_ui_may_call_it_from_a_browser(http: httpx.AsyncClient) -
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "detail"),
     [
-        (b"{", 400, "no list of payloads"),
-        (b'{"payloads": 5}', 400, "no list of payloads"),
-        (b"\xff", 400, "no list of payloads"),
+        (b"{", 400, "not a list of payloads"),
+        (b'{"payloads": 5}', 400, "not a list of payloads"),
+        (b"\xff", 400, "not a list of payloads"),
         (b" " * (9 * 2**20), 413, "at most 8,388,608 bytes"),
     ],
 )
-async def test_what_is_no_payload_is_refused(http: httpx.AsyncClient, body: bytes, status: int, said: str) -> None:
+async def test_invalid_payloads_are_refused(http: httpx.AsyncClient, body: bytes, status: int, detail: str) -> None:
     answer = await http.post("/codec/decode", content=body, headers={"Authorization": "Bearer v-token"})
-    assert (answer.status_code, said in answer.json()["detail"]) == (status, True)
+    assert (answer.status_code, detail in answer.json()["detail"]) == (status, True)
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_a_key_that_is_gone_is_named(http: httpx.AsyncClient) -> None:
+async def test_missing_key_is_named(http: httpx.AsyncClient) -> None:
     answer = await http.post("/codec/decode", json=await sealed(b"z" * 32), headers={"Authorization": "Bearer v-token"})
     assert answer.status_code == 422
     assert Keyring([b"z" * 32]).current in answer.json()["detail"]
+    assert answer.json()["code"] == EncryptionError.code
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_without_a_key_there_is_no_codec_server(house: House) -> None:
-    assert (await house.http.get("/codec")).status_code == 404
+async def test_codec_server_needs_a_key(gateway: GatewayHarness) -> None:
+    assert (await gateway.http.get("/codec")).status_code == 404

@@ -1,9 +1,10 @@
-"""The OpenAPI document is true: whatever schemathesis makes of it, the gateway answers as it says."""
+"""The OpenAPI document is true: the gateway answers the requests that schemathesis generates as documented."""
 
 import asyncio
 import atexit
 import shutil
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +15,32 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from gateway.app import create_app
-from gateway.callbacks import VENDORS
-from gateway.rates import Rates
+from gateway.security.rates import Rates
+from gateway.security.tokens import Caller, Tokens, hash_token
 from gateway.settings import GatewaySettings
-from gateway.tokens import Caller, Tokens, _hash
-from tests.gateway.conftest import House
+from integrations.base.registry import callbacks
+from tests.gateway.conftest import GatewayHarness
 
 TOKEN = "schemathesis-token"
 
 
 def _app() -> Any:
-    """The app with Temporal away: every answer that can be given without it."""
+    """A gateway without Temporal: it gives every answer that does not need Temporal."""
     folder = tempfile.mkdtemp(prefix="tocsin-openapi-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    away = asyncio.run(Client.connect("127.0.0.1:9", lazy=True, data_converter=pydantic_data_converter))
+    unavailable = asyncio.run(Client.connect("127.0.0.1:9", lazy=True, data_converter=pydantic_data_converter))
     return create_app(
         GatewaySettings(
             task_queue="q",
             namespace="default",
             policy=lambda: "digest",
-            deliveries_url=f"sqlite:///{folder}/gateway.db",
+            dedup_store_url=f"sqlite:///{folder}/gateway.db",
             spool=Path(folder) / "spool.db",
             rates=Rates(refused="1000000/minute"),
             insecure=True,
-            tokens=Tokens({_hash(TOKEN): Caller("schema", "admin")}),
+            tokens=Tokens({hash_token(TOKEN): Caller("schema", "admin")}),
         ),
-        away,
+        unavailable,
     )
 
 
@@ -48,12 +49,12 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", _app())
 
 @schema.parametrize()
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
-def test_the_gateway_answers_as_its_document_says(case: Any) -> None:
+def test_gateway_answers_as_documented(case: Any) -> None:
     case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, excluded_checks=_not_applicable())
 
 
 def _not_applicable() -> list[Any]:
-    """Temporal is away on purpose: 503 is an answer to what only it can tell."""
+    """Temporal is unavailable on purpose: 503 is a correct answer to requests that need it."""
     from schemathesis import checks
 
     return [checks.not_a_server_error] + [
@@ -65,11 +66,11 @@ def _not_applicable() -> list[Any]:
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_the_document_is_served_and_names_every_endpoint(house: House) -> None:
-    document = (await house.http.get("/openapi.json")).json()
+async def test_document_names_every_endpoint(gateway: GatewayHarness) -> None:
+    document = (await gateway.http.get("/openapi.json")).json()
     assert set(document["paths"]) == {
         "/webhooks/arize",
-        *(f"/webhooks/{vendor.path}" for vendor in VENDORS),
+        *(f"/webhooks/{vendor.path}" for vendor in callbacks()),
         "/api/drills",
         "/api/incidents",
         "/api/incidents/{id}",
@@ -83,3 +84,6 @@ async def test_the_document_is_served_and_names_every_endpoint(house: House) -> 
     assert document["paths"]["/webhooks/arize"]["post"]["responses"]["401"]["content"].keys() == {
         "application/problem+json"
     }
+    vendor_ids = {document["paths"][f"/webhooks/{one.path}"]["post"]["operationId"] for one in callbacks()}
+    assert vendor_ids == {f"receive_{one.name}_webhook" for one in callbacks()}
+    assert document["info"]["version"] == version("tocsin")

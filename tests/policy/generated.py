@@ -1,4 +1,4 @@
-"""Conditions, rules and alerts at random, for properties that must hold for all of them."""
+"""Hypothesis strategies for conditions, rules, alerts and documents."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ conditions: st.SearchStrategy[str] = st.recursive(
     ),
     max_leaves=6,
 )
-"""Sound conditions over few fields and values, so that rules often overlap."""
+"""Valid conditions over few fields and values, so that rules often overlap."""
 
 alerts: st.SearchStrategy[Alert] = st.builds(
     Alert,
@@ -72,4 +72,4 @@ documents: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(_words, inner, max_size=4)),
     max_leaves=12,
 )
-"""What YAML can say, with the contract's own words in it."""
+"""YAML documents that contain keys of a policy."""

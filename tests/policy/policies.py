@@ -1,11 +1,11 @@
-"""Small policies for tests."""
+"""A small policy for tests."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from activities.destinations import destination_types
 from alerts import Alert, normalise
+from integrations.base.registry import destination_types
 from policy import Policy, PolicyError, load_policy
 
 BASE = """\
@@ -48,7 +48,7 @@ def load(tmp_path: Path, text: str) -> Policy:
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
-    """What is wrong with it, a line each; without the file's name."""
+    """The problems of a policy, one per line, without the file's name."""
     try:
         load(tmp_path, text)
     except PolicyError as error:

@@ -1,4 +1,4 @@
-"""For any policy, any alert and any bytes: what must always hold."""
+"""Properties that hold for any policy, any alert and any bytes."""
 
 import copy
 import dataclasses
@@ -10,11 +10,11 @@ import yaml
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from activities.destinations import destination_types
 from alerts import Alert
+from integrations.base.registry import destination_types
 from policy import IncidentFacts, Policy, PolicyError, PolicySource, parse_policy
+from policy.authoring.near_misses import near_misses
 from policy.decision import TIERS
-from policy.misses import near_misses
 from tests.policy.generated import alerts, documents, policy_text, rule_lists
 from tests.policy.policies import BASE, NOW, RULES
 
@@ -25,35 +25,33 @@ def parse(text: str) -> Policy:
     return parse_policy(PolicySource((("policy.yaml", text.encode()),)), TYPES)
 
 
-def without_shadowed(rules: list[tuple[str, str]]) -> tuple[Policy, set[str]]:
-    """The policy, and the names of its rules that the loader said can never decide, which are then made never to."""
+def without_unreachable(rules: list[tuple[str, str]]) -> tuple[Policy, set[str]]:
+    """The policy, and the indexes of rules that the loader reports as unreachable; with such, it is built unchecked."""
     try:
         return parse(policy_text(BASE, rules)), set()
     except PolicyError as error:
         problems = error.problems
-    said = {problem.path for problem in problems if "can never" in problem.message}
-    assert len(said) == len(problems), problems
-    return _unchecked(rules), {path.removeprefix("rules[").split("]")[0] for path in said}
+    paths = {problem.path for problem in problems if "can never" in problem.message}
+    assert len(paths) == len(problems), problems
+    return _unchecked(rules), {path.removeprefix("rules[").split("]")[0] for path in paths}
 
 
 def _unchecked(rules: list[tuple[str, str]]) -> Policy:
-    """The same rules, each of which the loader accepts when it stands alone."""
+    """The same rules, each loaded on its own."""
     parts: list[Any] = []
     for index, rule in enumerate(rules):
         try:
-            (one,) = parse(policy_text(BASE, [rule])).rules
+            (rule_alone,) = parse(policy_text(BASE, [rule])).rules
         except PolicyError:
             continue  # it contradicts itself
-        named = one.decision.model_copy(update={"rule": f"r{index}"})
-        parts.append(dataclasses.replace(one, name=f"r{index}", decision=named))
+        named = rule_alone.decision.model_copy(update={"rule": f"r{index}"})
+        parts.append(dataclasses.replace(rule_alone, name=f"r{index}", decision=named))
     return dataclasses.replace(parse(policy_text(BASE, [])), rules=tuple(parts))
 
 
 @given(rule_lists, alerts, st.builds(IncidentFacts, alerts=st.integers(0, 6)))
-def test_it_decides_every_alert_in_one_way_and_the_same_way_again(
-    rules: list[tuple[str, str]], alert: Alert, incident: IncidentFacts
-) -> None:
-    policy, _ = without_shadowed(rules)
+def test_decision_is_total_and_repeatable(rules: list[tuple[str, str]], alert: Alert, incident: IncidentFacts) -> None:
+    policy, _ = without_unreachable(rules)
     before = copy.deepcopy(alert)
     decision = policy.decide(alert, NOW, incident)
     assert decision.tier in TIERS
@@ -65,10 +63,8 @@ def test_it_decides_every_alert_in_one_way_and_the_same_way_again(
 
 
 @given(rule_lists, alerts, st.builds(IncidentFacts, alerts=st.integers(0, 6)))
-def test_what_rules_out_a_rule_unasked_never_changes_the_decision(
-    rules: list[tuple[str, str]], alert: Alert, incident: IncidentFacts
-) -> None:
-    policy, _ = without_shadowed(rules)
+def test_guards_never_change_the_decision(rules: list[tuple[str, str]], alert: Alert, incident: IncidentFacts) -> None:
+    policy, _ = without_unreachable(rules)
     facts = policy.facts(alert, NOW, incident)
     matching = [rule.name for rule in policy.rules if rule.condition and rule.condition.matches(facts).matched]
     assert policy.decide(alert, NOW, incident).rule == (matching[0] if matching else "otherwise")
@@ -76,17 +72,15 @@ def test_what_rules_out_a_rule_unasked_never_changes_the_decision(
 
 @given(rule_lists, alerts, st.builds(IncidentFacts, alerts=st.integers(0, 6)))
 @example([("alert.value > 0.5", "low"), ("alert.value > 1.0", "low")], Alert(monitor="m", value=2.0), IncidentFacts())
-def test_a_rule_that_is_said_never_to_decide_never_does(
-    rules: list[tuple[str, str]], alert: Alert, incident: IncidentFacts
-) -> None:
-    policy, shadowed = without_shadowed(rules)
-    assume(shadowed)
-    assert policy.decide(alert, NOW, incident).rule.removeprefix("r") not in shadowed
+def test_unreachable_rules_never_decide(rules: list[tuple[str, str]], alert: Alert, incident: IncidentFacts) -> None:
+    policy, unreachable = without_unreachable(rules)
+    assume(unreachable)
+    assert policy.decide(alert, NOW, incident).rule.removeprefix("r") not in unreachable
 
 
 @given(rule_lists, alerts)
-def test_a_near_miss_is_a_rule_that_did_not_match(rules: list[tuple[str, str]], alert: Alert) -> None:
-    policy, _ = without_shadowed(rules)
+def test_near_miss_is_an_unmatched_rule(rules: list[tuple[str, str]], alert: Alert) -> None:
+    policy, _ = without_unreachable(rules)
     decision = policy.decide(alert, NOW)
     missed = {verdict.rule for verdict in decision.trace if not verdict.matched}
     for miss in near_misses(policy, alert, NOW):
@@ -96,7 +90,7 @@ def test_a_near_miss_is_a_rule_that_did_not_match(rules: list[tuple[str, str]], 
 
 
 @cache
-def _good() -> bytes:
+def _valid() -> bytes:
     return (BASE + RULES).encode()
 
 
@@ -105,7 +99,7 @@ def _good() -> bytes:
         st.binary(max_size=300),
         documents.map(lambda value: yaml.safe_dump(value).encode()),
         st.tuples(st.integers(0, 1200), st.integers(0, 40), st.binary(max_size=12)).map(
-            lambda cut: _good()[: cut[0]] + cut[2] + _good()[cut[0] + cut[1] :]
+            lambda cut: _valid()[: cut[0]] + cut[2] + _valid()[cut[0] + cut[1] :]
         ),
     )
 )
@@ -114,7 +108,7 @@ def _good() -> bytes:
 @example(b"rules: {1: 2}\nversion: !!python/object:os.system x\n")
 @example(b"version: 1\ndestinations: {1: {type: console}}\ntiers: {}\n")
 @example(b"a: !!timestamp 99999-99-99\n")
-def test_any_bytes_are_a_policy_or_an_error_with_a_line(content: bytes) -> None:
+def test_any_bytes_load_or_give_placed_errors(content: bytes) -> None:
     try:
         policy = parse_policy(PolicySource((("policy.yaml", content),)), TYPES)
     except PolicyError as error:

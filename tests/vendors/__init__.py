@@ -1,4 +1,4 @@
-"""Stand-in vendors: real HTTP servers that check what they get and can be told to misbehave."""
+"""Stand-ins for vendors: real HTTP servers that validate each request and can fail by script."""
 
 from tests.vendors.arize import Arize
 from tests.vendors.jira import Jira

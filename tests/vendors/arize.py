@@ -14,12 +14,12 @@ class Arize(Vendor):
         super().__init__()
         self.key = key
         self.page = page
-        """The most that a page holds, whatever is asked for."""
+        """The most monitors in one page, whatever limit is requested."""
         self.monitors: dict[str, dict[str, Any]] = {}
         self.projects = {"proj-1": "chatbot"}
 
     def put(self, monitor_id: str, status: str = "TRIGGERED", **changes: Any) -> None:
-        """A monitor with that status, evaluated just now."""
+        """Add or replace a monitor with that status, evaluated now."""
         monitor = {
             "id": monitor_id,
             "name": f"error_rate monitor {monitor_id}",
@@ -40,7 +40,7 @@ class Arize(Vendor):
         if request.headers.get("Authorization") != f"Bearer {self.key}":
             return 401, {"title": "Unauthorized", "status": 401}
         if request.method != "GET":
-            self.violations.append(f"Tocsin only reads, and sent a {request.method}")
+            self.violations.append(f"Tocsin must only read, but sent a {request.method}")
         match request.path.strip("/").split("/"):
             case ["v2", "monitors"]:
                 return 200, self._list(request.query)

@@ -1,4 +1,4 @@
-"""A stand-in for Jira Cloud's REST API v3: create, look up, comment."""
+"""A stand-in for Jira Cloud's REST API v3: create, search, comment, link."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ class Jira(Vendor):
         self.links: dict[str, dict[str, dict[str, Any]]] = {}
         """By ticket and globalId."""
         self.without_due_date = False
-        """The project's screen does not show the field."""
+        """The project does not show the field *Due date*."""
 
     def answer(self, request: Request) -> tuple[int, Any]:
         comment = re.fullmatch(r"/rest/api/3/issue/([A-Z0-9]+-\d+)/comment", request.path)
@@ -25,7 +25,7 @@ class Jira(Vendor):
         match request.method, request.path:
             case "POST", "/rest/api/3/issue":
                 return self._create(request.body)
-            case "GET", "/rest/api/3/search/jql":  # newer than the description beside us; /search is retired
+            case "GET", "/rest/api/3/search/jql":  # newer than the API description; /search is retired
                 label = re.search(r'labels = "([^"]+)"', request.query["jql"])
                 assert label is not None
                 found = [
@@ -69,8 +69,8 @@ class Jira(Vendor):
         if any(set(fields["labels"]) == set(one["labels"]) for one in self.issues.values()):
             self.violations.append(f"a second ticket for {fields['labels']}")
         if self.without_due_date and "duedate" in fields:
-            said = "Field 'duedate' cannot be set. It is not on the appropriate screen, or unknown."
-            return 400, {"errorMessages": [], "errors": {"duedate": said}}
+            text = "Field 'duedate' cannot be set. It is not on the appropriate screen, or unknown."
+            return 400, {"errorMessages": [], "errors": {"duedate": text}}
         key = f"{fields['project']['key']}-{len(self.issues) + 1}"
         self.issues[key] = fields
         self.comments[key] = []

@@ -1,4 +1,4 @@
-"""A real SMTP server (aiosmtpd), which keeps what it takes and can be told to refuse."""
+"""A real SMTP server (aiosmtpd). It keeps the messages that it accepts, and refuses them by script."""
 
 from collections import deque
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class _Handler:
         answer = box.answers.popleft() if box.answers else box.always or box.choose(content.decode("utf-8", "replace"))
         if not answer or answer == "drop after":
             message = cast("EmailMessage", message_from_bytes(content, policy=policy.default))  # type: ignore[arg-type]
-            self._mailbox.taken.append(message)
+            self._mailbox.messages.append(message)
             self._mailbox.recipients.append(list(envelope.rcpt_tos))
             self._mailbox.raw.append(content)
         if answer.startswith("drop"):
@@ -43,14 +43,15 @@ class Mailbox:
     """Use it as a context manager."""
 
     def __init__(self, password: str = "") -> None:
-        self.taken: list[EmailMessage] = []
+        self.messages: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.raw: list[bytes] = []
         self.answers: deque[str] = deque()
-        """Answers to the next messages: an SMTP line, ``drop`` before it is taken, ``drop after``; empty takes it."""
+        """Replies to the next messages: an SMTP line, ``drop`` the connection, or ``drop after`` accepting the message.
+        An empty reply accepts it."""
         self.always = ""
         self.choose: Callable[[str], str] = lambda content: ""
-        """Names the answer to a message by what it holds; asked where none is scripted."""
+        """The reply to a message by its content, if none is scripted."""
         self.unknown: set[str] = set()
         self._password = password
         self.port = unused_port()
@@ -69,9 +70,9 @@ class Mailbox:
         return f"smtp://{login}127.0.0.1:{self.port}"
 
     @property
-    def shown(self) -> list[EmailMessage]:
-        """As a reader sees them: a second message with the same Message-ID is the same message."""
-        return list({str(one["Message-ID"]): one for one in self.taken}.values())
+    def distinct_messages(self) -> list[EmailMessage]:
+        """The messages that a mail reader shows: a second one with the same Message-ID is the same message."""
+        return list({str(one["Message-ID"]): one for one in self.messages}.values())
 
     def _check(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
         return AuthResult(success=data.password.decode() == self._password, handled=False)

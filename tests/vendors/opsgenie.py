@@ -14,7 +14,7 @@ class Opsgenie(Vendor):
         super().__init__()
         self.api_key = api_key
         self.alerts: dict[str, str] = {}
-        """By alias: open, acknowledged or closed."""
+        """The state of each alert by alias: open, acknowledged or closed."""
         self.notified: list[str] = []
 
     def answer(self, request: Request) -> tuple[int, Any]:

@@ -15,7 +15,7 @@ class PagerDuty(Vendor):
         super().__init__()
         self.changes: list[dict[str, Any]] = []
         self.open: set[str] = set()
-        """The keys of open incidents: a trigger under one of them pages nobody."""
+        """The keys of open incidents: a trigger with one of them pages nobody."""
         self.paged: list[str] = []
 
     def answer(self, request: Request) -> tuple[int, Any]:
@@ -27,7 +27,7 @@ class PagerDuty(Vendor):
             self.violations.append(f"PagerDuty has no {request.method} {request.path}")
             return 404, {}
         body = dict(request.body)
-        # The description's schema is that of a trigger; acknowledge and resolve need the key alone.
+        # The API description's schema is that of a trigger; acknowledge and resolve need only the key.
         if body.get("event_action") == "trigger":
             self.violations += body_faults("pagerduty-events-v2", "/enqueue", "post", body)
             if len(body["payload"]["summary"]) > 1024:
@@ -47,7 +47,7 @@ class PagerDuty(Vendor):
         return "pagerduty-events-v2", request.path.removeprefix("/v2")
 
     def _fold(self, body: dict[str, Any]) -> None:
-        """docs: "dedup_key": an open incident with the same key takes the event in; one key a service."""
+        """docs: "dedup_key": an open incident of the same service with the same key absorbs the event."""
         key = f"{body['routing_key']}/{body.get('dedup_key')}"
         if body["event_action"] == "trigger" and key not in self.open:
             self.open.add(key)
@@ -56,7 +56,7 @@ class PagerDuty(Vendor):
             self.open.discard(key)
 
     def events(self, action: str = "", routing_key: str = "") -> list[dict[str, Any]]:
-        """What was sent, of one action and to one service."""
+        """The events with an action, and to a service."""
         return [
             one.body
             for one in self.requests
@@ -66,7 +66,7 @@ class PagerDuty(Vendor):
         ]
 
     def about(self, incident: str, action: str = "trigger", routing_key: str = "") -> list[Request]:
-        """The requests about one incident, of one action and to one service."""
+        """The requests about one incident, with an action, and to a service."""
         return [
             one
             for one in list(self.requests)

@@ -1,4 +1,4 @@
-"""A policy whose destinations are the stand-ins."""
+"""A policy whose destinations are stand-ins."""
 
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def write_policy(file: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira) -> 
 
 
 def alert_body(metric: str, value: float, monitor: str, **changes: Any) -> dict[str, Any]:
-    """A triggered alert of a model that the policy knows, as a sender writes it."""
+    """The body of a triggered alert about a model in the policy."""
     body = {
         "monitor_name": f"{metric} monitor {monitor}",
         "monitor_id": monitor,

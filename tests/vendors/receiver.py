@@ -1,4 +1,4 @@
-"""A receiver of signed webhooks, which checks the signature as www.standardwebhooks.com says, by itself."""
+"""A receiver of signed webhooks. It verifies signatures by its own code, as www.standardwebhooks.com specifies."""
 
 import base64
 import hashlib
@@ -12,8 +12,8 @@ class Receiver(Vendor):
     def __init__(self, key: bytes = b"") -> None:
         super().__init__()
         self.key = key
-        self.taken: list[str] = []
-        """The ids of what was taken, each once: that is what the id is for."""
+        self.webhook_ids: list[str] = []
+        """The ids of the accepted webhooks, each once: a receiver drops a repeated id."""
 
     def answer(self, request: Request) -> tuple[int, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -23,8 +23,8 @@ class Receiver(Vendor):
             signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + request.raw
             expected = base64.b64encode(hmac.new(self.key, signed, hashlib.sha256).digest()).decode()
             if headers.get("webhook-signature") != f"v1,{expected}":
-                self.violations.append("the signature is not that of the body")
+                self.violations.append("the signature does not match the body")
         name = headers.get("webhook-id", "")
-        if name and name not in self.taken:
-            self.taken.append(name)
+        if name and name not in self.webhook_ids:
+            self.webhook_ids.append(name)
         return 200, {}

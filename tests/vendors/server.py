@@ -1,4 +1,4 @@
-"""One small HTTP server for every vendor: real sockets, a thread of its own, scriptable faults."""
+"""The HTTP server of every stand-in: real sockets, its own thread, scripted faults."""
 
 import asyncio
 import contextlib
@@ -19,18 +19,18 @@ from tests.waiting import wait_for
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to the next request instead of, or before, its proper answer."""
+    """What happens to the next request instead of the vendor's response, or before it."""
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     delay: float = 0.0
     reset: bool = False
-    """Close the connection without an answer."""
+    """Close the connection without a response."""
     cut: bool = False
-    """Close the connection in the middle of the answer."""
+    """Close the connection in the middle of the response."""
     after: bool = False
-    """Do the vendor's work first: the sender cannot know that it succeeded."""
+    """Process the request first: the sender cannot know that it succeeded."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Request:
 
 
 class Vendor:
-    """Subclass it, and answer in ``answer``. Use it as a context manager."""
+    """The base of stand-ins, a context manager. A subclass responds in ``answer``."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -53,9 +53,9 @@ class Vendor:
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.choose: Callable[[Request], Fault | None] = lambda request: None
-        """Names the fault of a request by what it holds; asked where none is scripted."""
+        """The fault of a request by its content, if none is scripted."""
         self.done: list[Request] = []
-        """What the vendor did, whatever it answered."""
+        """The requests that the vendor processed, whatever it responded."""
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread: threading.Thread | None = None
@@ -69,20 +69,20 @@ class Vendor:
         """The faults of the next requests, one each."""
         self.faults.extend(faults)
 
-    def heard(self, request: Request) -> None:
-        """A request is here. Runs in the server's thread; nothing, unless something else is put in its place."""
+    def on_request(self, request: Request) -> None:
+        """Called for each request, in the server's thread. Does nothing unless a test replaces it."""
 
     def answer(self, request: Request) -> tuple[int, Any]:
-        """The vendor's proper answer: status and JSON. Runs in the server's thread."""
+        """The vendor's response: status and JSON. Runs in the server's thread."""
         raise NotImplementedError
 
     def described(self, request: Request) -> tuple[str, str] | None:
-        """Which description, and which path of it, says what the answer to a request looks like."""
+        """The API description, and the path in it, that specifies the response to a request."""
         del request
         return None
 
     def wait_for(self, wanted: Any, seconds: float = 20.0) -> Any:
-        """What ``wanted()`` gives, as soon as it is true."""
+        """The value of ``wanted()``, as soon as it is true."""
         return wait_for(wanted, seconds, 0.02, lambda: f"{len(self.requests)} requests: {self.requests[-5:]}")
 
     def __enter__(self) -> Any:
@@ -130,7 +130,7 @@ class Vendor:
             incoming.method, incoming.path, dict(incoming.query), dict(incoming.headers), body, time.time(), received
         )
         self.requests.append(request)
-        self.heard(request)
+        self.on_request(request)
         fault = self.faults.popleft() if self.faults else self.always or self.choose(request)
         if fault is None:
             status, answer = self._do(request)
@@ -153,9 +153,9 @@ class Vendor:
         status, answer = self.answer(request)
         if status < 300:
             self.done.append(request)
-            place = self.described(request)
-            if place is not None and not (isinstance(answer, dict) and answer.get("ok") is False):
-                spec, path = place
+            described = self.described(request)
+            if described is not None and not (isinstance(answer, dict) and answer.get("ok") is False):
+                spec, path = described
                 self.violations += [
                     f"{path}: {fault}" for fault in answer_faults(spec, path, request.method.lower(), status, answer)
                 ]
@@ -163,7 +163,7 @@ class Vendor:
 
 
 async def _half(incoming: web.Request, fault: Fault) -> web.StreamResponse:
-    """The beginning of an answer, and then nothing."""
+    """The beginning of a response, before the connection is closed."""
     response = web.StreamResponse(status=fault.status or 200, headers={"Content-Length": "500", **fault.headers})
     await response.prepare(incoming)
     await response.write(fault.body.encode())

@@ -1,7 +1,7 @@
 """A stand-in for ServiceNow's Table API.
 
-The vendor publishes no description that a machine reads without an account: the requests are those of its REST API
-reference, "Table API"; the lengths those of the table ``task``.
+The vendor publishes no machine-readable API description without an account. The requests follow its REST API reference,
+"Table API", and the lengths are those of the table ``task``.
 """
 
 import base64
@@ -67,7 +67,7 @@ class ServiceNow(Vendor):
                 return 404, {"error": {"message": "Invalid table"}}
 
     def _create(self, body: dict[str, Any]) -> dict[str, Any]:
-        self.violations += [f"{key} is no field that was agreed on" for key in body if key not in _FIELDS]
+        self.violations += [f"{key} is an unexpected field" for key in body if key not in _FIELDS]
         for field, limit in _LIMITS.items():
             if len(body.get(field, "")) > limit:
                 self.violations.append(f"{field} is longer than {limit} characters")

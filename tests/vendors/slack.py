@@ -53,7 +53,7 @@ class Slack(Vendor):
                 return 404, {"ok": False, "error": "unknown_method"}
 
     def described(self, request: Request) -> tuple[str, str] | None:
-        # The description is older than messages' metadata, which the answers of history and replies hold.
+        # The API description is older than the messages' metadata, which responses of history and replies contain.
         path = request.path.removeprefix("/api")
         return ("slack-web-api-v2", path) if path.startswith("/chat.") else None
 
@@ -68,15 +68,21 @@ class Slack(Vendor):
         stamp = f"1700000000.{len(self.messages) + 1:06d}"
         message = {**sent, "channel": channel, "ts": stamp, "thread_ts": sent.get("thread_ts")}
         self.messages.append(message)
-        return {"ok": True, "channel": channel, "ts": stamp, "message": _said(sent, stamp)}
+        return {"ok": True, "channel": channel, "ts": stamp, "message": _posted(sent, stamp)}
 
     def _update(self, sent: dict[str, Any]) -> dict[str, Any]:
         self._check(sent)
         for message in self.messages:
             if message["ts"] == sent["ts"] and message["channel"] == sent["channel"]:
                 message.update(text=sent["text"], blocks=sent["blocks"])
-                said = _said(sent, sent["ts"])
-                return {"ok": True, "channel": sent["channel"], "ts": sent["ts"], "text": sent["text"], "message": said}
+                posted = _posted(sent, sent["ts"])
+                return {
+                    "ok": True,
+                    "channel": sent["channel"],
+                    "ts": sent["ts"],
+                    "text": sent["text"],
+                    "message": posted,
+                }
         return {"ok": False, "error": "message_not_found"}
 
     def _check(self, sent: dict[str, Any]) -> None:
@@ -120,7 +126,7 @@ class Slack(Vendor):
                     self.violations.append(f"a {one['type']} of rich text says nothing")
 
 
-def _said(sent: dict[str, Any], stamp: str) -> dict[str, Any]:
-    """The message as the description's own examples show it."""
+def _posted(sent: dict[str, Any], stamp: str) -> dict[str, Any]:
+    """The message in a response, as in the examples of the API description."""
     known = {"user": "U00000001", "team": "T00000001", "bot_id": "B00000001"}
     return {"type": "message", "text": sent.get("text", ""), "ts": stamp, **known}

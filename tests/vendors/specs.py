@@ -1,4 +1,4 @@
-"""The vendors' own API descriptions, as a judge of what we send. They lie beside the project, or not at all."""
+"""Validates requests by the vendors' own API descriptions, if those are beside the project."""
 
 import json
 from functools import cache
@@ -14,7 +14,7 @@ SPECS = Path(__file__).resolve().parents[3] / "shared" / "specs"
 
 @cache
 def load(name: str) -> dict[str, Any] | None:
-    """The description, or None where it is not to be had: then requests are not checked against it."""
+    """The API description, or None if it is not there: then nothing is validated by it."""
     path = SPECS / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
@@ -31,7 +31,7 @@ def _validator(name: str, path: str, method: str) -> Draft202012Validator | None
 
 
 def body_faults(name: str, path: str, method: str, body: Any) -> list[str]:
-    """What the description says is wrong with a JSON body."""
+    """The violations of a JSON body."""
     validator = _validator(name, path, method)
     return [error.message[:200] for error in validator.iter_errors(body)] if validator else []
 
@@ -48,7 +48,7 @@ def _swagger_body(name: str, path: str, method: str) -> Draft202012Validator | N
 
 
 def parameter_faults(name: str, path: str, method: str, body: Any, query: dict[str, str]) -> list[str]:
-    """For Swagger 2.0: what is wrong with a JSON body, and with the query."""
+    """The violations of a JSON body and a query, by Swagger 2.0."""
     spec, validator = load(name), _swagger_body(name, path, method)
     if spec is None or validator is None:
         return []
@@ -61,7 +61,7 @@ def parameter_faults(name: str, path: str, method: str, body: Any, query: dict[s
 
 
 def form_faults(name: str, path: str, sent: dict[str, Any], newer: set[str]) -> list[str]:
-    """For Swagger 2.0: parameters that are missing, or that neither the description nor ``newer`` knows."""
+    """Missing parameters, and those that neither the description (Swagger 2.0) nor ``newer`` has."""
     spec = load(name)
     if spec is None:
         return []
@@ -80,15 +80,15 @@ def _answer(name: str, path: str, method: str, status: int) -> Draft202012Valida
     spec = load(name)
     if spec is None:
         return None
-    said = spec["paths"][path][method]["responses"].get(str(status))
-    if said is None:
+    response = spec["paths"][path][method]["responses"].get(str(status))
+    if response is None:
         return None
-    if "$ref" in said:
+    if "$ref" in response:
         found: Any = spec
-        for part in said["$ref"].removeprefix("#/").split("/"):
+        for part in response["$ref"].removeprefix("#/").split("/"):
             found = found[part]
-        said = found
-    schema = said.get("schema") or said.get("content", {}).get("application/json", {}).get("schema")
+        response = found
+    schema = response.get("schema") or response.get("content", {}).get("application/json", {}).get("schema")
     if schema is None:
         return None
     registry = Registry().with_resource("urn:spec", Resource(contents=spec, specification=DRAFT202012))
@@ -97,6 +97,6 @@ def _answer(name: str, path: str, method: str, status: int) -> Draft202012Valida
 
 
 def answer_faults(name: str, path: str, method: str, status: int, answer: Any) -> list[str]:
-    """What the description says is wrong with an answer of a stand-in: it must speak as its vendor does."""
+    """The violations of a stand-in's own response: it must respond as its vendor does."""
     validator = _answer(name, path, method, status)
     return [f"answered {error.message[:200]}" for error in validator.iter_errors(answer)] if validator else []

@@ -1,6 +1,6 @@
 """A stand-in for Splunk On-Call's REST endpoint.
 
-The vendor publishes no description that a machine reads: the fields are those of help.victorops.com, "REST Endpoint
+The vendor publishes no machine-readable API description. The fields are those of help.victorops.com, "REST Endpoint
 Integration Guide".
 """
 

@@ -1,4 +1,4 @@
-"""A stand-in for a webhook of Teams' Workflows app, which checks an Adaptive Card by adaptivecards.io's explorer."""
+"""A stand-in for a webhook of Teams' Workflows app. It validates Adaptive Cards by adaptivecards.io's explorer."""
 
 import json
 from typing import Any
@@ -27,15 +27,15 @@ class Teams(Vendor):
         body = request.body
         (attachment,) = body["attachments"]
         if body["type"] != "message" or attachment["contentType"] != "application/vnd.microsoft.card.adaptive":
-            self.violations.append("no message with an Adaptive Card")
+            self.violations.append("the message has no Adaptive Card")
         card = attachment["content"]
         if card["type"] != "AdaptiveCard" or card["version"] not in {"1.2", "1.3", "1.4", "1.5"}:
-            self.violations.append("no card of a version that Teams shows")
+            self.violations.append("Teams does not show cards of this version")
         for block in card["body"]:
             self._check(block)
         actions = card.get("actions", [])
         if len(actions) > 6 or any(not one["url"].startswith("http") for one in actions):
-            self.violations.append("more than 6 actions, or one that opens no address")
+            self.violations.append("more than 6 actions, or one without a URL")
         self.cards.append(card)
         return 202, {}
 

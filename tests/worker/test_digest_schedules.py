@@ -11,15 +11,16 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from activities.destinations import destination_types, open_destinations
 from audit import AuditLog, DigestLedger
-from audit.digests import Entry
+from audit.digests import DigestItem
+from integrations.base.open_destinations import open_destinations
+from integrations.base.registry import destination_types
 from policy import Policy, load_policy
 from tests import DEV_SERVER
-from tests.activities.sending import a_brief
+from tests.integrations.notifications import make_content
 from tests.vendors import Slack
-from worker.crew import create_crew
 from worker.digest_schedules import DigestSchedules, schedule_spec
+from worker.worker_group import WorkerDependencies, create_worker_group
 
 POLICY = """
 version: 1
@@ -54,87 +55,81 @@ async def names(client: Client) -> set[str]:
     return {one.id async for one in await client.list_schedules()}
 
 
-async def test_there_is_one_for_each_destination_that_the_policy_gathers_for(
-    client: Client, tmp_path: Path, slack: Slack
-) -> None:
-    waiting: dict[str, int] = {}
-    schedules = DigestSchedules("q", lambda: waiting)
-    await schedules.bring_in_line(client, policy(tmp_path, slack))
+async def test_schedules_follow_the_policy(client: Client, tmp_path: Path, slack: Slack) -> None:
+    gathered: dict[str, int] = {}
+    schedules = DigestSchedules("q", lambda: gathered)
+    await schedules.apply(client, policy(tmp_path, slack))
     await _until(client, {"digest-daily", "digest-weekly"})
     weekly = (await client.get_schedule_handle("digest-weekly").describe()).schedule
     assert weekly.spec.time_zone_name == "Europe/Berlin"
     daily = client.get_schedule_handle("digest-daily")
     assert (await daily.describe()).info.next_action_times[0].hour == 8
     await daily.pause(note="holidays")
-    await schedules.bring_in_line(client, policy(tmp_path, slack, "30 9 * * *", "[daily]"))
+    await schedules.apply(client, policy(tmp_path, slack, "30 9 * * *", "[daily]"))
     await _until(client, {"digest-daily"})
-    there = await daily.describe()
-    assert (there.info.next_action_times[0].hour, there.info.next_action_times[0].minute) == (9, 30)
-    assert (there.schedule.state.paused, there.schedule.state.note) == (True, "holidays")
+    described = await daily.describe()
+    assert (described.info.next_action_times[0].hour, described.info.next_action_times[0].minute) == (9, 30)
+    assert (described.schedule.state.paused, described.schedule.state.note) == (True, "holidays")
 
 
-async def test_what_was_gathered_is_sent_though_the_policy_gathers_no_more_for_it(
-    client: Client, tmp_path: Path, slack: Slack
-) -> None:
-    waiting = {"weekly": 2, "gone": 1}
-    schedules = DigestSchedules("q", lambda: waiting)
-    await schedules.bring_in_line(client, policy(tmp_path, slack, weekly="[daily]"))
+async def test_gathered_incidents_keep_their_schedule(client: Client, tmp_path: Path, slack: Slack) -> None:
+    gathered = {"weekly": 2, "gone": 1}
+    schedules = DigestSchedules("q", lambda: gathered)
+    await schedules.apply(client, policy(tmp_path, slack, weekly="[daily]"))
     await _until(client, {"digest-daily", "digest-weekly"})
 
 
-async def test_at_its_time_the_schedule_sends_what_was_gathered(client: Client, tmp_path: Path, slack: Slack) -> None:
+async def test_schedule_sends_gathered_incidents_when_due(client: Client, tmp_path: Path, slack: Slack) -> None:
     in_force = policy(tmp_path, slack)
     log = AuditLog(f"sqlite:///{tmp_path}/audit.db")
     ledger = DigestLedger(log.database)
     destinations = open_destinations(in_force, {"SLACK": "xoxb-test"}, "")
     speed = 24 * 3600 / 2.0  # a day is two seconds
-    ledger.add("daily", Entry("k", "incident-x", datetime.now(UTC), a_brief(tier="low").model_dump_json()))
-    async with create_crew(client, "q", lambda: in_force, destinations, log, speed):
-        await DigestSchedules("q", ledger.waiting, speed).bring_in_line(client, in_force)
+    ledger.add("daily", DigestItem("k", "incident-x", datetime.now(UTC), make_content(tier="low").model_dump_json()))
+    async with create_worker_group(client, "q", WorkerDependencies(lambda: in_force, destinations, log, speed=speed)):
+        await DigestSchedules("q", ledger.waiting, speed).apply(client, in_force)
         await asyncio.to_thread(slack.wait_for, lambda: slack.messages)
         await asyncio.sleep(4)
-    assert len(slack.messages) == 1, "the issues after it held nothing, and were left out"
+    assert len(slack.messages) == 1, "the digests after it were empty, and were not sent"
     for destination in destinations.values():
         await destination.close()
     log.close()
 
 
-async def test_a_schedule_of_somebody_else_is_left_alone(client: Client, tmp_path: Path, slack: Slack) -> None:
-    await DigestSchedules("another", dict).bring_in_line(client, policy(tmp_path, slack))
+async def test_schedule_of_another_installation_stays(client: Client, tmp_path: Path, slack: Slack) -> None:
+    await DigestSchedules("another", dict).apply(client, policy(tmp_path, slack))
     await _until(client, {"digest-daily", "digest-weekly"})
-    await DigestSchedules("q", dict).bring_in_line(client, policy(tmp_path, slack, weekly="[daily]"))
+    await DigestSchedules("q", dict).apply(client, policy(tmp_path, slack, weekly="[daily]"))
     await asyncio.sleep(1)
     assert await names(client) == {"digest-daily", "digest-weekly"}
 
 
-async def test_it_waits_for_a_server_that_is_away(client: Client, tmp_path: Path, slack: Slack) -> None:
+async def test_each_policy_is_applied_in_the_background(client: Client, tmp_path: Path, slack: Slack) -> None:
     schedules = DigestSchedules("q", dict)
     running = asyncio.create_task(schedules.run(client))
-    schedules.want(policy(tmp_path, slack))
+    schedules.set_policy(policy(tmp_path, slack))
     await _until(client, {"digest-daily", "digest-weekly"})
-    schedules.want(policy(tmp_path, slack, weekly="[daily]"))
+    schedules.set_policy(policy(tmp_path, slack, weekly="[daily]"))
     await _until(client, {"digest-daily"})
     running.cancel()
 
 
-def test_cron_means_either_day_where_both_are_named() -> None:
+def test_cron_with_both_days_means_either() -> None:
     assert schedule_spec("0 8 1 * 1", "UTC").cron_expressions == ["0 8 1 * *", "0 8 * * 1"]
     assert schedule_spec("0 8 * * 1", "UTC").cron_expressions == ["0 8 * * 1"]
     (interval,) = schedule_spec("0 8 * * *", "UTC", 8640).intervals
     assert interval.every == timedelta(seconds=10)
 
 
-@pytest.mark.parametrize(("cron", "said"), [("0 8 L * *", "knows no L"), ("0 8 * * 1#2", "knows no #")])
-def test_what_temporal_cannot_read_is_refused_when_the_policy_is_checked(
-    tmp_path: Path, slack: Slack, cron: str, said: str
-) -> None:
-    with pytest.raises(Exception, match=said):
+@pytest.mark.parametrize(("cron", "error"), [("0 8 L * *", "do not support L"), ("0 8 * * 1#2", "do not support #")])
+def test_unsupported_cron_is_rejected_with_the_policy(tmp_path: Path, slack: Slack, cron: str, error: str) -> None:
+    with pytest.raises(Exception, match=error):
         policy(tmp_path, slack, cron)
 
 
 async def _until(client: Client, wanted: set[str]) -> None:
-    """The list of schedules follows what was done a moment later."""
-    for _ in range(100):
+    """The list of schedules is eventually consistent."""
+    for _ in range(600):
         if await names(client) == wanted:
             return
         await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""A log line is a line, whatever stands in it."""
+"""A log line is one line without secrets, whatever text and errors it holds."""
 
 import json
 import os
@@ -12,28 +12,28 @@ import pytest
 from tests import DEV_SERVER
 from tests.hostile import CONTROL, HOSTILE
 
-SAY = """
+WRITE_LINES = """
 import json, sys, structlog
 from worker.logs import configure
 configure("info", "test")
 for name, text in json.loads(sys.stdin.read()).items():
-    structlog.get_logger().info("alert taken", incident=name, by=text)
+    structlog.get_logger().info("alert_accepted", incident=name, by=text)
 """
 
 
-def test_for_machines_each_event_is_one_line_of_json() -> None:
+def test_json_has_one_line_for_each_event() -> None:
     sent = json.dumps(HOSTILE)
-    result = subprocess.run([sys.executable, "-c", SAY], input=sent, capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", WRITE_LINES], input=sent, capture_output=True, text=True, timeout=60)
     events = [json.loads(line) for line in result.stderr.splitlines()]
     assert [one["incident"] for one in events] == list(HOSTILE), result.stderr[-2000:]
     assert all(len(one["by"]) <= 2001 for one in events)
 
 
 @pytest.mark.parametrize("name", ["log-line", "control", "csv", "right-to-left"])
-def test_for_people_a_terminal_does_nothing_that_an_alert_tells_it_to(name: str) -> None:
+def test_terminal_receives_no_control_sequences_of_alerts(name: str) -> None:
     ours, theirs = pty.openpty()
     sent = json.dumps({name: HOSTILE[name]})
-    subprocess.run([sys.executable, "-c", SAY], input=sent.encode(), stderr=theirs, timeout=60, check=True)
+    subprocess.run([sys.executable, "-c", WRITE_LINES], input=sent.encode(), stderr=theirs, timeout=60, check=True)
     seen = os.read(ours, 65_536).decode()
     os.close(ours)
     os.close(theirs)
@@ -44,14 +44,15 @@ def test_for_people_a_terminal_does_nothing_that_an_alert_tells_it_to(name: str)
     assert "\x1b]0;" not in seen
 
 
-SCRUB = """
+WRITE_SECRETS = """
 import logging, os, structlog
-from worker.logs import configure, environment_secrets, keep_out
-keep_out([*environment_secrets(os.environ), 'a "quoted" secret', "short"])
+from worker.logs import configure, environment_secrets, redact
+redact([*environment_secrets(os.environ), 'a "quoted" secret', "short"])
 configure("info", "test")
 log = structlog.get_logger()
-log.info("called", url="https://user:hunter22@example.com/x", header="Authorization: Bearer abc.def-ghi", told="short")
-log.info("said", error="vendor said: key-of-pagerduty is wrong", nested={"list": ['a "quoted" secret', "second-value"]})
+log.info("called", url="https://user:hunter22@example.com/x", header="Authorization: Bearer abc.def-ghi", word="short")
+nested = {"list": ['a "quoted" secret', "second-value"]}
+log.info("failed", error="vendor said: key-of-pagerduty is wrong", nested=nested)
 try:
     raise ValueError("failed with key-of-pagerduty")
 except ValueError:
@@ -60,18 +61,20 @@ logging.getLogger("httpx").warning("GET https://x/?token=%s", "key-of-pagerduty"
 """
 
 
-def test_a_secret_stands_in_no_line_whoever_logs_it() -> None:
+def test_secrets_are_redacted_from_every_line() -> None:
     environment = {
         **os.environ,
         "PAGERDUTY_PRIMARY_KEY": "key-of-pagerduty, second-value",
         "TOCSIN_DATABASE_URL": "postgresql://tocsin:db-password@db/x",
     }
-    result = subprocess.run([sys.executable, "-c", SCRUB], env=environment, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(
+        [sys.executable, "-c", WRITE_SECRETS], env=environment, capture_output=True, text=True, timeout=60
+    )
     lines = [json.loads(line) for line in result.stderr.splitlines()]
-    assert [one["event"] for one in lines][:3] == ["called", "said", "broke"]
+    assert [one["event"] for one in lines][:3] == ["called", "failed", "broke"]
     assert lines[0]["url"] == "https://user:…@example.com/x"
     assert lines[0]["header"] == "Authorization: Bearer …"
-    assert lines[0]["told"] == "short", "too short to be told from a word"
+    assert lines[0]["word"] == "short", "too short to be distinguished from a word"
     assert lines[1]["error"] == "vendor said: … is wrong"
     assert "ValueError: failed with …" in lines[2]["exception"]
     assert lines[3]["event"] == "GET https://x/?token=…"
@@ -79,15 +82,20 @@ def test_a_secret_stands_in_no_line_whoever_logs_it() -> None:
         assert secret not in result.stderr
 
 
-def test_the_sdk_logs_the_same_way() -> None:
-    """Temporal's core prints lines of its own shape otherwise, with colours."""
+def test_sdk_logs_in_the_same_format() -> None:
+    """By default, Temporal's core prints lines in a format of its own, with colours."""
     say = """
-import asyncio, sys
+import asyncio, logging, sys
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from worker.logs import configure
 from worker.temporal import QUICK, make_runtime
 configure("info", "test")
+forwarded = []
+class Probe(logging.Handler):
+    def emit(self, record):
+        forwarded.append(record)
+logging.getLogger("temporalio").addHandler(Probe())
 async def main():
     path = sys.argv[1]
     quiet = {"dev_server_existing_path": path, "dev_server_log_level": "never"}
@@ -98,7 +106,9 @@ async def main():
         await client.count_workflows("")
     except Exception as error:
         print(type(error).__name__)
-    await asyncio.sleep(0.5)
+    while not forwarded:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)  # the SDK aborts a process that ends while it forwards the next line
 asyncio.run(main())
 """
     result = subprocess.run([sys.executable, "-c", say, DEV_SERVER], capture_output=True, text=True, timeout=60)
@@ -109,7 +119,37 @@ asyncio.run(main())
     assert {line["level"] for line in lines} <= {"warning", "error"}
 
 
-FULL = """
+WRITE_ERRORS = """
+import logging, structlog
+from types import SimpleNamespace
+from worker.logs import configure
+configure("info", "test")
+incident = {"workflow_id": "incident-chatbot-1", "workflow_type": "Incident"}
+try:
+    raise ValueError("no route")
+except ValueError:
+    structlog.get_logger().exception("page_failed")
+    logging.getLogger("temporalio.activity").warning("Completing activity as failed", exc_info=True,
+        extra={"temporal_activity": incident})
+logging.getLogger("temporalio.workflow").warning("Failed activation", extra={"temporal_workflow": incident})
+logging.getLogger("temporalio.workflow").warning("Failed activation",
+    extra={"temporal_workflow": {"workflow_id": "digest-daily", "workflow_type": "DigestSending"}})
+"""
+
+
+def test_errors_are_text_and_sdk_lines_name_incidents() -> None:
+    result = subprocess.run([sys.executable, "-c", WRITE_ERRORS], capture_output=True, text=True, timeout=60)
+    ours, activity, incident, digest = [json.loads(line) for line in result.stderr.splitlines()]
+    for line in (ours, activity):
+        assert line["exception"].startswith("Traceback (most recent call last):")
+        assert line["exception"].endswith("ValueError: no route")
+    assert (activity["incident"], incident["incident"]) == ("incident-chatbot-1", "incident-chatbot-1")
+    assert "incident" not in digest
+    assert digest["workflow"] == "digest-daily"
+    assert "object at 0x" not in result.stderr
+
+
+FILL_DISK = """
 import resource, structlog
 from worker.logs import configure
 configure("info", "test")
@@ -122,9 +162,11 @@ print("went on")
 """
 
 
-def test_a_disk_that_is_full_costs_the_line_alone(tmp_path: Path) -> None:
-    """And not the alert that it was about: the gateway would answer it with 500."""
+def test_full_disk_loses_the_line_only(tmp_path: Path) -> None:
+    """An error here would make the gateway answer the alert with 500."""
     with (tmp_path / "log").open("wb") as log:
-        done = subprocess.run([sys.executable, "-c", FULL], stdout=subprocess.PIPE, stderr=log, text=True, timeout=30)
+        done = subprocess.run(
+            [sys.executable, "-c", FILL_DISK], stdout=subprocess.PIPE, stderr=log, text=True, timeout=30
+        )
     assert (done.returncode, done.stdout) == (0, "went on\n"), (tmp_path / "log").read_text()
     assert "and this again" in (tmp_path / "log").read_text()

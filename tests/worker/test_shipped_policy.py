@@ -1,13 +1,14 @@
-"""The policy that Tocsin ships with: good, tested, every rule by a test, and no limit in it twice."""
+"""The shipped policy: valid, every rule tested, and no limit repeated."""
 
 import re
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
-from activities.destinations import destination_types
+from cli.policy import policy
+from integrations.base.registry import destination_types
 from policy import load_policy
-from worker.cli_policy import policy
 from worker.settings import SHIPPED_POLICY
 
 
@@ -16,13 +17,13 @@ def shipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOCSIN_POLICY", raising=False)
 
 
-def test_its_tests_pass_and_cover_every_rule() -> None:
+def test_shipped_tests_cover_every_rule() -> None:
     ran = CliRunner().invoke(policy, ["test", "--require-coverage"])
     assert ran.exit_code == 0, ran.output
     assert "19 of 19 rules covered" in ran.output
 
 
-def test_its_tests_notice_when_any_rule_is_gone(tmp_path) -> None:
+def test_shipped_tests_fail_without_any_one_rule(tmp_path) -> None:
     loaded = load_policy(SHIPPED_POLICY, destination_types())
     text = SHIPPED_POLICY.read_text()
     for rule in loaded.rules:
@@ -35,20 +36,20 @@ def test_its_tests_notice_when_any_rule_is_gone(tmp_path) -> None:
             )
         )
         ran = CliRunner().invoke(policy, ["test", str(SHIPPED_POLICY.parent / "tests"), "--policy", str(broken)])
-        assert ran.exit_code == 1, f"no test misses {rule.name}: {ran.output}"
+        assert ran.exit_code == 1, f"no test fails without {rule.name}: {ran.output}"
         assert "failed" in ran.output or "can never" in ran.output, ran.output
 
 
-def test_its_limits_are_drawn_from_the_models_objectives() -> None:
+def test_limits_come_from_the_models_objectives() -> None:
     loaded = load_policy(SHIPPED_POLICY, destination_types())
     for rule in loaded.rules:
         assert rule.condition
         assert not re.search(r"[<>]=? *-?[0-9]", rule.condition.source), f"{rule.name} repeats a limit"
 
 
-def test_it_covers_every_trigger_that_the_contract_names() -> None:
+def test_rules_are_those_of_the_contract() -> None:
     contract = SHIPPED_POLICY.parents[2] / "shared" / "policy.example.yaml"
     if not contract.exists():
-        pytest.skip("the contract does not lie beside this checkout")
-    named = re.findall(r"^  - name: ([\w-]+)", contract.read_text(), re.MULTILINE)
+        pytest.skip("the contract is not stored beside this checkout")
+    named = [rule["name"] for rule in yaml.safe_load(contract.read_text())["rules"]]
     assert [rule.name for rule in load_policy(SHIPPED_POLICY, destination_types()).rules] == named

@@ -1,4 +1,4 @@
-"""Digests: gathered in the ledger, sent by an issue, never lost and never twice."""
+"""Digests: incidents are gathered in the ledger, and each is sent in exactly one digest."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -7,149 +7,127 @@ from itertools import pairwise
 import pytest
 from temporalio.client import WorkflowHandle
 
-from activities.contracts import (
-    DIGEST_ISSUE_WORKFLOW,
-    DIGEST_SIGNAL,
-    DIGEST_WORKFLOW,
-    DigestDue,
-    DigestEntry,
-    DigestOutcome,
-)
-from activities.digest import periods
+from activities.contracts import SendDigestResult
+from activities.digest import period_edges
 from audit import DigestLedger
+from audit.digests import DigestItem
 from policy import Target
-from tests.activities.sending import a_brief
+from tests.integrations.notifications import make_content
 from tests.vendors import Fault
-from tests.workflows.stage import QUEUE, Stage, an_alert
+from tests.workflows.harness import QUEUE, IncidentHarness, make_alert
+from workflows.contracts import DIGEST_WORKFLOW, DigestInput
 
 OPS = Target(name="ops", type="slack", kind="post")
-DUE = DigestDue(destination="daily")
+DUE = DigestInput(destination="daily")
 
 
-async def gather(stage: Stage, count: int = 1) -> None:
+async def gather(harness: IncidentHarness, count: int = 1) -> None:
     for number in range(count):
-        await stage.fire(an_alert("percent_empty", 12, model=f"model-{number}"))
-        await stage.settled("notified")
+        await harness.fire(make_alert("percent_empty", 12, model=f"model-{number}"))
+        await harness.until_state("notified")
 
 
-async def begin(stage: Stage, day: int = 1, due: DigestDue = DUE) -> WorkflowHandle[object, DigestOutcome]:
-    """What the destination's schedule does at its time."""
+async def start_digest(
+    harness: IncidentHarness, day: int = 1, due: DigestInput = DUE
+) -> WorkflowHandle[object, SendDigestResult]:
+    """What the destination's schedule does when it is due."""
     name = f"digest-daily-2026-11-{day:02d}T08:00:00Z"
-    return await stage.client.start_workflow(
-        DIGEST_ISSUE_WORKFLOW, due, id=name, task_queue=QUEUE, result_type=DigestOutcome
+    return await harness.client.start_workflow(
+        DIGEST_WORKFLOW, due, id=name, task_queue=QUEUE, result_type=SendDigestResult
     )
 
 
-async def test_a_low_one_is_gathered_and_sent_with_the_next_issue(stage: Stage) -> None:
-    await gather(stage)
-    assert (await stage.view()).receipts[0].id == "digest-daily"
-    assert stage.slack.messages == []
-    outcome = await (await begin(stage)).result()
-    assert outcome.entries == 1
-    (message,) = stage.slack.messages
+async def test_low_incident_is_sent_with_next_digest(harness: IncidentHarness) -> None:
+    await gather(harness)
+    assert (await harness.view()).receipts[0].id == "digest-daily"
+    assert harness.slack.messages == []
+    outcome = await (await start_digest(harness)).result()
+    assert outcome.incidents == 1
+    (message,) = harness.slack.messages
     assert message["text"].startswith("Digest: 1 since")
     assert "percent_empty" in str(message["blocks"])
-    await (await begin(stage, 2)).result()
-    assert len(stage.slack.messages) == 1, "an empty one is left out"
+    await (await start_digest(harness, 2)).result()
+    assert len(harness.slack.messages) == 1, "an empty digest is not sent"
 
 
-async def test_an_issue_holds_all_that_was_gathered(stage: Stage) -> None:
-    await gather(stage, 3)
-    assert (await (await begin(stage)).result()).entries == 3
-    assert len(stage.slack.messages) == 1
+async def test_digest_contains_every_gathered_incident(harness: IncidentHarness) -> None:
+    await gather(harness, 3)
+    assert (await (await start_digest(harness)).result()).incidents == 3
+    assert len(harness.slack.messages) == 1
 
 
-async def test_what_is_well_by_the_morning_is_said_to_be(stage: Stage) -> None:
-    await gather(stage, 2)
-    await stage.clear()
-    await stage.closed()
-    await (await begin(stage)).result()
-    (message,) = stage.slack.messages
+async def test_resolved_incident_is_marked_in_digest(harness: IncidentHarness) -> None:
+    await gather(harness, 2)
+    await harness.clear()
+    await harness.until_closed()
+    await (await start_digest(harness)).result()
+    (message,) = harness.slack.messages
     lines = [line for line in str(message["blocks"]).split("•") if "percent_empty" in line]
     assert ["Resolved" in line for line in lines] == [False, True]
 
 
-async def test_an_empty_one_is_sent_where_the_policy_says_so(stage: Stage) -> None:
-    ledger = DigestLedger(stage.log.database)
-    stage.change_policy("daily:      {type: slack,", "daily:      {type: slack, when_empty: send,")
-    await (await begin(stage)).result()
-    assert len(stage.slack.messages) == 1
+async def test_empty_digest_is_sent_if_policy_asks(harness: IncidentHarness) -> None:
+    ledger = DigestLedger(harness.audit_log.database)
+    harness.change_policy("daily:      {type: slack,", "daily:      {type: slack, when_empty: send,")
+    await (await start_digest(harness)).result()
+    assert len(harness.slack.messages) == 1
     assert ledger.waiting() == {}
 
 
-async def test_what_cannot_be_sent_is_kept_and_somebody_is_told_once(stage: Stage) -> None:
-    stage.slack.channels.clear()
-    await gather(stage)
+async def test_unsendable_digest_is_kept_and_fallback_notified_once(harness: IncidentHarness) -> None:
+    harness.slack.channels.clear()
+    await gather(harness)
     pager = Target(name="primary", type="pagerduty", kind="page")
-    issue = await begin(stage, due=DigestDue(destination="daily", fallback=(pager,)))
-    await stage.after(hours=5)
-    (page,) = stage.pagerduty.events("trigger")
+    digest = await start_digest(harness, due=DigestInput(destination="daily", fallback=(pager,)))
+    await harness.advance(hours=5)
+    (page,) = harness.pagerduty.events("trigger")
     assert page["payload"]["summary"] == "HIGH digest for daily could not be sent"
     assert "channel_not_found" in page["payload"]["custom_details"]["Why"]
-    (record,) = stage.log.read(kinds={"not_delivered"})
+    (record,) = harness.audit_log.read(events={"notification_failed"})
     assert "channel_not_found" in record.text
-    stage.slack.channels["ai-ops-alerts"] = "C00000001"
-    await stage.after(hours=7)
-    assert (await issue.result()).entries == 1
-    assert len(stage.slack.messages) == 1
+    harness.slack.channels["ai-ops-alerts"] = "C00000001"
+    await harness.advance(hours=7)
+    assert (await digest.result()).incidents == 1
+    assert len(harness.slack.messages) == 1
 
 
-async def test_a_passing_failure_tells_nobody(stage: Stage) -> None:
-    await gather(stage)
-    stage.slack.script(Fault(status=503), Fault(reset=True, after=True))
-    issue = await begin(stage, due=DigestDue(destination="daily", fallback=(OPS,)))
-    assert (await issue.result()).entries == 1
-    assert len(stage.slack.messages) == 1
+async def test_temporary_digest_failure_notifies_nobody(harness: IncidentHarness) -> None:
+    await gather(harness)
+    harness.slack.script(Fault(status=503), Fault(reset=True, after=True))
+    digest = await start_digest(harness, due=DigestInput(destination="daily", fallback=(OPS,)))
+    assert (await digest.result()).incidents == 1
+    assert len(harness.slack.messages) == 1
 
 
-async def test_what_an_ended_issue_never_sent_is_in_the_next(stage: Stage) -> None:
-    stage.slack.always = Fault(status=503)
-    await gather(stage, 2)
-    first = await begin(stage)
-    await asyncio.to_thread(stage.slack.wait_for, lambda: stage.slack.requests)
+async def test_terminated_digest_is_sent_with_next(harness: IncidentHarness) -> None:
+    harness.slack.always = Fault(status=503)
+    await gather(harness, 2)
+    first = await start_digest(harness)
+    await asyncio.to_thread(harness.slack.wait_for, lambda: harness.slack.requests)
     await first.terminate("by hand")
-    stage.slack.always = None
-    assert (await (await begin(stage, 2)).result()).entries == 2
-    assert len(stage.slack.messages) == 1
+    harness.slack.always = None
+    assert (await (await start_digest(harness, 2)).result()).incidents == 2
+    assert len(harness.slack.messages) == 1
 
 
-async def test_an_entry_is_in_one_issue_though_it_comes_twice(stage: Stage) -> None:
-    ledger, now = DigestLedger(stage.log.database), datetime.now(UTC)
-    from audit.digests import Entry
-
+async def test_duplicate_entry_is_in_one_digest(harness: IncidentHarness) -> None:
+    ledger, now = DigestLedger(harness.audit_log.database), datetime.now(UTC)
     for _ in range(2):
-        ledger.add("daily", Entry("key", "incident-x", now, a_brief(tier="low").model_dump_json()))
-    assert (await (await begin(stage)).result()).entries == 1
-    ledger.add("daily", Entry("key", "incident-x", now, "{}"))
+        ledger.add("daily", DigestItem("key", "incident-x", now, make_content(tier="low").model_dump_json()))
+    assert (await (await start_digest(harness)).result()).incidents == 1
+    ledger.add("daily", DigestItem("key", "incident-x", now, "{}"))
     assert ledger.waiting() == {}
-
-
-async def test_a_digest_that_an_earlier_version_gathered_is_still_sent(stage: Stage) -> None:
-    """Nothing begins one any more; those that were open when the worker was replaced end as they began."""
-    due = datetime.now(UTC) + timedelta(hours=20)
-    entry = DigestEntry(key="k", target=Target(name="daily", type="slack", kind="post"), brief=a_brief(tier="low"))
-    handle = await stage.client.start_workflow(
-        DIGEST_WORKFLOW,
-        args=["daily", due],
-        id="digest-daily",
-        task_queue=QUEUE,
-        start_signal=DIGEST_SIGNAL,
-        start_signal_args=[entry],
-    )
-    await stage.after(hours=21)
-    assert await handle.result() == 1
-    assert len(stage.slack.messages) == 1
 
 
 @pytest.mark.parametrize(
     ("now", "newest"),
     [
-        ("2026-11-23T08:00:20+00:00", "2026-11-16T08:00:00+00:00"),  # as the schedule asks
-        ("2026-11-25T12:00:00+00:00", "2026-11-23T08:00:00+00:00"),  # by hand, in the middle of the week
+        ("2026-11-23T08:00:20+00:00", "2026-11-16T08:00:00+00:00"),  # at the scheduled time
+        ("2026-11-25T12:00:00+00:00", "2026-11-23T08:00:00+00:00"),  # started by a person, in the middle of the week
     ],
 )
-def test_an_issue_is_compared_with_whole_periods(now: str, newest: str) -> None:
-    edges = periods("0 8 * * 1", "UTC", datetime.fromisoformat(now))
+def test_digest_is_compared_with_whole_periods(now: str, newest: str) -> None:
+    edges = period_edges("0 8 * * 1", "UTC", datetime.fromisoformat(now))
     assert len(edges) == 9
     assert (edges[-2], edges[-1]) == (datetime.fromisoformat(newest), datetime.fromisoformat(now))
-    assert {later - sooner for sooner, later in pairwise(edges[:-1])} == {timedelta(days=7)}
+    assert {later - earlier for earlier, later in pairwise(edges[:-1])} == {timedelta(days=7)}

@@ -1,142 +1,150 @@
-"""Page, wait, escalate, acknowledge, remind."""
+"""Page, wait, escalate, acknowledge, remind: the rules of tests/incident, here with real time and vendors."""
 
 from tests.vendors import Fault
-from tests.workflows.stage import Stage, an_alert
+from tests.workflows.harness import IncidentHarness, make_alert
 
 
-async def test_paged_acknowledged_cleared_closed(stage: Stage) -> None:
-    await stage.fire()
-    view = await stage.settled("notified")
-    assert (view.tier, view.rule, view.escalation, view.team) == ("critical", "errors", 1, "support")
-    assert stage.paged() == [f"{view.id}.{view.opening[:8]}"]
-    await stage.callback("acknowledge", "Alice Example")
-    view = await stage.settled("acknowledged")
+async def test_paged_acknowledged_cleared_closed(harness: IncidentHarness) -> None:
+    await harness.fire()
+    view = await harness.until_state("notified")
+    assert (view.tier, view.rule, view.escalation_level, view.team) == ("critical", "errors", 1, "support")
+    assert harness.page_keys() == [f"{view.id}.{view.first_run_id[:8]}"]
+    await harness.callback("acknowledge", "Alice Example")
+    view = await harness.until_state("acknowledged")
     assert view.acknowledged_by == "Alice Example"
-    await stage.clear()
-    records = await stage.closed()
-    assert [record.what for record in records] == [
-        "received", "classified", "notified", "acknowledged", "cleared", "told_resolve"
+    await harness.clear()
+    records = await harness.until_closed()
+    assert [record.event for record in records] == [
+        "received", "classified", "notified", "acknowledged", "cleared", "update_sent_resolve"
     ]  # fmt: skip
-    assert [event["event_action"] for event in stage.pagerduty.events()] == ["trigger", "resolve"]
+    assert [event["event_action"] for event in harness.pagerduty.events()] == ["trigger", "resolve"]
 
 
-async def test_silence_climbs_the_steps_at_their_times(stage: Stage) -> None:
-    await stage.fire()
-    await stage.settled("notified")
-    await stage.after(minutes=14, seconds=50)
-    assert (await stage.view()).escalation == 1
-    assert not stage.paged("secondary")
-    await stage.after(seconds=15)
-    view = await stage.until(lambda view: view if len(view.receipts) == 3 else None)
-    assert view.escalation == 2
-    assert (len(stage.paged("primary")), len(stage.paged("secondary")), len(stage.paged("managers"))) == (1, 1, 1)
-    await stage.after(minutes=15)
-    await stage.until(lambda view: len(view.receipts) == 4)
-    await stage.after(minutes=15)
-    await stage.until(lambda view: len(view.receipts) == 5)
-    assert len(set(stage.paged("secondary"))) == 3, "each repeated page has a key of its own, or nobody hears it"
-    await stage.after(hours=5)
-    assert len((await stage.view()).receipts) == 5
+async def test_unacknowledged_incident_escalates_on_schedule(harness: IncidentHarness) -> None:
+    await harness.fire()
+    await harness.until_state("notified")
+    await harness.advance(minutes=14, seconds=50)
+    assert (await harness.view()).escalation_level == 1
+    assert not harness.page_keys("secondary")
+    await harness.advance(seconds=15)
+    view = await harness.until(lambda view: view if len(view.receipts) == 3 else None)
+    assert view.escalation_level == 2
+    assert (
+        len(harness.page_keys("primary")),
+        len(harness.page_keys("secondary")),
+        len(harness.page_keys("managers")),
+    ) == (1, 1, 1)
+    await harness.advance(minutes=15)
+    await harness.until(lambda view: len(view.receipts) == 4)
+    await harness.advance(minutes=15)
+    await harness.until(lambda view: len(view.receipts) == 5)
+    assert len(set(harness.page_keys("secondary"))) == 3, (
+        "a pager folds a repeated key silently, so each repeated page has its own"
+    )
+    await harness.advance(hours=5)
+    assert len((await harness.view()).receipts) == 5
 
 
-async def test_an_acknowledgement_stops_every_later_step(stage: Stage) -> None:
-    await stage.fire()
-    await stage.settled("notified")
-    await stage.after(minutes=16)
-    await stage.until(lambda view: len(view.receipts) == 3)
-    await stage.act("acknowledge", "bob")
-    await stage.after(hours=3)
-    assert len(stage.paged()) == 3
-    # The API's acknowledgement shows in PagerDuty, on all that was sent.
-    assert len({event["dedup_key"] for event in stage.pagerduty.events("acknowledge")}) == 1
-    assert len(stage.pagerduty.events("acknowledge")) == 3
+async def test_acknowledgement_stops_every_later_step(harness: IncidentHarness) -> None:
+    await harness.fire()
+    await harness.until_state("notified")
+    await harness.advance(minutes=16)
+    await harness.until(lambda view: len(view.receipts) == 3)
+    await harness.act("acknowledge", "bob")
+    await harness.advance(hours=3)
+    assert len(harness.page_keys()) == 3
+    # The API's acknowledgement reaches every page that PagerDuty received.
+    assert len({event["dedup_key"] for event in harness.pagerduty.events("acknowledge")}) == 1
+    assert len(harness.pagerduty.events("acknowledge")) == 3
 
 
-async def test_an_acknowledgement_before_the_receipt_counts(stage: Stage) -> None:
-    stage.pagerduty.script(Fault(delay=2.0, after=True))
-    await stage.fire()
-    await stage.until(lambda view: view.decision)
-    await stage.callback("acknowledge", "early bird")
-    view = await stage.settled("acknowledged")
+async def test_acknowledgement_before_receipt_counts(harness: IncidentHarness) -> None:
+    harness.pagerduty.script(Fault(delay=4.0, after=True))
+    await harness.fire()
+    await harness.until(lambda view: view.decision)
+    await harness.callback("acknowledge", "Early Bird")
+    view = await harness.until_state("acknowledged")
     assert view.receipts == ()
-    await stage.until(lambda view: view.receipts)
-    await stage.after(hours=1)
-    view = await stage.view()
-    assert (view.state, view.acknowledged_by, len(stage.paged())) == ("acknowledged", "early bird", 1)
+    await harness.until(lambda view: view.receipts)
+    await harness.advance(hours=1)
+    view = await harness.view()
+    assert (view.state, view.acknowledged_by, len(harness.page_keys())) == ("acknowledged", "Early Bird", 1)
 
 
-async def test_an_acknowledgement_from_elsewhere_before_the_receipt_reaches_the_pager(stage: Stage) -> None:
-    stage.pagerduty.script(Fault(delay=1.0, after=True))
-    await stage.fire()
-    await stage.until(lambda view: view.decision)
-    await stage.act("acknowledge", "bob")
-    await stage.until(lambda view: any(one.what == "told_acknowledge" for one in view.timeline))
-    assert [event["event_action"] for event in stage.pagerduty.events()] == ["trigger", "acknowledge"]
+async def test_early_api_acknowledgement_reaches_pager(harness: IncidentHarness) -> None:
+    harness.pagerduty.script(Fault(delay=1.0, after=True))
+    await harness.fire()
+    await harness.until(lambda view: view.decision)
+    await harness.act("acknowledge", "bob")
+    await harness.until(lambda view: any(one.event == "update_sent_acknowledge" for one in view.timeline))
+    assert [event["event_action"] for event in harness.pagerduty.events()] == ["trigger", "acknowledge"]
 
 
-async def test_an_acknowledgement_in_one_service_reaches_the_others_of_the_same_vendor(stage: Stage) -> None:
-    """Each service has an incident of its own at PagerDuty; a callback does not say which one it came from."""
-    await stage.fire()
-    await stage.settled("notified")
-    stage.pagerduty.script(Fault(delay=1.0, after=True), Fault(delay=1.0, after=True))
-    await stage.after(minutes=15, seconds=1)
-    await stage.until(lambda view: view.escalation == 2)
-    await stage.callback("acknowledge", "alice")
-    await stage.until(lambda view: sum(one.what == "told_acknowledge" for one in view.timeline) == 3)
-    assert {event["routing_key"] for event in stage.pagerduty.events("acknowledge")} == {
+async def test_acknowledgement_reaches_other_services_of_same_vendor(harness: IncidentHarness) -> None:
+    """Each service has its own incident at PagerDuty, and a callback does not name the service."""
+    await harness.fire()
+    await harness.until_state("notified")
+    harness.pagerduty.script(Fault(delay=1.0, after=True), Fault(delay=1.0, after=True))
+    await harness.advance(minutes=15, seconds=1)
+    await harness.until(lambda view: view.escalation_level == 2)
+    await harness.callback("acknowledge", "alice")
+    await harness.until(lambda view: sum(one.event == "update_sent_acknowledge" for one in view.timeline) == 3)
+    assert {event["routing_key"] for event in harness.pagerduty.events("acknowledge")} == {
         "key-primary",
         "key-secondary",
         "key-managers",
     }
 
 
-async def test_a_vendors_echo_of_an_acknowledgement_is_no_answer(stage: Stage) -> None:
-    await stage.fire()
-    await stage.settled("notified")
-    await stage.act("acknowledge", "bob")
-    await stage.callback("acknowledge", "", id="pagerduty-echo")
-    await stage.act("annotate", "bob", note="x")
-    view = await stage.view()
-    assert [one.by for one in view.timeline if one.what == "acknowledged"] == ["bob"]
+async def test_vendor_echo_is_no_second_acknowledgement(harness: IncidentHarness) -> None:
+    await harness.fire()
+    await harness.until_state("notified")
+    await harness.act("acknowledge", "bob")
+    await harness.callback("acknowledge", "", id="pagerduty-echo")
+    await harness.act("annotate", "bob", note="x")
+    view = await harness.view()
+    assert [one.by for one in view.timeline if one.event == "acknowledged"] == ["bob"]
 
 
-async def test_acknowledged_and_still_open_reminds(stage: Stage) -> None:
-    await stage.fire()
-    await stage.settled("notified")
-    await stage.act("acknowledge", "bob")
+async def test_acknowledged_open_incident_reminds(harness: IncidentHarness) -> None:
+    await harness.fire()
+    await harness.until_state("notified")
+    await harness.act("acknowledge", "bob")
     for turn in (1, 2):
-        await stage.after(hours=4, seconds=5)
-        await stage.until(lambda view, turn=turn: sum(one.what == "told_remind" for one in view.timeline) == turn)
-    assert len(stage.paged()) == 3
-    assert len(set(stage.paged())) == 3
-    assert "REMINDER" in stage.pagerduty.events("trigger")[1]["payload"]["summary"]
+        await harness.advance(hours=4, seconds=5)
+        await harness.until(
+            lambda view, turn=turn: sum(one.event == "update_sent_remind" for one in view.timeline) == turn
+        )
+    assert len(harness.page_keys()) == 3
+    assert len(set(harness.page_keys())) == 3
+    assert "REMINDER" in harness.pagerduty.events("trigger")[1]["payload"]["summary"]
 
 
-async def test_a_second_acknowledgement_is_recorded_and_changes_nothing(stage: Stage) -> None:
-    await stage.fire()
-    await stage.settled("notified")
-    await stage.act("acknowledge", "bob")
-    view = await stage.act("acknowledge", "carol")
+async def test_second_acknowledgement_is_only_recorded(harness: IncidentHarness) -> None:
+    await harness.fire()
+    await harness.until_state("notified")
+    await harness.act("acknowledge", "bob")
+    view = await harness.act("acknowledge", "carol")
     assert view.acknowledged_by == "bob"
-    assert [one.by for one in view.timeline if one.what == "acknowledged"] == ["bob", "carol"]
+    assert [one.by for one in view.timeline if one.event == "acknowledged"] == ["bob", "carol"]
 
 
-async def test_nobody_answers_a_post_in_time_so_it_becomes_critical(stage: Stage) -> None:
-    await stage.fire(an_alert("answer_relevance", 0.7))
-    view = await stage.settled("notified")
-    assert (view.tier, stage.paged()) == ("high", [])
-    await stage.after(minutes=61)
-    view = await stage.until(lambda view: view if view.tier == "critical" and len(view.receipts) == 2 else None)
-    assert len(stage.paged("primary")) == 1
-    await stage.after(minutes=15)
-    await stage.until(lambda view: len(view.receipts) == 4)
+async def test_ack_timeout_raises_post_to_critical(harness: IncidentHarness) -> None:
+    await harness.fire(make_alert("answer_relevance", 0.7))
+    view = await harness.until_state("notified")
+    assert (view.tier, harness.page_keys()) == ("high", [])
+    await harness.advance(minutes=61)
+    view = await harness.until(lambda view: view if view.tier == "critical" and len(view.receipts) == 2 else None)
+    assert len(harness.page_keys("primary")) == 1
+    await harness.advance(minutes=15)
+    await harness.until(lambda view: len(view.receipts) == 4)
 
 
-async def test_an_answered_post_stays_what_it_is(stage: Stage) -> None:
-    await stage.fire(an_alert("answer_relevance", 0.7))
-    await stage.settled("notified")
-    await stage.act("acknowledge", "bob")
-    await stage.after(hours=30)
-    view = await stage.view()
-    assert (view.tier, view.state, stage.paged()) == ("high", "acknowledged", [])
-    assert "Acknowledged" in str(stage.slack.messages[0]["blocks"]), "the post shows who is on it"
+async def test_acknowledged_post_keeps_its_tier(harness: IncidentHarness) -> None:
+    await harness.fire(make_alert("answer_relevance", 0.7))
+    await harness.until_state("notified")
+    await harness.act("acknowledge", "bob")
+    await harness.advance(hours=30)
+    view = await harness.view()
+    assert (view.tier, view.state, harness.page_keys()) == ("high", "acknowledged", [])
+    assert "Acknowledged" in str(harness.slack.messages[0]["blocks"]), "the post names the person who acknowledged"

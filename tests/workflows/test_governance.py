@@ -1,99 +1,99 @@
-"""A regulated model: a ticket always, and closed by nobody but a person with the role."""
+"""Incidents of regulated models always have a ticket, and only a person with the role closes them."""
 
 import pytest
-from temporalio.client import WorkflowUpdateFailedError
-from temporalio.exceptions import ApplicationError
 
 from tests.vendors import Fault
-from tests.workflows.stage import Stage, an_alert
+from tests.workflows.harness import IncidentHarness, make_alert
 
-BIAS = an_alert("bias", 0.2, model="underwriting")
+BIAS = make_alert("bias", 0.2, model="underwriting")
 
 
-async def test_a_ticket_is_opened_whatever_the_tier(stage: Stage) -> None:
-    await stage.fire(an_alert("percent_empty", 12, model="underwriting"))
-    view = await stage.until(lambda view: view if len(view.receipts) == 2 else None)
+async def test_regulated_incident_opens_ticket_in_every_tier(harness: IncidentHarness) -> None:
+    await harness.fire(make_alert("percent_empty", 12, model="underwriting"))
+    view = await harness.until(lambda view: view if len(view.receipts) == 2 else None)
     assert (view.tier, view.regulated, view.closed_by) == ("low", True, "compliance")
-    assert list(stage.jira.issues) == ["AIGOV-1"]
+    assert list(harness.jira.issues) == ["AIGOV-1"]
 
 
-async def test_cleared_is_noted_and_closes_nothing(stage: Stage) -> None:
-    await stage.fire(BIAS)
-    await stage.until(lambda view: len(view.receipts) == 2)
-    await stage.clear()
-    view = await stage.settled("awaiting_human")
+async def test_clear_of_regulated_incident_closes_nothing(harness: IncidentHarness) -> None:
+    await harness.fire(BIAS)
+    await harness.until(lambda view: len(view.receipts) == 2)
+    await harness.clear()
+    view = await harness.until_state("awaiting_human")
     assert (view.cleared, view.resolved_by) == (True, "")
-    await stage.until(lambda view: sum(one.what == "told_note" for one in view.timeline) == 2)
-    (comment,) = stage.jira.comments["AIGOV-1"]
+    await harness.until(lambda view: sum(one.event == "update_sent_note" for one in view.timeline) == 2)
+    (comment,) = harness.jira.comments["AIGOV-1"]
     assert "stays open until a person with the role compliance closes it" in str(comment)
-    await stage.after(hours=72)
-    assert await stage.is_open()
+    await harness.advance(hours=72)
+    assert await harness.is_open()
 
 
-async def test_pagerdutys_resolve_is_noted_never_obeyed(stage: Stage) -> None:
-    await stage.fire(an_alert(model="underwriting"))
-    await stage.until(lambda view: len(view.receipts) == 2)
-    await stage.callback("resolve", "Alice Example")
-    view = await stage.settled("awaiting_human")
-    assert view.acknowledged_by == "Alice Example", "who resolves it there has taken it; the escalation stops"
-    await stage.after(hours=1)
-    assert len(stage.paged("secondary")) == 0
-    assert await stage.is_open()
+async def test_pagerduty_resolve_of_regulated_incident_is_denied(harness: IncidentHarness) -> None:
+    await harness.fire(make_alert(model="underwriting"))
+    await harness.until(lambda view: len(view.receipts) == 2)
+    await harness.callback("resolve", "Alice Example")
+    view = await harness.until_state("awaiting_human")
+    assert view.acknowledged_by == "Alice Example", "a denied resolve acknowledges, so the escalation stops"
+    await harness.advance(hours=1)
+    assert len(harness.page_keys("secondary")) == 0
+    assert await harness.is_open()
 
 
 @pytest.mark.parametrize("role", ["responder", "viewer"])
-async def test_without_the_role_nobody_closes_it(stage: Stage, role: str) -> None:
-    await stage.fire(BIAS)
-    await stage.settled("notified")
-    with pytest.raises(WorkflowUpdateFailedError) as caught:
-        await stage.act("resolve", "bob", role)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    assert isinstance(caught.value.cause, ApplicationError)
-    assert (caught.value.cause.type, "compliance" in caught.value.cause.message) == ("Forbidden", True)
-    assert await stage.is_open()
+async def test_role_without_rights_cannot_close_regulated(harness: IncidentHarness, role: str) -> None:
+    await harness.fire(BIAS)
+    await harness.until_state("notified")
+    view = await harness.act("resolve", "bob", role)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert view.state == "awaiting_human"
+    denied = next(one for one in view.timeline if one.event == "closure_denied")
+    assert (denied.by, "compliance" in denied.text) == ("bob", True)
+    assert await harness.is_open()
 
 
-async def test_a_compliance_person_closes_it_and_the_record_says_who(stage: Stage) -> None:
-    await stage.fire(BIAS)
-    await stage.until(lambda view: len(view.receipts) == 2)
-    await stage.clear()
-    await stage.settled("awaiting_human")
-    await stage.act("resolve", "Carol Compliance", "compliance", note="reviewed, case 7", token="carol")
-    records = await stage.closed()
-    resolved = next(record for record in records if record.what == "resolved")
+async def test_compliance_closes_regulated_and_is_recorded(harness: IncidentHarness) -> None:
+    await harness.fire(BIAS)
+    await harness.until(lambda view: len(view.receipts) == 2)
+    await harness.clear()
+    await harness.until_state("awaiting_human")
+    await harness.act("resolve", "Carol Compliance", "compliance", note="reviewed, case 7", token="carol")
+    records = await harness.until_closed()
+    resolved = next(record for record in records if record.event == "resolved")
     assert (resolved.by, resolved.text) == ("Carol Compliance", "reviewed, case 7")
-    assert resolved.data == {"via": "api", "role": "compliance", "token": "carol"}
-    assert "Resolved by Carol Compliance" in str(stage.jira.comments["AIGOV-1"])
+    assert resolved.data == {"source": "api", "role": "compliance", "token": "carol"}
+    assert "Resolved by Carol Compliance" in str(harness.jira.comments["AIGOV-1"])
 
 
-async def test_it_burns_again_while_it_waits_for_a_person(stage: Stage) -> None:
-    await stage.fire(BIAS)
-    await stage.until(lambda view: len(view.receipts) == 2)
-    await stage.clear()
-    await stage.settled("awaiting_human")
-    await stage.fire(an_alert("bias", 0.3, model="underwriting"), event_id="evt-2")
-    view = await stage.settled("notified")
+async def test_regulated_incident_refires_while_awaiting_human(harness: IncidentHarness) -> None:
+    await harness.fire(BIAS)
+    await harness.until(lambda view: len(view.receipts) == 2)
+    await harness.clear()
+    await harness.until_state("awaiting_human")
+    await harness.fire(make_alert("bias", 0.3, model="underwriting"), event_id="evt-2")
+    view = await harness.until_state("notified")
     assert view.cleared is False
-    assert len(stage.jira.issues) == 1
+    assert len(harness.jira.issues) == 1
 
 
-async def test_a_ticket_that_cannot_be_opened_is_tried_until_it_can(stage: Stage) -> None:
-    stage.jira.always = Fault(status=503)
-    await stage.fire(BIAS)
-    await stage.settled("notified")
-    await stage.act("acknowledge", "bob")
-    await stage.in_time(lambda view: any(one.what == "not_delivered" for one in view.timeline), minutes=20)
-    stage.jira.always = None
-    await stage.in_time(lambda view: any(one.type == "jira" for one in view.receipts), minutes=2)
-    assert len(stage.jira.issues) == 1
+async def test_failed_ticket_is_retried_until_opened(harness: IncidentHarness) -> None:
+    harness.jira.always = Fault(status=503)
+    await harness.fire(BIAS)
+    await harness.until_state("notified")
+    await harness.act("acknowledge", "bob")
+    await harness.advance_until(
+        lambda view: any(one.event == "notification_failed" for one in view.timeline), minutes=20
+    )
+    harness.jira.always = None
+    await harness.advance_until(lambda view: any(one.type == "jira" for one in view.receipts), minutes=2)
+    assert len(harness.jira.issues) == 1
 
 
-async def test_closing_waits_for_a_ticket_that_is_still_owed(stage: Stage) -> None:
-    stage.jira.always = Fault(status=503)
-    await stage.fire(BIAS)
-    await stage.settled("notified")
-    await stage.act("resolve", "Carol", "compliance")
-    await stage.settled("resolved")
-    stage.jira.always = None
-    await stage.after(minutes=1)
-    await stage.closed()
-    assert len(stage.jira.issues) == 1
+async def test_close_waits_for_pending_ticket(harness: IncidentHarness) -> None:
+    harness.jira.always = Fault(status=503)
+    await harness.fire(BIAS)
+    await harness.until_state("notified")
+    await harness.act("resolve", "Carol", "compliance")
+    await harness.until_state("resolved")
+    harness.jira.always = None
+    await harness.advance(minutes=1)
+    await harness.until_closed()
+    assert len(harness.jira.issues) == 1

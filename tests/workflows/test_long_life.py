@@ -1,51 +1,43 @@
-"""An incident that lives for long continues as new, and neither it nor the person at the UI notices."""
+"""A long incident continues as new, without any change that a responder could notice."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from pathlib import Path
 
-import pytest
 from temporalio.client import WorkflowExecutionStatus
 
-from tests.vendors import Jira, PagerDuty, Slack
-from tests.workflows.stage import QUEUE, Stage, an_alert, broken_state, staged
+from incident.events import AlertBatch, GroupedAlert, ResponderAction
+from tests.waiting import wait_until
+from tests.workflows.harness import QUEUE, IncidentHarness, broken_state, make_alert
+from workflows.contracts import ADD_ALERTS_SIGNAL, INCIDENT_WORKFLOW, RESPONDER_ACTION_SIGNAL, IncidentInput
 from workflows.incident import MAX_EVENTS
-from workflows.messages import ANSWER_SIGNAL, ARRIVE_SIGNAL, INCIDENT_WORKFLOW, Answer, Arrival, Arrivals
-from workflows.state import Opening
 
 
-@pytest.fixture
-async def real(tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira) -> AsyncGenerator[Stage]:
-    """On the real server, which alone keeps search attributes and summaries as production does."""
-    async with staged(tmp_path, pagerduty, slack, jira, real=True) as stage:
-        yield stage
-
-
-async def test_a_storm_makes_it_continue_as_new_and_nothing_is_lost(real: Stage) -> None:
-    stage = real
-    await stage.fire()
-    await stage.settled("notified")
-    await stage.act("acknowledge", "bob")
-    before = await stage.handle.describe()
+async def test_alert_storm_continues_as_new_without_loss(real: IncidentHarness) -> None:
+    harness = real
+    await harness.fire()
+    await harness.until_state("notified")
+    await harness.act("acknowledge", "bob")
+    before = await harness.handle.describe()
     total = 1
 
-    async def shower(start: int) -> None:
+    async def send_sixty(start: int) -> None:
         for number in range(start, start + 60):
-            alert = an_alert(value=1 + number / 1000)
-            arrivals = Arrivals(arrivals=(Arrival(alert=alert, event_ids=(f"evt-{number}",)),))
-            await stage.handle.signal(ARRIVE_SIGNAL, arrivals)
+            alert = make_alert(value=1 + number / 1000)
+            batch = AlertBatch(alerts=(GroupedAlert(alert=alert, event_ids=(f"evt-{number}",)),))
+            await harness.handle.signal(ADD_ALERTS_SIGNAL, batch)
 
     notes = 0
-    while (await stage.handle.describe()).run_id == before.run_id:
-        await asyncio.gather(*(shower(total + 60 * lane) for lane in range(5)))
+    while (await harness.handle.describe()).run_id == before.run_id:
+        await asyncio.gather(*(send_sixty(total + 60 * sender) for sender in range(5)))
         total += 300
         notes += 1
-        await stage.handle.signal(ANSWER_SIGNAL, Answer(act="annotate", by="bob", note=f"n{notes}", via="console"))
+        await harness.handle.signal(
+            RESPONDER_ACTION_SIGNAL, ResponderAction(type="annotate", by="bob", note=f"n{notes}", source="console")
+        )
         assert total < 3 * MAX_EVENTS, "it never continued as new"
-    view = await stage.until(lambda view: view if view.alerts == total else None)
-    assert (view.state, view.acknowledged_by, view.opening) == ("acknowledged", "bob", before.run_id)
-    assert len(stage.paged()) == 1
-    after = await stage.handle.describe()
+    view = await harness.until(lambda view: view if view.alert_count == total else None)
+    assert (view.state, view.acknowledged_by, view.first_run_id) == ("acknowledged", "bob", before.run_id)
+    assert len(harness.page_keys()) == 1
+    after = await harness.handle.describe()
     assert {key: value for key, value in after.search_attributes.items() if key.startswith("Tocsin")} == {
         "TocsinState": ["acknowledged"],
         "TocsinTier": ["critical"],
@@ -55,20 +47,22 @@ async def test_a_storm_makes_it_continue_as_new_and_nothing_is_lost(real: Stage)
         "TocsinRule": ["errors"],
         "TocsinRegulated": [False],
     }
-    await stage.clear()
-    records = await stage.closed()
-    joined = sum(int(record.text.split()[0]) for record in records if record.what == "joined")
-    assert joined + 1 == total
-    assert sum(record.what == "annotated" for record in records) == notes
+    await harness.clear()
+    records = await harness.until_closed()
+    added = sum(int(record.text.split()[0]) for record in records if record.event == "alert_added")
+    assert added + 1 == total
+    assert sum(record.event == "annotated" for record in records) == notes
 
 
-async def test_a_bug_in_workflow_code_is_loud(real: Stage) -> None:
-    """A delivery about no alert cannot be written: it must not pass in silence."""
+async def test_bug_fails_workflow_task_visibly(real: IncidentHarness) -> None:
+    """A message that cannot be built must not be dropped silently."""
     handle = await real.client.start_workflow(
-        INCIDENT_WORKFLOW, Opening(state=broken_state("incident-x-0")), id="incident-x-0", task_queue=QUEUE
+        INCIDENT_WORKFLOW, IncidentInput(state=broken_state("incident-x-0")), id="incident-x-0", task_queue=QUEUE
     )
-    async with asyncio.timeout(20):
-        while "EVENT_TYPE_WORKFLOW_TASK_FAILED" not in str(await handle.fetch_history()):
-            await asyncio.sleep(0.1)
-    # It is tried again, until the code is mended: the incident itself has not failed.
+
+    async def failed() -> bool:
+        return "EVENT_TYPE_WORKFLOW_TASK_FAILED" in str(await handle.fetch_history())
+
+    await wait_until(failed)
+    # The task is retried until the code is fixed: the incident itself has not failed.
     assert (await handle.describe()).status == WorkflowExecutionStatus.RUNNING

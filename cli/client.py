@@ -1,0 +1,84 @@
+"""The command line's HTTP client for the gateway: its address, and the API token."""
+
+import os
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import typer
+
+from cli.errors import UNUSABLE, exit_with_error
+
+if TYPE_CHECKING:
+    import httpx
+
+_TIMEOUT = 30.0  # seconds
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def call(method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, str] | None = None) -> Any:
+    """Call the API and return the decoded answer. Ends the command if the gateway refuses, with its reasons.
+
+    The token is TOCSIN_TOKEN, or the local one that ``tocsin up`` created in the state folder.
+    """
+    from worker.bootstrap import api_token, gateway_url
+    from worker.settings import read_settings
+
+    settings = read_settings(os.environ)
+    token = api_token(settings).strip()
+    if not token:
+        exit_with_error(
+            f"no API token: set TOCSIN_TOKEN, or TOCSIN_STATE_DIR to the state folder of `tocsin up` "
+            f"({settings.state_dir} has none)",
+            UNUSABLE,
+        )
+    if not (token.isascii() and token.isprintable()):
+        exit_with_error("TOCSIN_TOKEN holds characters that no token has: copy it again", UNUSABLE)
+    url = f"{gateway_url(settings)}{path}"
+    answer = request(method, url, json=body, params=params, headers={"Authorization": f"Bearer {token}"})
+    content = _decoded(answer, url)
+    if answer.is_error:
+        _refuse(answer.status_code, content)
+    return content
+
+
+def request(method: str, url: str, **options: Any) -> "httpx.Response":
+    """Send one request. Ends the command if nothing answers. Proxies are ignored for this machine's own addresses."""
+    import httpx
+
+    try:
+        with httpx.Client(timeout=_TIMEOUT, trust_env=not is_loopback(url)) as client:
+            return client.request(method, url, **options)
+    except httpx.HTTPError as error:
+        reason = f"{url} does not answer ({type(error).__name__})"
+        exit_with_error(f"{reason}: is `tocsin up` running? TOCSIN_PUBLIC_URL is its address", UNUSABLE)
+    except (httpx.InvalidURL, ValueError, ImportError) as error:  # ImportError: a SOCKS proxy without its package
+        exit_with_error(f"{url} cannot be requested: {error}; check TOCSIN_PUBLIC_URL and HTTP_PROXY", UNUSABLE)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this machine."""
+    try:
+        return urlsplit(url).hostname in _LOOPBACK
+    except ValueError:
+        return False
+
+
+def _decoded(answer: "httpx.Response", url: str) -> Any:
+    try:
+        content = answer.json()
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        text = (
+            f"{url} answers {answer.status_code} without JSON: is it Tocsin's gateway? TOCSIN_PUBLIC_URL is its address"
+        )
+        exit_with_error(text, UNUSABLE)
+    return cast("dict[str, Any]", content)
+
+
+def _refuse(status: int, content: dict[str, Any]) -> None:
+    remedy = "; check TOCSIN_TOKEN" if status == 401 else ""
+    typer.echo(f"tocsin: {status} {content.get('detail', '')}{remedy}", err=True)
+    for reason in content.get("reasons", []):
+        typer.echo(f"  {reason}", err=True)
+    raise typer.Exit(1)

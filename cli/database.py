@@ -1,0 +1,18 @@
+"""The audit database, for commands that read it."""
+
+import logging
+import os
+import sys
+
+
+def database_url() -> str:
+    """The database's address, from the settings. From here on, only warnings are logged, to standard error."""
+    import structlog
+
+    from worker.settings import read_settings
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    return read_settings(os.environ).database_url

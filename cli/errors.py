@@ -1,0 +1,83 @@
+"""How a command fails: one line on standard error, and an exit code.
+
+Exit codes of every command:
+
+- 0: success.
+- 1: the command ran, and the answer is no: a check failed, the gateway refused, a setting or a policy is not valid.
+- 2: the command could not run: wrong usage, a file that cannot be read, no token, no gateway.
+- 3: the audit log's database cannot be read. ``tocsin audit verify`` reports an edited log with 1, and this with 3.
+- 130: interrupted by Ctrl-C.
+"""
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+FAILED = 1
+UNUSABLE = 2
+DATABASE = 3
+
+
+def exit_with_error(message: str, code: int = FAILED, *, located: bool = False) -> NoReturn:
+    """Print one error and end the command.
+
+    Args:
+        message: the problem and its remedy.
+        code: the exit code.
+        located: the message starts with ``file:line:column:``, which editors and CI systems parse; no prefix is added.
+    """
+    typer.echo(message if located else f"tocsin: {message}", err=True)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def reported_errors() -> Generator[None]:
+    """Report what a user can cause as one line. Any other exception is a bug and keeps its traceback."""
+    try:
+        yield
+    except typer.TyperException as error:
+        text = error.format_message().replace("Value error, ", "")
+        if "\n" in text:  # a group without a command prints its help
+            typer.echo(text, err=True)
+            sys.exit(error.exit_code)
+        command = getattr(getattr(error, "ctx", None), "command_path", "tocsin")
+        _stop(f"{text.rstrip('.')}; see {command} --help", error.exit_code)
+    except typer.Abort:
+        _stop("aborted", FAILED)
+    except Exception as error:
+        described = _describe(error)
+        if described is None:
+            raise
+        _stop(*described)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo(f"tocsin: {message}", err=True)
+    sys.exit(code)
+
+
+def _describe(error: Exception) -> tuple[str, int] | None:
+    """The line and the exit code of an expected error, or None."""
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}", UNUSABLE
+    if isinstance(error, UnicodeDecodeError):
+        return f"the file is not UTF-8 text: {error.reason} at byte {error.start}", UNUSABLE
+    if _is(error, "alerts.errors", "TocsinError") or _is(error, "worker.errors", "StartError"):
+        return str(error), FAILED
+    if _is(error, "policy.authoring.errors", "PolicyError"):
+        return f"the policy is not valid:\n{error}", FAILED
+    if _is(error, "sqlalchemy.exc", "SQLAlchemyError"):
+        # Only the driver's own text: SQLAlchemy's repeats the statement.
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        return f"the audit log's database, TOCSIN_DATABASE_URL, cannot be read: {reason}", DATABASE
+    return None
+
+
+def _is(error: Exception, module: str, name: str) -> bool:
+    """Whether an exception is of a class, without importing its module: an error cannot come from one not loaded."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(error, kind)

@@ -1,0 +1,83 @@
+"""``tocsin send``: a signed alert, as Arize would send it, for experiments."""
+
+import json
+import os
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from cli.errors import UNUSABLE, exit_with_error
+from worker.locations import SHIPPED_POLICY
+
+SAMPLES = SHIPPED_POLICY.parent / "samples"
+
+
+def send(
+    alert: Annotated[
+        str, typer.Argument(help="A JSON file, - for standard input, or a sample: critical, high, low, regulated.")
+    ],
+    cleared: Annotated[bool, typer.Option("--cleared", help="Send that the monitor has cleared.")] = False,
+) -> None:
+    """Sign an alert and post it to the gateway."""
+    from cli.client import request
+    from worker.bootstrap import ARIZE_SECRET, gateway_url
+    from worker.settings import read_settings
+
+    body = sample(alert)
+    settings = read_settings(os.environ)
+    if cleared:
+        body |= {"status": "CLEARED", "event": "monitor.cleared", "triggered_at": None, "metric_value": None}
+    secrets = settings.secrets("ARIZE_WEBHOOK_SECRET")
+    file = settings.state_dir / ARIZE_SECRET
+    if not secrets and file.exists():
+        secrets = (file.read_text(encoding="utf-8").strip(),)
+    if not secrets:
+        exit_with_error(
+            f"no signing secret: set ARIZE_WEBHOOK_SECRET, or TOCSIN_STATE_DIR to the state folder of `tocsin up` "
+            f"({settings.state_dir} has none)",
+            UNUSABLE,
+        )
+    content = json.dumps(body).encode()
+    url = f"{gateway_url(settings)}/webhooks/arize"
+    answer = request("POST", url, content=content, headers=signed(content, secrets[0]))
+    typer.echo(f"{answer.status_code} {answer.text}")
+    raise typer.Exit(0 if answer.is_success else 1)
+
+
+def sample(name: str) -> dict[str, Any]:
+    """A shipped sample, triggered now; or the content of a file or of standard input, unchanged."""
+    shipped = SAMPLES / f"{name}.json"
+    if shipped.is_file():
+        content = json.loads(shipped.read_text(encoding="utf-8"))
+        return {**content, "triggered_at": datetime.now(UTC).isoformat()}
+    try:
+        text = typer.get_text_stream("stdin").read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in SAMPLES.glob("*.json")))
+        exit_with_error(f"{name}: no such file, and no sample; the samples are {known}", UNUSABLE)
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        exit_with_error(f"{name} is not JSON: {error}", UNUSABLE)
+    if not isinstance(body, dict):
+        exit_with_error(f"{name} is not a JSON object, which an alert is", UNUSABLE)
+    return cast("dict[str, Any]", body)
+
+
+def signed(body: bytes, secret: str, event_id: str = "") -> dict[str, str]:
+    """The headers of a delivery that Arize signs with HMAC_SHA256."""
+    import hashlib
+    import hmac
+
+    timestamp = str(int(time.time()))
+    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return {
+        "Content-Type": "application/json",
+        "X-Arize-Webhook-Id": event_id or f"evt_{uuid.uuid4().hex}",
+        "X-Arize-Webhook-Timestamp": timestamp,
+        "X-Arize-Webhook-Signature": f"v1={digest}",
+    }

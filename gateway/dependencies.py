@@ -1,0 +1,114 @@
+"""What endpoints declare in their signatures: the services, and the caller with the role that the endpoint needs."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from temporalio.client import Client
+
+from gateway.action_service import ActionService
+from gateway.health_monitor import HealthMonitor
+from gateway.incident_cache import IncidentCache
+from gateway.ingest.dedup_store import DedupStore
+from gateway.ingest.ingester import AlertIngester
+from gateway.ingest.spool import Spool
+from gateway.security.rates import RateLimiter, client_address
+from gateway.security.tokens import Caller
+from gateway.services import Services
+from gateway.settings import GatewaySettings
+from incident.events import Role
+
+# Only for the OpenAPI document: ``RequireRole`` checks the header itself, to answer with problem details.
+_bearer = HTTPBearer(auto_error=False, description="A token of TOCSIN_API_TOKENS.")
+_Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def get_services(request: Request) -> Services:
+    return request.app.state.services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+def get_settings(services: ServicesDep) -> GatewaySettings:
+    return services.settings
+
+
+def get_client(services: ServicesDep) -> Client:
+    return services.client
+
+
+def get_limiter(services: ServicesDep) -> RateLimiter:
+    return services.limiter
+
+
+def get_ingester(services: ServicesDep) -> AlertIngester:
+    return services.ingester
+
+
+def get_dedup_store(services: ServicesDep) -> DedupStore:
+    return services.dedup_store
+
+
+def get_spool(services: ServicesDep) -> Spool:
+    return services.spool
+
+
+def get_health(services: ServicesDep) -> HealthMonitor:
+    return services.health
+
+
+def get_incidents(services: ServicesDep) -> IncidentCache:
+    return services.incidents
+
+
+def get_actions(services: ServicesDep) -> ActionService:
+    return services.actions
+
+
+SettingsDep = Annotated[GatewaySettings, Depends(get_settings)]
+ClientDep = Annotated[Client, Depends(get_client)]
+LimiterDep = Annotated[RateLimiter, Depends(get_limiter)]
+IngesterDep = Annotated[AlertIngester, Depends(get_ingester)]
+DedupStoreDep = Annotated[DedupStore, Depends(get_dedup_store)]
+SpoolDep = Annotated[Spool, Depends(get_spool)]
+HealthDep = Annotated[HealthMonitor, Depends(get_health)]
+IncidentsDep = Annotated[IncidentCache, Depends(get_incidents)]
+ActionsDep = Annotated[ActionService, Depends(get_actions)]
+
+
+class RequireRole:
+    """The caller, authenticated by an API token with at least this role, and within the rate of the token.
+
+    Raises Problem: 401 without a valid token, 403 without the role, 429 over the rate.
+    """
+
+    def __init__(self, role: Role) -> None:
+        self.role: Role = role
+
+    async def __call__(
+        self, request: Request, settings: SettingsDep, limiter: LimiterDep, credentials: _Bearer
+    ) -> Caller:
+        del credentials
+        caller = settings.tokens.require(request.headers.get("authorization", ""), self.role)
+        await limiter.spend("api", caller.name)
+        return caller
+
+
+ViewerDep = Annotated[Caller, Depends(RequireRole("viewer"))]
+ResponderDep = Annotated[Caller, Depends(RequireRole("responder"))]
+
+
+class RequireCodecRole:
+    """Admits a codec client with at least this role, by a session or an API token, and within the address's rate.
+
+    Raises Problem: 401 without either, 403 without the role, 429 over the rate.
+    """
+
+    def __init__(self, role: Role) -> None:
+        self.role: Role = role
+
+    async def __call__(self, request: Request, services: ServicesDep, credentials: _Bearer) -> None:
+        del credentials
+        services.codec_sessions.require(request, self.role)
+        await services.limiter.spend("api", client_address(request))

@@ -1,0 +1,187 @@
+"""Accepts alerts, responder actions and changes durably: Temporal has them, or else the spool.
+
+Each incident has a queue, which keeps its alerts in order. While one request to Temporal is in flight, the alerts of
+the same incident gather and go together in the next one: a storm of repeats costs few signals, and another incident
+never waits behind it. If Temporal does not accept them they go to the spool, and so do later ones of the same queue
+until all of it is delivered.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from alerts import Alert, TocsinError, incident_id
+from gateway.ingest.actions import send_action
+from gateway.ingest.changes import change_workflow, report_change
+from gateway.ingest.dedup_store import DedupStore
+from gateway.ingest.spool import Item, Spool, SpoolError
+from gateway.ingest.spool_drain import SpoolDrain
+from gateway.ingest.starter import RPC_TIMEOUT, Decide, IncidentStarter, defer_to_worker
+from gateway.ingest.submission import AcceptedAlert, Submission
+from gateway.ingest.temporal_status import TemporalStatus
+from gateway.request_id import bound_request_id
+from incident.change import Change
+from incident.events import ResponderAction
+
+BATCH_SIZE = 500  # alerts in one signal; repeats are grouped
+TIMEOUT = RPC_TIMEOUT.total_seconds() + 1  # seconds for one request to Temporal, the client's own retries included
+GATHER_INTERVAL = 0.01  # seconds in which the next alerts of a storm gather
+
+_log = structlog.get_logger()
+
+
+class UnavailableError(TocsinError):
+    """Neither Temporal nor the spool accepted it. The sender must send it again."""
+
+    code = "unavailable"
+
+
+class ReplayedError(TocsinError):
+    """The same signed bytes came before under another event id, and no open incident could take them."""
+
+    code = "replayed_signature"
+
+
+@dataclass
+class _Queue:
+    """The alerts of one incident that wait for Temporal."""
+
+    waiting: list[Submission] = field(default_factory=list[Submission])
+    runner: asyncio.Task[None] | None = None
+
+
+class AlertIngester:
+    """The gateway's way to Temporal."""
+
+    def __init__(
+        self, client: Client, task_queue: str, dedup_store: DedupStore, spool: Spool, decide: Decide = defer_to_worker
+    ) -> None:
+        """
+        Args:
+            client: of Temporal; may be lazy.
+            task_queue: of the workflows.
+            dedup_store: the alerts that were accepted before.
+            spool: holds what Temporal does not accept.
+            decide: the policy's decision about the first alerts of an incident.
+        """
+        self._client, self._task_queue = client, task_queue
+        self._starter = IncidentStarter(client, task_queue, dedup_store, decide)
+        self._spool = spool
+        self._status = TemporalStatus()
+        self._drain = SpoolDrain(client, task_queue, self._starter, spool, self._status)
+        self._queues: dict[str, _Queue] = {}
+
+    async def accept_alert(self, alert: Alert, event_id: str = "", signature_digest: str = "") -> AcceptedAlert:
+        """Return as soon as Temporal, or the spool, has the alert durably.
+
+        Args:
+            alert: the alert.
+            event_id: the sender's id of the event, if there is one.
+            signature_digest: SHA-256 of the signed bytes, in hex, if they were signed.
+
+        Raises:
+            UnavailableError: neither accepted it.
+            ReplayedError: the same signed bytes came before under another event id.
+        """
+        incident = incident_id(alert)
+        submission = Submission(alert, event_id, signature_digest)
+        queue = self._queues.setdefault(incident, _Queue())
+        queue.waiting.append(submission)
+        if queue.runner is None:
+            queue.runner = asyncio.create_task(self._run(incident, queue))
+        accepted = await submission.done
+        if accepted.replayed:
+            raise ReplayedError("these signed bytes came before, under another event id")
+        return accepted
+
+    async def accept_action(self, incident: str, action: ResponderAction, timeout: float = TIMEOUT) -> bool:  # noqa: ASYNC109
+        """Send a responder's action to its incident.
+
+        Args:
+            incident: the incident's id.
+            action: what the responder did.
+            timeout: how many seconds Temporal may take; afterwards the spool has it.
+
+        Returns:
+            True if Temporal has it durably, False if the spool has it.
+
+        Raises:
+            IncidentClosedError: there is no open incident of that id.
+            UnavailableError: neither accepted it.
+        """
+        if not self._must_spool(incident):
+            try:
+                async with asyncio.timeout(timeout):
+                    await send_action(self._client, incident, action)
+            except (RPCError, TimeoutError, RuntimeError) as error:
+                self._status.record_failure(error, incident)
+            else:
+                return True
+        await self._put(Item(incident, "action", action.model_dump_json().encode()))
+        return False
+
+    async def accept_change(self, change: Change) -> bool:
+        """Start the workflow that records a change and notifies its subscribers.
+
+        Returns:
+            True if Temporal has it durably, False if the spool has it.
+
+        Raises:
+            UnavailableError: neither accepted it.
+        """
+        workflow = change_workflow(change)
+        if not self._must_spool(workflow):
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    await report_change(self._client, self._task_queue, change)
+            except (RPCError, TimeoutError, RuntimeError) as error:
+                self._status.record_failure(error, workflow)
+            else:
+                return True
+        await self._put(Item(workflow, "change", change.model_dump_json().encode()))
+        return False
+
+    async def drain(self) -> None:
+        """Deliver what the spool holds, until it is cancelled."""
+        await self._drain.run()
+
+    def _must_spool(self, workflow: str) -> bool:
+        return self._spool.holds(workflow) or (self._status.unavailable and self._spool.depth.items > 0)
+
+    async def _run(self, incident: str, queue: _Queue) -> None:
+        while queue.waiting:
+            batch, queue.waiting = queue.waiting[:BATCH_SIZE], queue.waiting[BATCH_SIZE:]
+            # The task runs in the context of the request that started it; each batch has its own.
+            with bound_request_id(batch[0].request_id):
+                await self._send_or_spool(incident, batch)
+            if len(batch) > 1:
+                await asyncio.sleep(GATHER_INTERVAL)
+        del self._queues[incident]
+
+    async def _send_or_spool(self, incident: str, batch: list[Submission]) -> None:
+        if not self._must_spool(incident):
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    await self._starter.send(incident, batch)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the alerts go to the spool
+                self._status.record_failure(error, incident)
+        left = [submission for submission in batch if not submission.done.done()]
+        try:
+            await self._put(*[Item(incident, "alert", submission.to_spool()) for submission in left])
+        except UnavailableError as error:
+            for submission in left:
+                submission.done.set_exception(error)
+        for submission in left:
+            submission.settle(incident, "spooled")
+
+    async def _put(self, *items: Item) -> None:
+        if not items:
+            return
+        try:
+            await self._spool.put(items)
+        except SpoolError as error:
+            _log.error("spool_write_failed", incident=items[0].queue, items=len(items), error=str(error))
+            raise UnavailableError(str(error)) from None

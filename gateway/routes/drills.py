@@ -1,0 +1,63 @@
+"""``POST /api/drills``: a fire drill takes the way of a real alert, and is marked as a drill everywhere."""
+
+import difflib
+import time
+import uuid
+
+import structlog
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts import Alert
+from gateway import metrics
+from gateway.dependencies import IngesterDep, ResponderDep, SettingsDep
+from gateway.ingest.ingester import UnavailableError
+from gateway.problems import RETRY_LATER, Problem, responses
+from gateway.routes.arize import Accepted
+
+_log = structlog.get_logger()
+router = APIRouter(prefix="/api/drills", tags=["drills"])
+
+
+class DrillRequest(BaseModel):
+    """A drill of one rule."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: str = Field(min_length=1, max_length=100, description="The rule of the policy to drill.")
+    model: str = Field(
+        default="", max_length=255, description="A model of the catalogue: gives the drill its team, runbook and owner."
+    )
+    environment: str = Field(default="production", max_length=100)
+    by: str = Field(default="", max_length=200, description="Who drills; by default the token's name.")
+
+
+@router.post("", status_code=202, summary="Start a fire drill of a rule", responses=responses(400, 401, 403, 422, 503))
+async def start_drill(
+    body: DrillRequest, caller: ResponderDep, settings: SettingsDep, ingester: IngesterDep
+) -> Accepted:
+    rules = settings.rules()
+    if body.rule not in rules:
+        closest = difflib.get_close_matches(body.rule, rules, 1)
+        hint = f": did you mean {closest[0]}?" if closest else f"; its rules are {', '.join(sorted(rules))}"
+        raise Problem(422, f"the policy has no rule {body.rule!r}{hint}", code="unknown_rule")
+    identity = uuid.uuid4().hex
+    by = body.by or caller.name
+    alert = Alert(
+        event_id=f"drill-{identity}",
+        monitor=f"Fire drill of {body.rule}",
+        monitor_id=f"drill-{identity}",
+        model=body.model,
+        environment=body.environment.casefold(),
+        notes=f"started by {by} at {int(time.time())}",
+        drill=body.rule,
+        identity=("drill", identity),
+    )
+    try:
+        accepted = await ingester.accept_alert(alert, alert.event_id)
+    except UnavailableError as error:
+        detail = f"neither Temporal nor the spool accepted the drill: {error}"
+        raise Problem(503, detail, code=error.code, headers=RETRY_LATER) from None
+    metrics.DRILLS.inc()
+    _log.info("drill_started", incident=accepted.incident, rule=body.rule, by=by)
+    return Accepted(incident=accepted.incident, state=accepted.state)

@@ -1,0 +1,133 @@
+"""Builds the content of a message from an incident's state."""
+
+from datetime import timedelta
+
+from alerts import Alert
+from incident.message import TRIGGERED, Fact, Link, MessageContent
+from incident.state import IncidentState
+
+LOCK_SCREEN_CHARS = 60
+"""What a locked phone shows of a page: tier, model, metric and value must fit."""
+_RATIO_SUFFIXES = ("_rate", "_ratio", "_share", "accuracy", "relevance", "precision", "recall")
+_STATE_TEXTS = {
+    "received": TRIGGERED,
+    "notified": TRIGGERED,
+    "holding": "Holding",
+    "acknowledged": "Acknowledged",
+    "awaiting_human": "Waiting for a person to close it",
+    "resolved": "Resolved",
+    "closed": "Resolved",
+}
+
+
+def build_message(state: IncidentState) -> MessageContent:
+    """The message about an incident in its current state."""
+    alert, decision = state.alert, state.decision
+    assert alert is not None
+    respond_within = decision.respond_within if decision else None
+    return MessageContent(
+        headline=headline(state),
+        state=_STATE_TEXTS[state.state],
+        tier=state.tier or "low",
+        priority=decision.priority if decision else "",
+        incident=state.incident,
+        model=alert.model,
+        team=decision.team if decision else "",
+        environment=alert.environment,
+        component=alert.monitor,
+        metric=alert.metric,
+        since=alert.occurred_at or state.opened_at,
+        respond_by=state.opened_at + timedelta(seconds=respond_within) if respond_within else None,
+        facts=_facts(state, alert),
+        reason=f"Rule {decision.rule}: {decision.reason}" if decision else "",
+        links=_links(state, alert),
+        tags=(*(("drill",) if alert.drill else ()), *(decision.tags if decision else ())),
+        closed_by=decision.closed_by if decision else "",
+        drill=bool(alert.drill),
+    )
+
+
+def _facts(state: IncidentState, alert: Alert) -> tuple[Fact, ...]:
+    decision = state.decision
+    closed_by = decision.closed_by if decision else ""
+    values = {
+        "Drill": f"of rule {alert.drill}: no real alert" if alert.drill else "",
+        "Environment": alert.environment,
+        "Segment": ", ".join(f"{key}: {value}" for key, value in alert.segment.items()),
+        "Model version": alert.model_version,
+        "Prompt version": alert.prompt_version,
+        "Baseline": _baseline(alert),
+        "Since": f"{alert.occurred_at or state.opened_at:%Y-%m-%d %H:%M:%S} UTC",
+        "Alerts": str(state.alert_count) if state.alert_count > 1 else "",
+        "Team": decision.team if decision else "",
+        "Owner": decision.owner if decision else "",
+        "Closed by": f"a person with the role {closed_by}" if closed_by else "",
+        "Acknowledged by": state.acknowledged_by,
+        "Monitor": alert.monitor,
+    }
+    return tuple(Fact(label=label, value=value) for label, value in values.items())
+
+
+def _links(state: IncidentState, alert: Alert) -> tuple[Link, ...]:
+    links = [Link(text="Arize monitor", url=alert.url)]
+    if decision := state.decision:
+        links.append(Link(text="Runbook", url=decision.runbook))
+        links += [Link(text=name.capitalize(), url=url) for name, url in decision.links.items()]
+    return tuple(links)
+
+
+def headline(state: IncidentState) -> str:
+    """``CRITICAL support-chatbot error_rate 31 % (limit 5 %) · production · eu-west-1 · premium``
+
+    Names are shortened when the value would otherwise not fit on a locked phone's screen.
+    """
+    alert = state.alert
+    assert alert is not None
+    prefix = " ".join(["DRILL"] * bool(alert.drill) + [(state.tier or "alert").upper()])
+    model = alert.model or alert.monitor
+    metric = alert.metric or (alert.monitor if alert.model else "")
+    value = format_amount(alert.metric, alert.value)
+    room = LOCK_SCREEN_CHARS - len(prefix) - len(value) - 3
+    if len(model) + len(metric) > room:
+        metric = _shortened(metric, max(room - len(model), room // 2))
+        model = _shortened(model, room - len(metric))
+    text = " ".join(part for part in (prefix, model, metric, value) if part)
+    if alert.threshold is not None:
+        text += f" (limit {format_amount(alert.metric, alert.threshold)})"
+    elif alert.baseline and alert.value is not None:
+        text += f" (was {format_amount(alert.metric, alert.baseline)})"
+    places = [alert.environment, alert.region, *_segment_values(alert)]
+    return " · ".join([text, *(place for place in places if place)])
+
+
+def _shortened(name: str, room: int) -> str:
+    """Both ends of a name: either may be what distinguishes it."""
+    if len(name) <= room:
+        return name
+    head = (room - 1) // 2
+    return f"{name[:head]}…{name[len(name) - (room - 1 - head) :]}"
+
+
+def _segment_values(alert: Alert) -> list[str]:
+    shown = {alert.environment, alert.region, alert.model}
+    return [value for value in alert.segment.values() if value.casefold() not in shown and value not in shown][:3]
+
+
+def _baseline(alert: Alert) -> str:
+    if alert.baseline is None:
+        return ""
+    text = format_amount(alert.metric, alert.baseline)
+    return text if alert.change is None else f"{text} ({alert.change * 100:+,.0f} %)"
+
+
+def format_amount(metric: str, value: float | None) -> str:
+    """``31 %`` for a ratio, ``6,200 ms`` for a latency, otherwise the number."""
+    if value is None:
+        return ""
+    if metric.endswith("_ms"):
+        return f"{value:,.0f} ms" if abs(value) < 1e15 else f"{value:g} ms"
+    if metric.endswith(_RATIO_SUFFIXES) and -1 <= value <= 1:
+        return f"{value * 100:.3g} %"
+    if 1000 <= abs(value) < 1e15:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"

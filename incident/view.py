@@ -1,0 +1,111 @@
+"""An incident as the API, the console and the terminal show it."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts import Alert
+from incident.message_builder import headline
+from incident.receipt import Receipt
+from incident.state import Deadline, IncidentState, State, TimelineEntry
+from policy import Decision, Tier, format_duration
+
+
+class IncidentView(BaseModel):
+    """An incident's state for readers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    first_run_id: str
+    state: State
+    tier: Tier | None = None
+    rule: str = ""
+    model: str = ""
+    environment: str = ""
+    team: str = ""
+    regulated: bool = False
+    closed_by: str = Field(default="", description="The only role that may close it; empty when anyone may.")
+    escalation_level: int = Field(default=0, description="The step last taken, from 1; 0 before the first.")
+    alert_count: int = Field(default=0, description="How many alerts were added.")
+    cleared: bool = Field(default=False, description="The monitor cleared.")
+    acknowledged_by: str = ""
+    acknowledged_at: datetime | None = None
+    resolved_by: str = ""
+    opened_at: datetime
+    closed_at: datetime | None = None
+    headline: str = ""
+    next_action: str = Field(default="", description="What happens next, and when.")
+    alert: Alert | None = None
+    decision: Decision | None = None
+    receipts: tuple[Receipt, ...] = ()
+    timeline: tuple[TimelineEntry, ...] = ()
+
+
+def incident_view(state: IncidentState, deadline: Deadline | None) -> IncidentView:
+    """The view of a state and its next deadline."""
+    alert, decision = state.alert, state.decision
+    return IncidentView(
+        id=state.incident,
+        first_run_id=state.first_run_id,
+        state=state.state,
+        tier=state.tier,
+        rule=decision.rule if decision else "",
+        model=alert.model if alert else "",
+        environment=alert.environment if alert else "",
+        team=decision.team if decision else "",
+        regulated=decision.regulated if decision else False,
+        closed_by=decision.closed_by if decision else "",
+        escalation_level=state.level,
+        alert_count=state.alert_count,
+        cleared=state.cleared,
+        acknowledged_by=state.acknowledged_by,
+        acknowledged_at=state.acknowledged_at,
+        resolved_by=state.resolved_by,
+        opened_at=state.opened_at,
+        closed_at=state.closed_at,
+        headline=headline(state) if alert else "",
+        next_action=next_action(state, deadline),
+        alert=state.latest_alert or alert,
+        decision=decision,
+        receipts=tuple(state.receipts),
+        timeline=tuple(state.timeline),
+    )
+
+
+def next_action(state: IncidentState, deadline: Deadline | None) -> str:
+    """One sentence: what happens next, and when."""
+    if state.state == "closed":
+        return "none; the incident is closed"
+    if state.state == "resolved":
+        return "send the last updates"
+    if deadline and state.decision:
+        return f"{deadline_summary(state, deadline)}, at {deadline.at:%Y-%m-%d %H:%M:%S} UTC"
+    if state.state == "awaiting_human" and state.decision:
+        return f"a person with the role {state.decision.closed_by} closes it"
+    if state.pending and state.state == "received":
+        return "send the first notification"
+    return "the monitor clears, or a person resolves it"
+
+
+def deadline_summary(state: IncidentState, deadline: Deadline) -> str:
+    """What a deadline is for. Shown beside the timer in the Temporal UI."""
+    decision = state.decision
+    assert decision is not None
+    match deadline.kind:
+        case "hold":
+            return "Notify if it is still triggered"
+        case "step":
+            names = ", ".join(target.name for target in decision.steps[deadline.step].notify)
+            return f"Escalate to step {deadline.step + 1} ({names}) unless acknowledged"
+        case "ack_timeout":
+            raised = decision.on_ack_timeout
+            return f"Raise to {raised.tier if raised else decision.tier} unless acknowledged"
+        case "remind":
+            every = format_duration(decision.remind or 0)
+            return f"Remind {state.acknowledged_by} every {every} until it is resolved"
+        case "silence":
+            return f"Notify again unless it is resolved: silenced by {state.acknowledged_by}"
+        case "retry":
+            name = deadline.notification.target.name if deadline.notification else "the notification"
+            return f"Retry {name}"

@@ -1,0 +1,88 @@
+"""The contract of a callback: a vendor's webhook that reports what a person did there."""
+
+import hmac
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from alerts import clean
+from incident.events import ResponderAction
+
+NAME_CHARS = 200
+"""The longest name of a person or an id."""
+NOTE_CHARS = 2_000
+"""The longest note."""
+KEY_CHARS = 500
+"""The longest dedup key or URL."""
+ACTION_ID_CHARS = 300
+"""The longest idempotency key of an action."""
+
+
+@dataclass(frozen=True)
+class ParsedCallback:
+    """A responder action, and the incident that it is about: by its dedup key or by the vendor's own id.
+
+    Without an action, it only reports that ``vendor_id`` belongs to ``dedup_key``. A later callback may then name the
+    vendor's id alone.
+    """
+
+    action: ResponderAction | None
+    dedup_key: str = ""
+    vendor_id: str = ""
+    email: str = ""
+    """The person's e-mail address, if the vendor vouches for it. TOCSIN_API_TOKENS gives that name its role."""
+    reply_url: str = ""
+    """Where the person is informed that the action changed nothing."""
+
+
+Parse = Callable[[Mapping[str, Any]], ParsedCallback | str]
+"""From a callback's payload to its action, or to the reason why it is ignored."""
+Authenticate = Callable[[Mapping[str, str], bytes, Iterable[str]], str | None]
+"""From headers (lower case), body and secrets to None for an authentic callback, else to the reason why it is not."""
+
+
+@dataclass(frozen=True)
+class Callback:
+    """The callback of one vendor. ``callback.py`` defines one instance at the module's top level.
+
+    The gateway serves it at ``POST /webhooks/<path>``. It is the integration's, so ``name`` is the integration's type.
+    """
+
+    name: str
+    path: str
+    setting: str
+    """The environment variable with the secrets, separated by commas."""
+    authenticate: Authenticate
+    parse: Parse
+    example: Mapping[str, Any]
+    """A body, for the gateway's OpenAPI description."""
+    form_field: str = ""
+    """The form field that contains the JSON, if the body is a form."""
+    always_200: bool = False
+    """The vendor expects 200, and treats 202 as a failure."""
+
+
+def nested(value: Any, *path: str) -> Any:
+    """The value at a path in nested objects, or None."""
+    for key in path:
+        value = cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
+    return value
+
+
+def one_line(value: Any, limit: int = NAME_CHARS) -> str:
+    """The value as one line of text, without characters that change how a terminal or a log shows what is around it."""
+    return clean(value, limit) if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+
+
+def bearer_token(setting: str) -> Authenticate:
+    """For vendors that sign nothing, but send a header that their user sets: ``Authorization: Bearer <secret>``."""
+
+    def authenticate(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> str | None:
+        del body
+        sent = headers.get("authorization", "").removeprefix("Bearer ").encode("utf-8", "surrogateescape")
+        if not sent:
+            return "Authorization is missing: have the vendor send Authorization: Bearer and the secret"
+        matches = [hmac.compare_digest(secret.encode(), sent) for secret in secrets]
+        return None if any(matches) else f"the token in Authorization is not one of {setting}"
+
+    return authenticate

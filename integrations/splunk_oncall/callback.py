@@ -1,0 +1,60 @@
+"""Splunk On-Call's custom outgoing webhooks, event type Any-Incident.
+
+Contract: https://help.victorops.com/knowledge-base/custom-outbound-webhooks/: the user writes the payload from
+variables; ``docs/callbacks.md`` has it. A payload with all variables under their dotted names is accepted as well.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from incident.dedup_key import parse_dedup_key
+from incident.events import ActionType, ResponderAction
+from integrations.base.callback import (
+    ACTION_ID_CHARS,
+    KEY_CHARS,
+    NOTE_CHARS,
+    Callback,
+    ParsedCallback,
+    bearer_token,
+    one_line,
+)
+
+SETTING = "SPLUNK_ONCALL_WEBHOOK_SECRET"
+_ACTION_TYPES: dict[str, ActionType] = {"ACKED": "acknowledge", "RESOLVED": "resolve"}
+_MACHINE = "SYSTEM"
+"""The user of what no person did."""
+
+
+def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
+    """The responder action of a webhook, or why the webhook is ignored."""
+
+    def field(short: str, variable: str) -> Any:
+        return payload.get(short, payload.get(variable))
+
+    entity = one_line(field("entity_id", "STATE.ENTITY_ID"), KEY_CHARS)
+    if parse_dedup_key(entity) is None:
+        return "not an incident of Tocsin"
+    phase = one_line(field("phase", "STATE.CURRENT_ALERT_PHASE")).upper()
+    action_type = _ACTION_TYPES.get(phase)
+    if action_type is None:
+        return f"the phase {phase[:60]} changes nothing" if phase else "the callback has no phase"
+    by = one_line(field("user", "STATE.ACK_USER"))
+    at = one_line(field("at", "STATE.LAST_TIMESTAMP"))
+    action = ResponderAction(
+        type=action_type,
+        by="" if by == _MACHINE else by,
+        source="splunk_oncall",
+        note=one_line(field("message", "STATE.ACK_MSG"), NOTE_CHARS),
+        id=f"splunk-{phase}-{at}-{entity}"[:ACTION_ID_CHARS] if at else "",
+    )
+    return ParsedCallback(action, entity)
+
+
+SPLUNK_ONCALL = Callback(
+    name="splunk_oncall",
+    path="splunk-oncall",
+    setting=SETTING,
+    authenticate=bearer_token(SETTING),
+    parse=parse,
+    example={"entity_id": "…", "phase": "ACKED", "user": "alice", "message": ""},
+)

@@ -1,0 +1,118 @@
+"""Microsoft Teams, through a webhook of its Workflows app: an Adaptive Card in a channel or chat.
+
+Contract: https://support.microsoft.com/office/create-incoming-webhooks-with-workflows (requests and responses; the
+older connectors are retired), https://adaptivecards.io/explorer/ (each element), and
+https://learn.microsoft.com/microsoftteams/limits-specifications-teams (28 KB a message). A webhook can neither change
+its messages nor reply to them, and it has no idempotency key: each update is a short card.
+"""
+
+import json
+from typing import Any
+
+import httpx
+
+from incident.digest import Digest
+from incident.notification import Notification
+from incident.receipt import Receipt
+from integrations.base.http import HttpDestination
+from integrations.base.text import truncate
+from integrations.teams.config import TeamsConfig
+
+MAX_BYTES = 25_000  # of 28 KB, which include what Teams adds to a card
+MAX_TEXT = 2_000  # characters, our own limit
+MAX_ACTIONS = 6
+_STYLES = {"critical": "attention", "high": "warning", "low": "accent"}
+_TRUNCATED = "This message was truncated to the size that Teams accepts. The incident's page has the rest."
+
+Run = dict[str, Any]
+
+
+class TeamsDestination(HttpDestination[TeamsConfig]):
+    """Uses RichTextBlocks, which have no markup. A retry after a lost response may show a card twice."""
+
+    vendor = "Teams"
+    remedy = "check the destination's webhook_url: the workflow may be disabled or deleted, or may have no owner"
+
+    async def deliver(self, notification: Notification, attempt: int) -> Receipt:
+        is_full = notification.verb in {"notify", "remind"} or notification.original_receipt is None
+        return await self._post(
+            notification.key, _incident_card(notification) if is_full else _update_card(notification)
+        )
+
+    async def send_digest(self, digest: Digest, attempt: int) -> Receipt:
+        title = f"Digest: {len(digest.counted)} since {digest.since:%Y-%m-%d %H:%M} UTC"
+        lines = [_text(_run(f"• {line}")) for line in digest.lines]
+        return await self._post(digest.key, _card([_text(_run(title, bold=True)), *lines], [], title))
+
+    async def _post(self, key: str, card: dict[str, Any]) -> Receipt:
+        attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
+        response = await self.post(self._url(), {"type": "message", "attachments": [attachment]})
+        # The id of the workflow's run, which its own log shows; the message's id is not returned.
+        return self.receipt(key, response.headers.get("x-ms-workflow-run-id") or f"accepted-{response.status_code}")
+
+    def _url(self) -> str:
+        url = httpx.URL(self.secrets["webhook_url"])
+        if self.config.base_url is None:
+            return str(url)
+        base = httpx.URL(str(self.config.base_url))
+        return str(url.copy_with(scheme=base.scheme, host=base.host, port=base.port))
+
+
+def _incident_card(notification: Notification) -> dict[str, Any]:
+    content = notification.content
+    headline = f"REMINDER {content.headline}" if notification.verb == "remind" else content.headline
+    state = [_run(content.state, bold=True), *([_run(f" · {notification.note}")] if notification.note else [])]
+    body = [
+        {
+            "type": "Container",
+            "style": _STYLES[content.tier],
+            "bleed": True,
+            "items": [_text(_run(headline, bold=True, size="medium"))],
+        },
+        _text(*state),
+        *(_text(_run(f"{fact.label}: ", bold=True), _run(fact.value)) for fact in content.facts),
+    ]
+    if content.reason:
+        body.append(_text(_run(content.reason, subtle=True)))
+    body.append(_text(_run(content.incident, subtle=True)))
+    links = [(link.text, link.url) for link in content.links]
+    actions = [{"type": "Action.OpenUrl", "title": truncate(text, 60), "url": url} for text, url in links[:MAX_ACTIONS]]
+    return _card(body, actions, headline)
+
+
+def _update_card(notification: Notification) -> dict[str, Any]:
+    content = notification.content
+    update = notification.note or content.state
+    return _card([_text(_run(update, bold=True)), _text(_run(content.headline, subtle=True))], [], update)
+
+
+def _card(body: list[dict[str, Any]], actions: list[dict[str, Any]], fallback_text: str) -> dict[str, Any]:
+    card: dict[str, Any] = {
+        "type": "AdaptiveCard",
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "version": "1.4",
+        "fallbackText": truncate(fallback_text, MAX_TEXT),
+        "msteams": {"width": "Full"},
+        "body": body,
+        **({"actions": actions} if actions else {}),
+    }
+    while len(json.dumps(card)) > MAX_BYTES and len(card["body"]) > 2:
+        # From the end: the headline and the state come first.
+        kept = card["body"][:-2] if card["body"][-1].get("id") == "truncated" else card["body"][:-1]
+        card["body"] = [*kept, {**_text(_run(_TRUNCATED, subtle=True)), "id": "truncated"}]
+    return card
+
+
+def _text(*runs: Run) -> dict[str, Any]:
+    return {"type": "RichTextBlock", "inlines": list(runs), "spacing": "small"}
+
+
+def _run(text: str, *, bold: bool = False, subtle: bool = False, size: str = "") -> Run:
+    run: Run = {"type": "TextRun", "text": truncate(text, MAX_TEXT) or " "}
+    if bold:
+        run["weight"] = "bolder"
+    if subtle:
+        run["isSubtle"] = True
+    if size:
+        run["size"] = size
+    return run

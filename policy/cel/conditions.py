@@ -1,0 +1,226 @@
+"""Conditions in CEL: compiled and checked when the policy is loaded, evaluated without raising."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, cast
+
+from cel_expr_python import cel
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from alerts import Alert, TocsinError
+from policy.cel.declarations import ALERT, Declarations, Type
+from policy.cel.dnf import Clause, find_guard, to_clauses
+from policy.cel.syntax import Call, Ident, Node, Select, children, parse_syntax, path_of
+from policy.cel.type_check import Issue, check
+from policy.cel.unparse import format_value
+from policy.decision import IncidentFacts
+
+_BOOL = cel.Type.BOOL
+_ERROR = cel.Type.ERROR
+_MAP = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+_ENV = cel.NewEnv(variables={"alert": _MAP, "model": _MAP, "incident": _MAP, "now": cel.Type.TIMESTAMP})
+_LIBRARY_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]+)")
+_MAX_REASON_CHARS = 300
+_MAX_VALUE_CHARS = 80
+
+GUARDS = (
+    "alert.metric",
+    "alert.kind",
+    "alert.model",
+    *(f"alert.{name}" for name, kind in ALERT.items() if kind == Type.STRING),
+)
+"""Fields that every alert has, if only as an empty text, so that a rule can be skipped by their value alone.
+
+The first three distinguish most rules.
+"""
+
+
+class ConditionError(TocsinError, ValueError):
+    """The condition cannot be used. ``issues`` holds every problem with its offset."""
+
+    code: ClassVar[str] = "invalid_condition"
+
+    def __init__(self, issues: list[Issue]) -> None:
+        self.issues = tuple(issues)
+        super().__init__("; ".join(issue.message for issue in issues))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Whether a condition matched. ``reason`` gives the values that it used, or the field that was missing."""
+
+    matched: bool
+    reason: str
+
+
+class Facts:
+    """All values that a condition may use, converted once for an alert and shared by all conditions."""
+
+    __slots__ = ("_descriptions", "_values", "activation")
+
+    def __init__(self, alert: Alert, model: Mapping[str, Any], incident: IncidentFacts, now: datetime) -> None:
+        """``model`` is the catalogue's entry as ``model_facts`` returns it."""
+        # An empty text is a value: `alert.region == ""` may be asked. A missing number is left out: it cannot be
+        # compared, and the decision's trace then says that it is missing.
+        fields = {name: value for name in ALERT if (value := getattr(alert, name)) is not None}
+        asked = {"alerts": incident.alerts, "age": incident.age, "tier": incident.tier}
+        self._values: dict[str, Any] = {"alert": fields, "model": model, "incident": asked, "now": now}
+        self._descriptions: dict[str, str] = {}
+        self.activation = _ENV.Activation(
+            {"alert": _to_cel(fields), "model": model, "incident": _to_cel(asked), "now": now}
+        )
+
+    def value(self, path: str) -> Any:
+        """The value at a path such as ``alert.segment["tier"]``; None if there is none."""
+        value: Any = self._values
+        for name in _split_path(path):
+            value = cast("Mapping[str, Any]", value).get(name) if isinstance(value, dict) else None
+        return value
+
+    def describe(self, paths: tuple[str, ...]) -> str:
+        """``alert.value = 0.31, model.slo.error_rate = 0.05``"""
+        known = self._descriptions
+        for path in paths:
+            if path not in known:
+                value = self.value(path)
+                text = "is not in this alert" if value is None else f"= {format_value(value)[:_MAX_VALUE_CHARS]}"
+                known[path] = f"{path} {text}"
+        return ", ".join([known[path] for path in paths])
+
+
+def model_facts(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A catalogue entry as conditions see it."""
+    return {name: _to_cel(value) for name, value in model.items() if value is not None}
+
+
+class Condition:
+    """One compiled CEL expression that is true or false."""
+
+    def __init__(self, source: str, declarations: Declarations) -> None:
+        """Raises ConditionError on a syntax error, an unknown name or a type error."""
+        source = source.rstrip()
+        self.source = " ".join(source.split())
+        try:
+            self.tree: Node = parse_syntax(_ENV.compile(source, disable_check=True).serialize())
+        except RuntimeError as error:
+            raise ConditionError(_issues(error, source)) from None
+        issues = check(self.tree, declarations)
+        try:
+            self._program = _ENV.compile(source)
+        except RuntimeError as error:
+            # The library's own message is used only if the check above, whose messages are clearer, found no error.
+            if all(issue.warning for issue in issues):
+                issues += _issues(error, source)
+        if not all(issue.warning for issue in issues):
+            raise ConditionError(sorted(issues, key=lambda issue: issue.offset))
+        self.warnings = tuple(issues)
+        self.fields = tuple(dict.fromkeys(paths_of(self.tree)))
+        self.clauses: tuple[Clause, ...] | None = to_clauses(self.tree)
+        guard = find_guard(self.clauses, GUARDS)
+        self.guard_field = guard[0].removeprefix("alert.") if guard else ""
+        self.guard_paths = (guard[0],) if guard else ()
+        self.guard_values: frozenset[object] = frozenset(guard[1]) if guard else frozenset()
+
+    def matches(self, facts: Facts) -> Outcome:
+        """Evaluate the condition. Never raises: a condition that cannot be evaluated does not match."""
+        result = self._program.eval(facts.activation)
+        # value() is called for booleans only: release 0.1.3 of the library loses a reference to None for every null.
+        if result.type() == _BOOL:
+            return Outcome(bool(result.value()), facts.describe(self.fields))
+        if result.type() == _ERROR:
+            return Outcome(False, f"skipped: {self._error_reason(str(result.value()))}")
+        return Outcome(False, "skipped: the result is neither true nor false")
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the condition matches, without the reason."""
+        result = self._program.eval(facts.activation)
+        return result.type() == _BOOL and bool(result.value())
+
+    def _error_reason(self, text: str) -> str:
+        missing = re.search(r'Key not found in map : "(.*)"', text, re.DOTALL)
+        if missing:
+            # CEL names only the last part of the path; the condition knows the whole path.
+            ends = (f".{missing[1]}", f"[{format_value(missing[1])}]")
+            path = next((field for field in self.fields if field.endswith(ends)), missing[1])
+            return f"{path} is not in this alert"
+        return text.partition(": ")[2][:_MAX_REASON_CHARS] or text[:_MAX_REASON_CHARS]
+
+
+def _to_cel(value: Any) -> Any:
+    """A value in a form that the library accepts: one value that it rejects would fail every condition.
+
+    Whole numbers become doubles, because CEL does not mix the two. Inside a map, the library accepts a time only as
+    protobuf's Timestamp. A text with a lone surrogate cannot be converted to UTF-8.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, datetime):
+        timestamp = Timestamp()
+        timestamp.FromDatetime(value)
+        return timestamp
+    if isinstance(value, dict):
+        return {_to_cel(key): _to_cel(item) for key, item in cast("dict[str, Any]", value).items()}
+    return value
+
+
+def _split_path(path: str) -> list[str]:
+    return [
+        quoted.replace('\\"', '"') or plain
+        for plain, quoted in re.findall(r'([A-Za-z_]\w*)|\["((?:[^"\\]|\\.)*)"\]', path)
+    ]
+
+
+class Subexpression:
+    """A part of a condition that has been checked, evaluated on its own."""
+
+    def __init__(self, source: str) -> None:
+        try:
+            self._program = _ENV.compile(source, disable_check=True)
+        except RuntimeError:
+            self._program = None  # a comprehension, which cannot be unparsed
+
+    def evaluate(self, facts: Facts) -> bool | None:
+        """None if it cannot be evaluated, for example because the alert lacks the field."""
+        if self._program is None:
+            return None
+        result = self._program.eval(facts.activation)
+        return bool(result.value()) if result.type() == _BOOL else None
+
+
+def paths_of(node: Node) -> list[str]:
+    """The full paths of the fields that an expression uses, in the order of its text."""
+    plain = Select(node.offset, node.operand, node.name) if isinstance(node, Select) else node
+    path = path_of(plain)
+    if path and isinstance(plain, Select | Call | Ident):
+        root = path.partition(".")[0]
+        return [path] if root in {"alert", "model", "incident", "now"} and (path != root or root == "now") else []
+    return [path for child in children(node) for path in paths_of(child)]
+
+
+def _issues(error: RuntimeError, source: str) -> list[Issue]:
+    """The library's error messages as issues."""
+    text = str(error)
+    if "recursion" in text:
+        return [Issue(0, "is nested deeper than 32 levels")]
+    lines = source.split("\n")
+    found: list[Issue] = []
+    for line, column, message in _LIBRARY_ERROR.findall(text):
+        before = sum(len(previous) + 1 for previous in lines[: max(int(line) - 1, 0)])
+        found.append(Issue(before + max(int(column) - 1, 0), _reword(message.strip())))
+        if message.strip().startswith("Syntax error"):
+            break  # the errors after the first syntax error are consequences of it
+    return found or [Issue(0, text.splitlines()[0][:_MAX_REASON_CHARS])]
+
+
+def _reword(message: str) -> str:
+    message = re.sub(r" expecting \{.*", "", message)
+    if message.startswith("Syntax error: token recognition error at: '= "):
+        return "a single = is not a comparison: write =="
+    message = message.replace("mismatched input '<EOF>'", "the condition ends where more is expected")
+    message = re.sub(r" \(in container ''\)", "", message)
+    unknown = re.match(r"undeclared reference to '(\w+)'", message)
+    return (f"the function {unknown[1]!r} is unknown" if unknown else message)[:_MAX_REASON_CHARS]

@@ -1,0 +1,1 @@
+"""Explains, tests and compares policies by simulating incidents, without Temporal."""

@@ -1,0 +1,282 @@
+"""Renders a comparison of two policies: for the terminal, as a comment on a pull request, as JSON."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from io import StringIO
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from policy import Decision, format_duration
+from policy.decision import TIERS
+from simulation.comparison import Change, Comparison
+from simulation.decision_text import field_texts, format_field
+
+MAX_MARKDOWN_CHARS = 60_000
+"""GitHub accepts comments of up to 65,536 characters."""
+_STYLES = {
+    "stops paging": "bold red",
+    "no longer regulated": "bold red",
+    "pages later": "red",
+    "starts paging": "yellow",
+}
+
+
+def outcomes(change: Change) -> tuple[str, str]:
+    """``critical by error-rate-breach, notifies ai-primary``, before and after: only the parts that differ."""
+    before, after = _parts(change.old), _parts(change.new)
+    if change.old.tier != change.new.tier:
+        # Another tier has other steps, times and fallbacks, so only the main parts are shown.
+        return _joined(before[part] for part in _MAIN_PARTS), _joined(after[part] for part in _MAIN_PARTS)
+    different = [part for part in before if before[part] != after[part] or part == "tier"]
+    return _joined(before[part] or _absent(part) for part in different), _joined(
+        after[part] or _absent(part) for part in different
+    )
+
+
+_MAIN_PARTS = ("tier", "hold", "first step", "digest", "tickets", "closed_by")
+_EXPLANATION = frozenset({"rule", "reason", "trace", "policy", "tier", "steps"})
+_PHRASES = {
+    "hold": "waits {}",
+    "first step": "notifies {}",
+    "later steps": "then {}",
+    "digest": "digest in {}",
+    "tickets": "ticket in {}",
+    "fallback": "falls back to {}",
+    "respond_within": "acknowledge within {}",
+    "on_ack_timeout": "else {}",
+    "remind": "reminds every {}",
+    "regulated": "regulated",
+    "closed_by": "closed by {}",
+}
+_ABSENT = {
+    "hold": "at once",
+    "first step": "notifies nobody",
+    "later steps": "no later step",
+    "tickets": "no ticket",
+    "remind": "no reminder",
+    "regulated": "not regulated",
+    "closed_by": "closed by anyone",
+}
+"""Better phrases than those that are derived from a field's name."""
+
+
+def _absent(part: str) -> str:
+    return _ABSENT.get(part, f"no {part.replace('_', ' ')}")
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _parts(decision: Decision) -> dict[str, str]:
+    """The effect of a decision as phrases, by part; empty if it has no such part. Covers every field."""
+    texts = field_texts(decision)
+    values = {
+        "hold": texts["hold"],
+        "first step": format_field(decision.steps[0].notify) if decision.steps else "",
+        "later steps": ", ".join(
+            f"{format_field(step.notify)} after {format_duration(step.after)}" for step in decision.steps[1:]
+        ),
+        **{name: text for name, text in texts.items() if name not in _EXPLANATION},
+    }
+    phrases = {
+        part: _PHRASES.get(part, f"{part.replace('_', ' ')} {{}}").format(value) if value else ""
+        for part, value in values.items()
+    }
+    return {"tier": f"{decision.tier} by {decision.rule}", **phrases}
+
+
+def about(change: Change) -> str:
+    """``support-chatbot error_rate = 0.31, production (errors)``"""
+    alert = change.recorded.alert
+    value = "" if alert.value is None else f" = {alert.value:g}"
+    measured = f"{alert.metric}{value}" if alert.metric else value.strip(" =")
+    parts = [" ".join(part for part in (alert.model, measured) if part), alert.environment]
+    return f"{', '.join(part for part in parts if part)} ({alert.monitor})"
+
+
+def summary(found: Comparison) -> str:
+    incidents = len(found.incidents)
+    moved = sum(found.tier_changes().values())
+    span = f" in {found.weeks:.1f} weeks" if found.weeks else ""
+    return (
+        f"{found.alerts:,} alerts of {incidents:,} incidents{span}: {found.changed:,} alerts are decided differently, "
+        f"{moved:,} incidents change tier, {len(found.lost_pages):,} alerts stop paging"
+        + (f", {found.no_longer_regulated:,} are no longer regulated" if found.no_longer_regulated else "")
+    )
+
+
+def tier_lines(found: Comparison) -> list[tuple[str, int]]:
+    """``high → low``, with the number of incidents; the largest loss first."""
+    changes = found.tier_changes().items()
+    ranked = sorted(changes, key=lambda item: (TIERS.index(item[0][1]) - TIERS.index(item[0][0]), -item[1]))
+    return [(f"{before} → {after}", count) for (before, after), count in ranked]
+
+
+def page_lines(found: Comparison) -> Iterator[tuple[str, str, str, str]]:
+    """Team or destination, before, after and change: per week, or in total if the history has no times."""
+    for kind in ("team", "destination"):
+        for name, (before, after) in found.pages(kind).items():
+            change = after - before
+            yield (
+                f"{kind} {name}" if name else "no team",
+                _rate(found, before),
+                _rate(found, after),
+                _rate(found, change, signed=True),
+            )
+
+
+def rate_title(found: Comparison) -> str:
+    return "paging incidents per week" if found.weeks else "paging incidents"
+
+
+def _rate(found: Comparison, count: int, *, signed: bool = False) -> str:
+    value = count / found.weeks if found.weeks else float(count)
+    if signed and not count:
+        return "="
+    digits = 1 if found.weeks else 0
+    return f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"
+
+
+def print_table(console: Console, found: Comparison) -> None:
+    """Print the comparison on a terminal."""
+    console.print(summary(found), style="bold")
+    if not found.changed:
+        console.print("No alert of this history is decided differently.")
+    if found.tier_changes():
+        _table(
+            console, "Incidents that change tier", ("tier", "incidents"), [(a, f"{n:,}") for a, n in tier_lines(found)]
+        )
+    lines = list(page_lines(found))
+    if lines:
+        _table(console, "Pages", ("paged", "before", "after", "difference"), lines, rate_title(found))
+    rows = [(change.kind, f"{count:,}", about(change), *outcomes(change)) for change, count in found.top_examples()]
+    if rows:
+        _table(console, "Most severe changes", ("change", "alerts", "example", "before", "after"), rows)
+    if found.lost_pages:
+        lost = [(_place(one), about(one), *outcomes(one)) for one in found.lost_pages]
+        _table(
+            console,
+            f"All alerts that stop paging ({len(found.lost_pages):,})",
+            ("place", "alert", "before", "after"),
+            lost,
+        )
+
+
+def _table(
+    console: Console, title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = ""
+) -> None:
+    console.print(f"\n{title}" + (f" ({caption})" if caption else ""), style="bold underline")
+    table = Table(box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        numeric = column in {"incidents", "alerts", "difference"} or (
+            len(columns) == 4 and columns[0] == "paged" and index > 0
+        )
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        style = _STYLES.get(row[0], "")
+        table.add_row(*(Text(cell, style=style if index == 0 else "") for index, cell in enumerate(row)))
+    console.print(table)
+
+
+def _place(change: Change) -> str:
+    at = change.recorded.at
+    return f"{at:%Y-%m-%d %H:%M} {change.recorded.place}" if at else change.recorded.place
+
+
+def markdown(found: Comparison, old: str, new: str) -> str:
+    """A comment for a pull request. All alerts that stop paging are listed, within the size of a comment."""
+    lost = len(found.lost_pages)
+    verdict = f"⚠️ **{lost:,} alerts stop paging.**" if lost else "No alert of this history stops paging."
+    lines = [f"### Policy `{old}` → `{new}`", "", f"{summary(found)}.", "", verdict]
+    if found.tier_changes():
+        lines += ["", "| tier | incidents |", "| --- | ---: |"]
+        lines += [f"| {change} | {count:,} |" for change, count in tier_lines(found)]
+    pages = list(page_lines(found))
+    if pages:
+        lines += ["", f"| {rate_title(found)} | before | after | difference |", "| --- | ---: | ---: | ---: |"]
+        lines += [f"| {' | '.join(map(_escaped, row))} |" for row in pages]
+    if found.examples:
+        lines += ["", "**Most severe changes**", "", "| change | alerts | example | before | after |"]
+        lines += ["| --- | ---: | --- | --- | --- |"]
+        lines += [
+            f"| {change.kind} | {count:,} | {_escaped(about(change))} | {' | '.join(map(_escaped, outcomes(change)))} |"
+            for change, count in found.top_examples()
+        ]
+    if found.lost_pages:
+        lines += ["", f"<details><summary>All alerts that stop paging ({lost:,})</summary>", ""]
+        lines += _lost_lines(found, MAX_MARKDOWN_CHARS - sum(len(line) + 1 for line in lines))
+        lines += ["", "</details>"]
+    return "\n".join(lines) + "\n"
+
+
+def _lost_lines(found: Comparison, room: int) -> Iterator[str]:
+    for index, one in enumerate(found.lost_pages):
+        line = f"- {_escaped(_place(one))}: {_escaped(about(one))}: {' → '.join(map(_escaped, outcomes(one)))}"
+        room -= len(line) + 1
+        if room < 0:
+            yield f"- … and {len(found.lost_pages) - index:,} more: `--format json` lists all"
+            return
+        yield line
+
+
+def _escaped(text: str) -> str:
+    """Escape an alert's text: no Markdown, HTML, mention or table cell in it takes effect."""
+    text = re.sub(r"([\\`*_{}\[\]<>#|~!])", r"\\\1", " ".join(text.split()))
+    return text.replace("@", "@\u200b").replace("://", ":\u200b//")
+
+
+def table_text(found: Comparison, old: str, new: str) -> str:
+    """The terminal's tables as text of 160 columns."""
+    text = StringIO()
+    text.write(f"{old} → {new}\n")
+    print_table(Console(file=text, width=160), found)
+    return text.getvalue()
+
+
+def json_text(found: Comparison, old: str, new: str) -> str:
+    """The whole comparison as JSON; ``lost_pages`` lists all alerts that stop paging."""
+    report: dict[str, Any] = {
+        "old": old,
+        "new": new,
+        "alerts": found.alerts,
+        "incidents": len(found.incidents),
+        "weeks": found.weeks,
+        "changed": found.changed,
+        "no_longer_regulated": found.no_longer_regulated,
+        "kinds": dict(found.kinds),
+        "tier_changes": [
+            {"before": before, "after": after, "incidents": count}
+            for (before, after), count in found.tier_changes().items()
+        ],
+        "pages": {
+            kind: [
+                {kind: name, "before": before, "after": after} for name, (before, after) in found.pages(kind).items()
+            ]
+            for kind in ("team", "destination")
+        },
+        "examples": [{**_change(change), "alerts": count} for change, count in found.top_examples()],
+        "lost_pages": [_change(change) for change in found.lost_pages],
+    }
+    return json.dumps(report, indent=2) + "\n"
+
+
+def _change(change: Change) -> dict[str, Any]:
+    alert = change.recorded.alert
+    return {
+        "kind": change.kind,
+        "place": change.recorded.place,
+        "at": change.recorded.at.isoformat() if change.recorded.at else None,
+        "incident": change.recorded.incident,
+        "monitor": alert.monitor,
+        "model": alert.model,
+        "environment": alert.environment,
+        "metric": alert.metric,
+        "value": alert.value,
+        "before": {"rule": change.old.rule, "tier": change.old.tier, "reason": change.old.reason},
+        "after": {"rule": change.new.rule, "tier": change.new.tier, "reason": change.new.reason},
+    }

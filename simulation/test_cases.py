@@ -1,0 +1,238 @@
+"""Reads the unit tests of a policy: YAML files with alerts, responder actions and expected results.
+
+Keys are strict, and the names of rules and destinations must exist, so that a misspelt test cannot pass.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from alerts import FIELD_OF, Alert, AlertError, BodyError, normalise, read_body
+from incident.events import ResponderAction, Role
+from incident.state import State
+from policy import Decision, Policy, PolicyError, Problem, Tier
+from policy.authoring.error_messages import humanize
+from policy.authoring.errors import sort_problems
+from policy.authoring.suggestions import did_you_mean
+from policy.durations import Duration
+from policy.schema import OutcomeConfig
+from policy.yaml_file import KeyPath, Places, format_path, read_yaml
+from simulation.simulator import Event
+
+Names = tuple[str, ...]
+DEFAULT_START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+"""The start of a test that sets none: a Monday morning."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StepExpected(_Strict):
+    at: Duration = Field(description="The time since the first alert.")
+    notify: Names = Field(default=(), description="All destinations that are notified then, in any order.")
+    remind: Names = ()
+
+
+class SimulatedOutcome(_Strict):
+    """The results of a simulation that a test may state. Only what is stated is compared."""
+
+    rule: str | None = Field(default=None, description="The rule that decided; otherwise if none matched.")
+    tier: Tier | None = Field(default=None, description="The incident's tier at the end.")
+    notify: Names | None = Field(default=None, description="The destinations that are notified first.")
+    steps: tuple[StepExpected, ...] | None = Field(default=None, description="All pages and posts, with their times.")
+    ticket: Names | None = Field(default=None, description="The destinations in which tickets are opened.")
+    digest: Names | None = Field(default=None, description="The destinations whose digests list the incident.")
+    regulated: bool | None = None
+    closed_by: Literal["anyone", "responder", "compliance", "admin"] | None = Field(
+        default=None, description="The role that may close it; anyone if it may close by itself."
+    )
+    state: State | None = Field(default=None, description="The incident's state at the end.")
+    incidents: int | None = Field(default=None, ge=0, description="The number of incidents that were opened.")
+
+
+DECIDED_KEYS = tuple(
+    name
+    for name in OutcomeConfig.model_fields
+    if name in Decision.model_fields and name not in SimulatedOutcome.model_fields
+)
+"""The keys of a rule that its decision stores under the same name, such as ``hold``: a test may state them all."""
+_decided: dict[str, Any] = {
+    name: (Optional[OutcomeConfig.model_fields[name].annotation], None)  # noqa: UP045  # a value, not an annotation
+    for name in DECIDED_KEYS
+}
+
+
+class Expected(create_model("_Decided", __base__=SimulatedOutcome, **_decided)):
+    """What a test expects: results of the simulation, and keys of the rule that decided."""
+
+
+class Next(_Strict):
+    at: Duration = Field(description="The time since the first alert.")
+    alert: dict[str, Any] | None = Field(default=None, description="The fields that differ from the first alert.")
+    acknowledge: str = Field(default="", description="The responder's name.")
+    resolve: str = Field(default="", description="The responder's name; the role is that of ``role``.")
+    role: Role = "responder"
+
+
+class Case(_Strict):
+    name: str = Field(min_length=1, max_length=200)
+    alert: dict[str, Any] | str = Field(
+        description="The alert as it is sent to Tocsin, or the path of a JSON file with it."
+    )
+    then: tuple[Next, ...] = ()
+    start: datetime = DEFAULT_START
+    until: Duration = Field(default=24 * 3600.0, description="How long the simulation runs.")
+    expect: Expected
+
+
+class CaseFile(_Strict):
+    tests: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class Test:
+    """A case with its events, and its place in the file."""
+
+    __test__ = False
+
+    case: Case
+    events: tuple[Event, ...]
+    file: str
+    line: int
+
+    @property
+    def duration(self) -> timedelta:
+        return timedelta(seconds=self.case.until)
+
+
+def test_files(paths: Iterable[Path]) -> list[Path]:
+    """The given files, and the YAML files of the given folders."""
+    found: list[Path] = []
+    for path in paths:
+        found += sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
+    return found
+
+
+def read_tests(files: Iterable[Path], policy: Policy) -> list[Test]:
+    """Read the tests. Raises PolicyError with all problems of all files."""
+    problems: list[Problem] = []
+    tests: list[Test] = []
+    for file in files:
+        tests += _Reader(file, policy, problems).tests()
+    if problems:
+        raise PolicyError(sort_problems(problems))
+    return tests
+
+
+class _Reader:
+    def __init__(self, file: Path, policy: Policy, problems: list[Problem]) -> None:
+        self._file = file
+        self._policy = policy
+        self._problems = problems
+        self._places = Places()
+
+    def tests(self) -> Iterator[Test]:
+        try:
+            content = read_yaml(str(self._file), self._file.read_bytes(), self._places)
+            parsed = CaseFile.model_validate(content)
+        except OSError as error:
+            self._problems.append(Problem(str(self._file), 1, 1, "", f"cannot be read: {error.strerror}"))
+            return
+        except PolicyError as error:
+            self._problems += error.problems
+            return
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                place = tuple(part for part in one["loc"] if part not in {"str", "dict[str,any]"})
+                self._add(place, humanize(one, CaseFile))
+            return
+        for index, case in enumerate(parsed.tests):
+            path: KeyPath = ("tests", index)
+            self._check_names(case.expect, (*path, "expect"))
+            events = self._events(case, path)
+            _, line, _ = self._places.of(path, str(self._file))
+            yield Test(case, tuple(events), str(self._file), line)
+
+    def _add(self, path: KeyPath, message: str) -> None:
+        place = self._places.of(path, str(self._file))
+        self._problems.append(Problem(*place, format_path(path), message))
+
+    def _events(self, case: Case, path: KeyPath) -> Iterator[Event]:
+        body = self._body(case.alert, (*path, "alert"))
+        if body is None:
+            return
+        first = self._alert(body, (*path, "alert"))
+        if first is None:
+            return
+        yield Event(timedelta(0), first)
+        for index, step in enumerate(case.then):
+            here = (*path, "then", index)
+            after = timedelta(seconds=step.at)
+            stated = [step.alert is not None, bool(step.acknowledge), bool(step.resolve)]
+            if sum(stated) != 1:
+                self._add(here, "needs exactly one of alert, acknowledge and resolve")
+                continue
+            if step.alert is not None:
+                self._check_keys(step.alert, (*here, "alert"))
+                alert = self._alert(_changed(body, step.alert), (*here, "alert"))
+                if alert is not None:
+                    yield Event(after, alert)
+            elif step.acknowledge:
+                yield Event(after, ResponderAction(type="acknowledge", by=step.acknowledge, role=step.role))
+            else:
+                yield Event(after, ResponderAction(type="resolve", by=step.resolve, role=step.role))
+
+    def _body(self, alert: dict[str, Any] | str, path: KeyPath) -> Mapping[str, Any] | None:
+        if isinstance(alert, dict):
+            self._check_keys(alert, path)
+            return alert
+        try:
+            return read_body((self._file.parent / alert).read_bytes())
+        except OSError as error:
+            self._add(path, f"{alert} cannot be read: {error.strerror}")
+        except BodyError as error:
+            self._add(path, f"{alert}: {error}")
+        return None
+
+    def _check_keys(self, alert: Mapping[str, Any], path: KeyPath) -> None:
+        for key in alert:
+            if key not in FIELD_OF:
+                self._add((*path, key), f"is not a field of an alert{did_you_mean(key, FIELD_OF)}")
+
+    def _alert(self, body: Mapping[str, Any], path: KeyPath) -> Alert | None:
+        """Parse a body as the gateway does. YAML's dates become texts, as in JSON."""
+        try:
+            return normalise(read_body(json.dumps(body, default=_as_text).encode()))
+        except (AlertError, BodyError) as error:
+            self._add(path, str(error))
+            return None
+
+    def _check_names(self, expected: Expected, path: KeyPath) -> None:
+        rules = [*(rule.name for rule in self._policy.rules), "otherwise"]
+        if expected.rule is not None and expected.rule not in rules:
+            self._add((*path, "rule"), f"the policy has no rule {expected.rule!r}{did_you_mean(expected.rule, rules)}")
+        named: list[tuple[KeyPath, Names]] = [
+            ((*path, key), getattr(expected, key) or ()) for key in ("notify", "ticket", "digest")
+        ]
+        for index, step in enumerate(expected.steps or ()):
+            named += [((*path, "steps", index, key), getattr(step, key)) for key in ("notify", "remind")]
+        for place, names in named:
+            for name in names:
+                if name not in self._policy.destinations:
+                    self._add(place, f"there is no destination {name!r}{did_you_mean(name, self._policy.destinations)}")
+
+
+def _changed(body: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with changed fields; a field is replaced under all of its names."""
+    fields = {FIELD_OF.get(key) for key in changes} - {""}
+    return {**{key: value for key, value in body.items() if FIELD_OF.get(key) not in fields}, **changes}
+
+
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)

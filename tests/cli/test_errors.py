@@ -1,0 +1,139 @@
+"""What a user can cause is one line and an exit code, and no traceback."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.cli.harness import TOKEN, TRIGGERED, gateway, tocsin
+from tests.ports import unused_port
+
+DATABASE_READERS = [
+    ("audit", "verify"),
+    ("audit", "show", "incident-x"),
+    ("audit", "export", os.devnull),
+    ("policy", "show", "0123456789ab"),
+    ("policy", "show", "--list"),
+    ("policy", "diff", "policies/tocsin.yaml", "policies/tocsin.yaml"),
+]
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The only line that a failed command printed."""
+    (line,) = done.stderr.splitlines()
+    assert done.stdout == ""
+    return line
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TOCSIN_")}
+    return {**kept, "TOCSIN_STATE_DIR": str(tmp_path / "state")}
+
+
+@pytest.mark.parametrize("command", DATABASE_READERS, ids=" ".join)
+def test_unavailable_database_is_exit_code_3(command: tuple[str, ...], environment: Mapping[str, str]) -> None:
+    url = "postgresql://tocsin:geheim@127.0.0.1:1/tocsin"
+    done = tocsin(*command, environment={**environment, "TOCSIN_DATABASE_URL": url})
+    assert done.returncode == 3, done.stderr
+    expected = "tocsin: the audit log's database, TOCSIN_DATABASE_URL, cannot be read: connection failed"
+    assert one_line(done).startswith(expected)
+    assert "geheim" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [("audit", "verify"), ("worker",), ("incidents", "list")], ids=" ".join)
+def test_invalid_setting_is_named_without_secret(command: tuple[str, ...], environment: Mapping[str, str]) -> None:
+    done = tocsin(*command, environment={**environment, "TOCSIN_DATABASE_URL": "mysql://tocsin:geheim@db/tocsin"})
+    assert done.returncode == 1
+    assert one_line(done).startswith("tocsin: TOCSIN_DATABASE_URL must be sqlite:")
+    assert "geheim" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "expected"),
+    [
+        (("send", "nofile"), 2, "tocsin: nofile: no such file, and no sample; the samples are critical, high, low"),
+        (("send", "."), 2, "tocsin: .: Is a directory"),
+        (("send", "binary"), 2, "tocsin: the file is not UTF-8 text"),
+        (("send", "list.json"), 2, "tocsin: list.json is not a JSON object, which an alert is"),
+        (("send", "alert.json"), 2, "tocsin: no signing secret: set ARIZE_WEBHOOK_SECRET"),
+        (("audit", "verify", "nofile"), 2, "tocsin: nofile: No such file or directory"),
+        (("audit", "verify", "."), 2, "tocsin: .: Is a directory"),
+        (("audit", "verify", "binary"), 2, "tocsin: the file is not UTF-8 text"),
+        (("audit", "verify", "alert.json"), 1, "alert.json:1: not a record of the audit log"),
+        (("audit", "show", "incident-x"), 1, "tocsin: the audit log has no record of incident-x"),
+        (("audit", "export", "nofolder/file"), 2, "tocsin: nofolder/file: No such file or directory"),
+        (("policy", "check", "nofile"), 1, "nofile:1:1: cannot be read: No such file or directory"),
+        (("policy", "explain", "nofile"), 2, "tocsin: nofile: No such file or directory"),
+        (("policy", "explain", "."), 2, "tocsin: .: Is a directory"),
+        (("policy", "explain", "binary"), 1, "tocsin: binary: the body is not UTF-8"),
+        (("policy", "diff", "nofile", "nofile"), 1, "tocsin: nofile is no file here, and no policy that decided"),
+        (("policy", "nothing"), 2, "tocsin: No such command 'nothing'; see tocsin policy --help"),
+        (("incident",), 2, "tocsin: no command 'incident': did you mean incidents?; see tocsin --help"),
+        (("incidents", "list", "--limit", "0"), 2, "tocsin: Invalid value for '--limit'"),
+        (("incidents", "list"), 2, "tocsin: no API token: set TOCSIN_TOKEN"),
+        (("token", "new", "viewer", "two words"), 2, "tocsin: a name has 1 to 200 characters, no space and no #"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_input_that_cannot_be_used(
+    command: tuple[str, ...], code: int, expected: str, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "alert.json").write_text(json.dumps(TRIGGERED))
+    done = tocsin(*command, environment=environment, folder=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert one_line(done).startswith(expected), done.stderr
+
+
+def test_gateway_that_is_not_running(environment: Mapping[str, str]) -> None:
+    address = f"http://127.0.0.1:{unused_port()}"
+    asked = {**environment, "TOCSIN_PUBLIC_URL": address, "TOCSIN_TOKEN": TOKEN}
+    done = tocsin("incidents", "list", environment=asked)
+    assert done.returncode == 2
+    assert one_line(done).startswith(f"tocsin: {address}/api/incidents does not answer (ConnectError): is `tocsin up`")
+
+
+def test_wrong_token_names_the_setting(environment: Mapping[str, str]) -> None:
+    with gateway() as stand_in:
+        asked = {**environment, "TOCSIN_PUBLIC_URL": stand_in.url, "TOCSIN_TOKEN": "wrong"}
+        done = tocsin("incidents", "list", environment=asked)
+    assert (done.returncode, one_line(done)) == (1, "tocsin: 401 the token is not valid; check TOCSIN_TOKEN")
+
+
+def test_another_program_on_the_port(environment: Mapping[str, str]) -> None:
+    with gateway() as stand_in:
+        stand_in.html = True
+        asked = {**environment, "TOCSIN_PUBLIC_URL": stand_in.url, "TOCSIN_TOKEN": TOKEN}
+        done = tocsin("incidents", "list", environment=asked)
+    assert done.returncode == 2
+    assert "answers 200 without JSON: is it Tocsin's gateway?" in one_line(done)
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9", "nonsense"])
+def test_proxies_are_ignored_on_this_machine(environment: Mapping[str, str], proxy: str) -> None:
+    with gateway() as stand_in:
+        asked = {**environment, "TOCSIN_PUBLIC_URL": stand_in.url, "TOCSIN_TOKEN": TOKEN}
+        proxies = {"HTTP_PROXY": proxy, "http_proxy": proxy, "ALL_PROXY": proxy, "NO_PROXY": ""}
+        done = tocsin("incidents", "list", environment={**asked, **proxies})
+    assert (done.returncode, done.stdout) == (0, "No incidents.\n"), done.stderr
+
+
+def test_unusable_proxy_is_one_line(environment: Mapping[str, str]) -> None:
+    asked = {**environment, "TOCSIN_PUBLIC_URL": "http://tocsin.example", "TOCSIN_TOKEN": TOKEN}
+    done = tocsin(
+        "incidents", "list", environment={**asked, "HTTP_PROXY": "nonsense://x", "http_proxy": "nonsense://x"}
+    )
+    assert done.returncode == 2
+    assert "check TOCSIN_PUBLIC_URL and HTTP_PROXY" in one_line(done)
+
+
+def test_closed_pipe_is_no_traceback(environment: Mapping[str, str]) -> None:
+    command = f"{sys.executable} -m cli.main policy reference | head -1"
+    done = subprocess.run(["sh", "-c", command], env=dict(environment), capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""

@@ -1,0 +1,32 @@
+"""A process stops when it is asked to, also during a call to Temporal."""
+
+import subprocess
+import sys
+
+from tests import DEV_SERVER
+
+STOP = """
+import asyncio, sys
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+from worker.logs import configure
+from worker.temporal import make_runtime
+configure("info", "test")
+
+async def main():
+    quiet = {"dev_server_existing_path": sys.argv[1], "dev_server_log_level": "never"}
+    async with await WorkflowEnvironment.start_local(**quiet) as env:
+        address = env.client.service_client.config.target_host
+        client = await Client.connect(address, runtime=make_runtime())
+    calls = [asyncio.create_task(client.count_workflows("")) for _ in range(30)]
+    await asyncio.sleep(1)
+    print("stopping", flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_exit_does_not_wait_for_temporal() -> None:
+    command = [sys.executable, "-c", STOP, DEV_SERVER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "stopping"), done.stderr

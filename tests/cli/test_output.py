@@ -1,0 +1,276 @@
+"""Output in a pipe, at 80 columns and without colour; and as JSON."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit import AuditLog, NewRecord
+from tests.cli.harness import REPOSITORY, TOKEN, TRIGGERED, CliHarness, GatewayStandIn, gateway, tocsin
+from tests.policy.policies import BASE, RULES
+
+LONG_ID = "incident-contract-retriever-of-the-legal-department-eu-3f9a2c71d0ab"
+SHORT_ID = "incident-chatbot-0123456789ab"
+TEMPORAL_URL = f"https://temporal.example/namespaces/default/workflows/{LONG_ID}/{'0' * 32}/timeline"
+RUNBOOK = "https://runbooks.example/models/chatbot/errors/a-very-long-address-that-does-not-fit-into-eighty-columns"
+
+
+def incident(name: str, state: str, **changes: Any) -> dict[str, Any]:
+    """An incident as the API answers it."""
+    return {
+        "id": name,
+        "first_run_id": "0" * 32,
+        "state": state,
+        "tier": "critical",
+        "rule": "errors",
+        "model": "chatbot",
+        "environment": "production",
+        "team": "support",
+        "regulated": False,
+        "closed_by": "",
+        "escalation_level": 1,
+        "alert_count": 3,
+        "cleared": False,
+        "acknowledged_by": "",
+        "acknowledged_at": None,
+        "resolved_by": "",
+        "opened_at": "2026-11-24T03:00:00Z",
+        "closed_at": None,
+        "headline": "CRITICAL chatbot error_rate 31 % (limit 5 %) in production, region eu-west-1",
+        "next_action": "Escalate to step 2 (chat) unless acknowledged, at 2026-11-24 03:15:00 UTC",
+        "alert": {"url": "https://app.arize.com/monitors/1"},
+        "decision": {"reason": 'alert.metric = "error_rate", alert.value = 0.31', "steps": [{}]},
+        "receipts": [],
+        "timeline": [
+            {"at": "2026-11-24T03:00:00Z", "event": "received", "by": "tocsin", "text": "errors is triggered"},
+            {"at": "2026-11-24T03:00:01Z", "event": "update_sent_note", "by": "tocsin", "text": f"chat: {RUNBOOK}"},
+        ],
+        "temporal_url": TEMPORAL_URL,
+        "partial": False,
+        **changes,
+    }
+
+
+INCIDENTS = (
+    incident(LONG_ID, "acknowledged", acknowledged_by="bob"),
+    incident(SHORT_ID, "closed", acknowledged_by="bob", resolved_by="ann"),
+    incident("incident-chatbot-0123456789ff", "notified", acknowledged_by="bob"),
+)
+
+
+@pytest.fixture
+def stand_in() -> Iterator[GatewayStandIn]:
+    with gateway(*INCIDENTS) as running:
+        yield running
+
+
+@pytest.fixture
+def environment(tmp_path: Path, stand_in: GatewayStandIn) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TOCSIN_")}
+    (tmp_path / "policy.yaml").write_text(BASE + RULES.replace("owner: alice,", f"owner: alice, runbook: '{RUNBOOK}',"))
+    (tmp_path / "alert.json").write_text(json.dumps(TRIGGERED))
+    return {
+        **kept,
+        "TOCSIN_STATE_DIR": str(tmp_path / "state"),
+        "TOCSIN_POLICY": str(tmp_path / "policy.yaml"),
+        "TOCSIN_PUBLIC_URL": stand_in.url,
+        "TOCSIN_TOKEN": TOKEN,
+        "COLUMNS": "80",
+    }
+
+
+def printed(*command: str, environment: Mapping[str, str]) -> str:
+    done = tocsin(*command, environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    return done.stdout
+
+
+def on_terminal(*command: str, environment: Mapping[str, str]) -> str:
+    """What a command prints if its output is a terminal."""
+    parent, child = pty.openpty()
+    arguments = [sys.executable, "-m", "cli.main", *command]
+    variables = {**environment, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm"}
+    process = subprocess.Popen(arguments, env=variables, cwd=REPOSITORY, stdout=child, stderr=child)
+    os.close(child)
+    output = b""
+    try:
+        while chunk := os.read(parent, 4096):
+            output += chunk
+    except OSError:  # Linux reports the end of a terminal so
+        pass
+    os.close(parent)
+    assert process.wait(120) == 0, output
+    return output.decode()
+
+
+def test_incident_list_at_80_columns(environment: Mapping[str, str]) -> None:
+    assert printed("incidents", "list", environment=environment) == (
+        "INCIDENT                                                             TIER      OPENED (UTC)         STATE\n"
+        "    HEADLINE\n"
+        f"{LONG_ID}  critical  2026-11-24 03:00:00  acknowledged by bob\n"
+        "    CRITICAL chatbot error_rate 31 % (limit 5 %) in production, region eu-west-1\n"
+        f"{SHORT_ID}                                        critical  2026-11-24 03:00:00  closed by ann\n"
+        "    CRITICAL chatbot error_rate 31 % (limit 5 %) in production, region eu-west-1\n"
+        "incident-chatbot-0123456789ff                                        critical  2026-11-24 03:00:00  notified\n"
+        "    CRITICAL chatbot error_rate 31 % (limit 5 %) in production, region eu-west-1\n"
+    )
+
+
+def test_incident_list_in_pipe_has_one_line_each(environment: Mapping[str, str]) -> None:
+    unlimited = {key: value for key, value in environment.items() if key != "COLUMNS"}
+    lines = printed("incidents", "list", environment=unlimited).splitlines()
+    assert [line.split()[0] for line in lines] == ["INCIDENT", *(one["id"] for one in INCIDENTS)]
+    assert all(line.endswith("region eu-west-1") for line in lines[1:])
+
+
+def test_incident_at_80_columns(environment: Mapping[str, str]) -> None:
+    lines = printed("incidents", "show", LONG_ID, environment=environment).splitlines()
+    assert f"Incident         {LONG_ID}" in lines
+    assert f"Temporal         {TEMPORAL_URL}" in lines
+    assert "Acknowledged by  bob" in lines
+    assert "TIME (UTC)           EVENT             BY      TEXT" in lines
+    too_long = [line for line in lines if len(line) > 80 and "https://" not in line and LONG_ID not in line]
+    assert too_long == []
+
+
+def test_policy_explain_keeps_urls_whole(environment: Mapping[str, str], tmp_path: Path) -> None:
+    text = printed("policy", "explain", str(tmp_path / "alert.json"), environment=environment)
+    assert RUNBOOK in text
+
+
+@pytest.mark.parametrize("command", [("config",), ("destinations", "list")], ids=" ".join)
+def test_tables_at_80_columns(environment: Mapping[str, str], command: tuple[str, ...]) -> None:
+    text = printed(*command, environment=environment)
+    assert "…" not in text
+    assert "│" not in text
+
+
+def test_colour_on_terminals_only(environment: Mapping[str, str]) -> None:
+    coloured = on_terminal("incidents", "list", environment=environment)
+    assert "\x1b[31mcritical\x1b[0m" in coloured
+    plain = on_terminal("incidents", "list", environment={**environment, "NO_COLOR": "1"})
+    assert "\x1b" not in plain
+    assert plain.replace("\r\n", "\n") == printed("incidents", "list", environment=environment)
+
+
+def test_incident_actions_as_json(environment: Mapping[str, str], stand_in: GatewayStandIn) -> None:
+    for command in (("show",), ("ack", "--by", "bob"), ("resolve", "--note", "x"), ("annotate", "a note")):
+        name, *rest = command
+        text = printed("incidents", name, LONG_ID, *rest, "--format", "json", environment=environment)
+        assert json.loads(text) == INCIDENTS[0]
+    sent = [(path.rpartition("/")[2], body) for method, path, body in stand_in.requests if method == "POST"]
+    assert sent[0] == ("acknowledge", {"by": "bob", "note": ""})
+    assert sent[1][1]["note"] == "x"
+    assert sent[2] == ("annotate", {"by": sent[2][1]["by"], "note": "a note"})
+
+
+def test_incident_list_as_json(environment: Mapping[str, str]) -> None:
+    found = json.loads(printed("incidents", "list", "--format", "json", environment=environment))
+    assert [one["id"] for one in found["incidents"]] == [one["id"] for one in INCIDENTS]
+
+
+def test_start_of_an_id_names_one_incident(environment: Mapping[str, str]) -> None:
+    text = printed("incidents", "show", "contract", "--format", "json", environment=environment)
+    assert json.loads(text)["id"] == LONG_ID
+    ambiguous = tocsin("incidents", "show", "chatbot", environment=environment)
+    assert (ambiguous.returncode, "fits 2 incidents" in ambiguous.stderr) == (1, True)
+    unknown = tocsin("incidents", "show", "nothing", environment=environment)
+    assert (unknown.returncode, "no incident starts with nothing" in unknown.stderr) == (1, True)
+
+
+def test_unknown_incident_shows_the_reasons(environment: Mapping[str, str]) -> None:
+    done = tocsin("incidents", "show", "incident-x-000000000000", environment=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "tocsin: 404 there is no incident incident-x-000000000000",
+        "  it may have expired",
+    ]
+
+
+def test_config_masks_secrets(environment: Mapping[str, str]) -> None:
+    secrets = {
+        "ARIZE_WEBHOOK_SECRET": "whsec_geheim",
+        "TOCSIN_DATABASE_URL": "postgresql://tocsin:geheim@db/tocsin",
+        "TOCSIN_TOKEN": "geheim",
+    }
+    asked = {**environment, **secrets}
+    text = printed("config", environment=asked)
+    assert "geheim" not in text
+    assert re.search(r"^\*  ARIZE_WEBHOOK_SECRET +\*\*\*\*$", text, re.MULTILINE)
+    assert re.search(r"^   TOCSIN_PORT +8080$", text, re.MULTILINE)
+    assert "TOCSIN_PORT" not in printed("config", "--set", environment=asked)
+    found = {one["name"]: one for one in json.loads(printed("config", "--format", "json", environment=asked))}
+    assert "geheim" not in str(found)
+    assert found["TOCSIN_TOKEN"]["value"] == "****"
+    assert (found["TOCSIN_TOKEN"]["is_default"], found["TOCSIN_PORT"]["is_default"]) == (False, True)
+    assert found["TOCSIN_PORT"]["value"] == "8080"
+
+
+def test_audit_log_as_json(environment: Mapping[str, str], tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    log = AuditLog(f"sqlite:///{tmp_path}/state/audit.db")
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    log.append([[NewRecord("incident-a", "run", str(n), now, "received", "tocsin", f"text {n}", {}) for n in range(2)]])
+    log.close()
+    shown = json.loads(printed("audit", "show", "incident-a", "--format", "json", environment=environment))
+    assert [record["text"] for record in shown] == ["text 0", "text 1"]
+    verified = json.loads(printed("audit", "verify", "--format", "json", environment=environment))
+    assert verified == {
+        "intact": True,
+        "records": 2,
+        "incidents": 1,
+        "last_hash": shown[-1]["hash"],
+        "faults": [],
+    }
+    text = printed("audit", "show", "incident-a", environment=environment)
+    assert text.splitlines()[1].split()[:4] == ["1", "2026-11-24", "00:00:00.000", "received"]
+    export = tmp_path / "export.jsonl"
+    printed("audit", "export", str(export), environment=environment)
+    export.write_text(export.read_text().replace("text 1", "text I"))
+    edited = tocsin("audit", "verify", str(export), "--format", "json", environment=environment)
+    assert edited.returncode == 1
+    found = json.loads(edited.stdout)
+    assert (found["intact"], [fault["number"] for fault in found["faults"]]) == (False, [2])
+
+
+def test_policy_check_as_json(harness: CliHarness) -> None:
+    good = harness.run("check", "--format", "json")
+    assert good.exit_code == 0
+    found = json.loads(good.stdout)
+    assert (found["valid"], found["rules"], found["destinations"], found["problems"]) == (True, 4, 4, [])
+    harness.write("policy.yaml", "version: 2\n")
+    bad = harness.run("check", "--format", "json")
+    assert bad.exit_code == 1
+    problem = json.loads(bad.stdout)["problems"][0]
+    assert (problem["file"], problem["line"], problem["path"]) == ("policy.yaml", 1, "version")
+
+
+def test_policy_test_as_json(harness: CliHarness) -> None:
+    test = (
+        "tests:\n  - {name: errors page, alert: {monitor: m, model: chatbot, metric: error_rate, value: 0.03}, "
+        "expect: {rule: errors, tier: high}}\n"
+    )
+    harness.write("tests/a.yaml", test)
+    result = harness.run("test", "--format", "json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert (found["passed"], found["failed"], found["covered"]) == (0, 1, ["errors"])
+    difference = found["tests"][0]["differences"][0]
+    assert (difference["key"], difference["expected"], difference["got"]) == ("tier", "high", "critical")
+
+
+def test_health_as_json(environment: Mapping[str, str], stand_in: GatewayStandIn) -> None:
+    port = stand_in.url.rpartition(":")[2]
+    asked = {**environment, "TOCSIN_PORT": port, "HTTP_PROXY": "http://127.0.0.1:9"}
+    done = tocsin("health", "gateway", "--format", "json", environment=asked)
+    found = json.loads(done.stdout)
+    assert (done.returncode, found) == (1, {"role": "gateway", "healthy": False, "fault": "the gateway answers 401"})

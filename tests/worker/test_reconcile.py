@@ -1,0 +1,236 @@
+"""Missed webhooks are found by polling Arize: on a real Temporal server, with a stand-in for Arize's API."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowFailureError
+
+from activities.contracts import Repair
+from gateway.health_monitor import HealthMonitor
+from incident.view import IncidentView
+from policy import IncidentFacts
+from tests.vendors import Arize, Fault, Jira, PagerDuty, Slack
+from tests.workflows.harness import QUEUE, IncidentHarness, incident_harness, make_alert
+from worker.reconcile import SCHEDULE, arize_api, create_reconciler, maintain_schedule
+from worker.settings import read_settings
+from workflows.contracts import INCIDENT_QUERY, INCIDENT_WORKFLOW
+
+
+@pytest.fixture
+def arize() -> Iterator[Arize]:
+    with Arize() as vendor:
+        yield vendor
+    assert vendor.violations == []
+
+
+@dataclass
+class ReconcileHarness:
+    """Runs of the real schedule, one after another, each with the result of the run before it."""
+
+    incidents: IncidentHarness
+    arize: Arize
+    environment: dict[str, str]
+
+    async def reconcile(self) -> Repair:
+        workflow = await self.start()
+        return Repair.model_validate(await workflow.result())
+
+    async def start(self) -> Any:
+        handle = self.incidents.client.get_schedule_handle(SCHEDULE)
+        before = (await handle.describe()).info.num_actions
+        await handle.trigger()
+        while (info := (await handle.describe()).info).num_actions == before:
+            await asyncio.sleep(0.05)
+        started: Any = info.recent_actions[-1].action
+        return self.incidents.client.get_workflow_handle(started.workflow_id, run_id=started.first_execution_run_id)
+
+    async def open_incidents(self) -> list[IncidentView]:
+        query = f"WorkflowType = '{INCIDENT_WORKFLOW}' AND ExecutionStatus = 'Running'"
+        found = [one.id async for one in self.incidents.client.list_workflows(query)]
+        handles = [self.incidents.client.get_workflow_handle(one) for one in found]
+        return [await one.query(INCIDENT_QUERY, result_type=IncidentView) for one in handles]
+
+    async def the_incident(self) -> IncidentView:
+        """The only open incident, once somebody was notified of it."""
+        async with asyncio.timeout(60):
+            while True:
+                ones = await self.open_incidents()
+                if len(ones) == 1 and ones[0].receipts:
+                    return ones[0]
+                await asyncio.sleep(0.1)
+
+    async def no_incident(self) -> None:
+        async with asyncio.timeout(60):
+            while await self.open_incidents():
+                await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+async def harness(
+    tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira, arize: Arize
+) -> AsyncGenerator[ReconcileHarness]:
+    environment = {
+        "TOCSIN_STATE_DIR": str(tmp_path / "worker"),
+        "TOCSIN_TASK_QUEUE": QUEUE,
+        "TOCSIN_SPEED": "100",  # the grace period is half a second
+        "TOCSIN_RECONCILE_INTERVAL": "7d",  # the schedule itself starts nothing during a test
+        "ARIZE_API_KEY": "arize-key",
+        "ARIZE_API_URL": arize.base_url,
+    }
+    settings = read_settings(environment)
+    async with incident_harness(tmp_path, pagerduty, slack, jira, real=True) as incidents:
+        api = arize_api(settings)
+
+        def decide(alert: Any, count: int) -> Any:
+            return incidents.policies[-1].decide(alert, datetime.now(UTC), IncidentFacts(alerts=count))
+
+        await incidents.worker.shutdown()
+        incidents.worker = incidents.create_worker(
+            reconciler=create_reconciler(settings, incidents.client, api, decide)
+        )
+        await incidents.worker.start()
+        await maintain_schedule(incidents.client, settings)
+        yield ReconcileHarness(incidents, arize, environment)
+        await api.close()
+
+
+async def test_missed_alert_is_opened_once(harness: ReconcileHarness) -> None:
+    harness.arize.put("m-1")
+    repair = await harness.reconcile()
+    incident = await harness.the_incident()
+    assert (repair.opened, repair.matched) == (1, {"m-1": incident.id})
+    assert incident.headline.startswith("CRITICAL chatbot error_rate 31 % (limit 5 %)")
+    assert len(harness.incidents.page_keys()) == 1
+    harness.arize.put("m-1")  # evaluated again, and still triggered
+    assert await harness.reconcile() == Repair(matched={"m-1": incident.id})
+    assert (await harness.the_incident()).alert_count == 1
+
+
+async def test_all_pages_of_monitors_are_read(harness: ReconcileHarness) -> None:
+    harness.arize.page = 2
+    for number in range(5):
+        harness.arize.put(f"m-{number}")
+    assert (await harness.reconcile()).opened == 5
+
+
+async def test_incident_closed_by_person_stays_closed(harness: ReconcileHarness) -> None:
+    harness.arize.put("m-1")
+    await harness.reconcile()
+    incident = await harness.the_incident()
+    assert incident.alert is not None
+    harness.incidents.alert = incident.alert
+    await harness.incidents.act("resolve", "bob", note="known, harmless")
+    await harness.no_incident()
+    harness.arize.put("m-1")
+    assert (await harness.reconcile()).opened == 0
+    assert (await harness.reconcile()).opened == 0
+    harness.arize.put("m-1", "CLEARED")
+    assert (await harness.reconcile()).matched == {}
+
+
+async def test_missed_clear_is_applied(harness: ReconcileHarness) -> None:
+    """A webhook has more fields than the monitor; the incident is found by the monitor's id."""
+    await harness.incidents.fire(make_alert(monitor_id="m-1", region="eu-west-1"))
+    incident = await harness.the_incident()
+    harness.arize.put("m-1")
+    assert await harness.reconcile() == Repair(matched={"m-1": incident.id})
+    harness.arize.put("m-1", "CLEARED", evaluated_at="2026-01-01T00:00:00Z")  # before the incident was opened
+    assert (await harness.reconcile()).cleared == 0
+    harness.arize.put("m-1", "CLEARED")
+    assert (await harness.reconcile()).cleared == 1
+    await harness.no_incident()
+    records = await harness.incidents.until_closed()
+    assert [(one.event, one.by) for one in records if one.event == "cleared"] == [("cleared", "arize")]
+    assert len(harness.incidents.pagerduty.events("resolve")) == 1
+
+
+async def test_missed_alert_reopens_a_cleared_incident(harness: ReconcileHarness) -> None:
+    """Cleared by a webhook, triggered again without one: the same incident gets a new run."""
+    harness.arize.put("m-1")
+    await harness.incidents.fire(make_alert(monitor_id="m-1", region="eu-west-1"))
+    incident = await harness.the_incident()
+    await harness.reconcile()
+    await harness.incidents.clear()
+    await harness.no_incident()
+    assert (await harness.reconcile()).opened == 0, "Arize has not evaluated it since"
+    harness.arize.put("m-1")
+    assert (await harness.reconcile()).opened == 1
+    reopened = await harness.the_incident()
+    assert reopened.id == incident.id
+    assert reopened.first_run_id != incident.first_run_id
+
+
+async def test_late_webhook_is_not_doubled(harness: ReconcileHarness) -> None:
+    harness.arize.put("m-1")
+    running = await harness.start()
+    await harness.incidents.fire(make_alert(monitor_id="m-1", region="eu-west-1"))
+    repair = Repair.model_validate(await running.result())
+    incident = await harness.the_incident()
+    assert (repair.opened, repair.matched) == (0, {"m-1": incident.id})
+
+
+async def test_missed_clear_keeps_regulated_incident_open(harness: ReconcileHarness) -> None:
+    await harness.incidents.fire(make_alert("bias", 0.2, model="underwriting", monitor_id="m-1"))
+    await harness.the_incident()
+    harness.arize.put("m-1", "CLEARED")
+    assert (await harness.reconcile()).cleared == 1
+    await harness.incidents.until_state("awaiting_human")
+    harness.arize.put("m-1", "CLEARED")
+    assert (await harness.reconcile()).cleared == 0
+    notes = [one for one in (await harness.incidents.view()).timeline if one.event == "closure_denied"]
+    assert len(notes) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"notifications_enabled": False},
+        {"notification_configs": [{"type": "EMAIL", "email": "a@example.com"}]},
+        {"notification_configs": [{"type": "WEBHOOK", "id": "x", "url": "https://elsewhere/hook"}]},
+    ],
+)
+async def test_monitor_that_does_not_notify_tocsin_is_ignored(
+    harness: ReconcileHarness, changes: dict[str, Any]
+) -> None:
+    harness.arize.put("m-1", **changes)
+    assert await harness.reconcile() == Repair()
+
+
+async def test_busy_arize_is_retried(harness: ReconcileHarness) -> None:
+    harness.arize.put("m-1")
+    harness.arize.script(Fault(status=429, headers={"Retry-After": "1"}), Fault(status=503), Fault(reset=True))
+    assert (await harness.reconcile()).opened == 1
+
+
+async def test_wrong_key_fails_with_its_remedy(harness: ReconcileHarness) -> None:
+    harness.arize.key = "another"
+    with pytest.raises(WorkflowFailureError) as failure:
+        await harness.reconcile()
+    cause = failure.value.cause.__cause__ if failure.value.cause else None
+    assert "Arize answered 401" in str(cause)
+    assert "check ARIZE_API_KEY" in str(cause)
+    health = HealthMonitor(harness.incidents.client, QUEUE)
+    assert (await health.check())["schedules"].problems == (
+        "reconcile failed last time; its page in the Temporal UI has the error",
+    )
+    harness.arize.key = "arize-key"
+    harness.arize.put("m-1")
+    assert (await harness.reconcile()).opened == 1
+    assert (await health.check())["schedules"].problems == ()
+
+
+async def test_off_deletes_the_schedule(harness: ReconcileHarness) -> None:
+    client = harness.incidents.client
+    await maintain_schedule(client, read_settings({**harness.environment, "ARIZE_API_KEY": ""}))
+    handle = client.get_schedule_handle(SCHEDULE)
+    spec = (await handle.describe()).schedule.spec
+    assert [one.every for one in spec.intervals] == [timedelta(days=7) / 100], "another worker may still have a key"
+    await maintain_schedule(client, read_settings({**harness.environment, "TOCSIN_RECONCILE_INTERVAL": "off"}))
+    async with asyncio.timeout(60):
+        while [one async for one in await client.list_schedules()]:
+            await asyncio.sleep(0.1)

@@ -1,0 +1,104 @@
+"""The watchdog's notifications: sent once, also across a restart, and withdrawn when the problem disappears."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from gateway.health_monitor import CHECKS
+from integrations.base.open_destinations import OpenDestinations
+from integrations.base.registry import destination_types
+from policy import Target, load_policy
+from tests.vendors import Fault, PagerDuty, Slack
+from worker.watchdog_notifier import RUNBOOK, WatchdogNotifier
+
+POLICY = """
+version: 1
+destinations:
+  pager: {{type: pagerduty, base_url: "{pagerduty}", routing_key: {{env: KEY}}}}
+  chat: {{type: slack, base_url: "{slack}/api", token: {{env: SLACK}}, channel: "#ai-ops-alerts"}}
+tiers:
+  critical: {{steps: [{{notify: [pager]}}]}}
+  high: {{steps: [{{notify: [chat]}}]}}
+  low: {{digest: [chat]}}
+rules: []
+"""
+PAGER = Target(name="pager", type="pagerduty", kind="page")
+CHAT = Target(name="chat", type="slack", kind="post")
+TEMPORAL = {"temporal": "it does not answer: no connection can be made"}
+
+
+@pytest.fixture
+async def destinations(tmp_path: Path, pagerduty: PagerDuty, slack: Slack) -> AsyncGenerator[OpenDestinations]:
+    (tmp_path / "policy.yaml").write_text(POLICY.format(pagerduty=pagerduty.base_url, slack=slack.base_url))
+    opened = OpenDestinations({"KEY": "k", "SLACK": "xoxb-test"}, "")
+    opened.update(load_policy(tmp_path / "policy.yaml", destination_types()))
+    yield opened
+    await opened.close()
+
+
+def test_every_check_has_a_title_and_first_step() -> None:
+    assert set(RUNBOOK) == {*CHECKS, "gateway", "spool", "dedup_store", "policy", "drill"}
+    for title, meaning in RUNBOOK.values():
+        assert 10 < len(title) <= 40
+        assert meaning.endswith(".")
+
+
+async def test_problem_is_notified_once_and_recovers(
+    tmp_path: Path, destinations: OpenDestinations, pagerduty: PagerDuty
+) -> None:
+    notifier = WatchdogNotifier(tmp_path, destinations)
+    assert await notifier.update(TEMPORAL, [PAGER], 0)
+    assert await notifier.update(TEMPORAL, [PAGER], 0)
+    (page,) = pagerduty.events("trigger")
+    assert page["payload"]["summary"] == "CRITICAL Tocsin itself: Temporal is unavailable"
+    assert "no connection can be made" in str(page["payload"]["custom_details"])
+    assert await notifier.update({}, [PAGER], 0)
+    (resolved,) = pagerduty.events("resolve")
+    assert resolved["dedup_key"] == page["dedup_key"]
+    assert page["dedup_key"].startswith("tocsin-watchdog-temporal-")
+
+
+async def test_problem_that_disappears_early_notifies_nobody(
+    tmp_path: Path, destinations: OpenDestinations, pagerduty: PagerDuty
+) -> None:
+    notifier = WatchdogNotifier(tmp_path, destinations)
+    assert await notifier.update(TEMPORAL, [PAGER], 3600)
+    assert await notifier.update({}, [PAGER], 3600)
+    assert pagerduty.requests == []
+
+
+async def test_restarted_watchdog_notifies_nobody_twice(
+    tmp_path: Path, destinations: OpenDestinations, pagerduty: PagerDuty
+) -> None:
+    await WatchdogNotifier(tmp_path, destinations).update(TEMPORAL, [PAGER], 0)
+    restarted = WatchdogNotifier(tmp_path, destinations)
+    assert await restarted.update(TEMPORAL, [PAGER], 0)
+    await restarted.update({}, [PAGER], 0)
+    assert (len(pagerduty.events("trigger")), len(pagerduty.events("resolve"))) == (1, 1)
+
+
+async def test_failed_destination_is_retried_alone(
+    tmp_path: Path, destinations: OpenDestinations, pagerduty: PagerDuty, slack: Slack
+) -> None:
+    notifier = WatchdogNotifier(tmp_path, destinations)
+    pagerduty.always = Fault(status=503)
+    assert not await notifier.update(TEMPORAL, [PAGER], 0), "nobody knows: the heartbeat must stop"
+    assert await notifier.update(TEMPORAL, [PAGER, CHAT], 0), "the chat accepted it"
+    pagerduty.always = None
+    await notifier.update(TEMPORAL, [PAGER, CHAT], 0)
+    await notifier.update(TEMPORAL, [PAGER, CHAT], 0)
+    assert len(pagerduty.events("trigger")) == 3, "two were refused, one was accepted"
+    assert len(slack.messages) == 1
+
+
+async def test_recovery_names_itself(tmp_path: Path, destinations: OpenDestinations, slack: Slack) -> None:
+    notifier = WatchdogNotifier(tmp_path, destinations)
+    await notifier.update(TEMPORAL, [CHAT], 0)
+    await notifier.update({}, [CHAT], 0)
+    assert any("RECOVERED Tocsin itself: Temporal is unavailable" in str(one.body) for one in slack.requests)
+
+
+def test_last_drill_is_remembered(tmp_path: Path) -> None:
+    WatchdogNotifier(tmp_path, {}).last_drill_at = 17.0
+    assert WatchdogNotifier(tmp_path, {}).last_drill_at == 17.0

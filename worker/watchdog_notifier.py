@@ -1,0 +1,201 @@
+"""Notifies people of problems of Tocsin itself, directly through the destinations: without Temporal and its workers."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from incident.audit_events import AuditBatch
+from incident.message import TRIGGERED, Fact, MessageContent
+from incident.notification import Notification
+from incident.receipt import Receipt, Verb
+from integrations.base.destination import Destination
+from integrations.base.errors import IntegrationError, normalize
+from policy import Target
+
+TIMEOUT = 20.0  # seconds for one destination
+MAX_RECOVERY_DELAY = 60.0  # seconds without the problem, after which "recovered" is sent
+STATE_FILE = "watchdog.json"
+"""In the state folder: who was notified of which problem, so that a restarted watchdog notifies nobody twice."""
+
+RUNBOOK: Mapping[str, tuple[str, str]] = {
+    "temporal": (
+        "Temporal is unavailable",
+        "No incident notifies anyone until it is back; alerts are spooled. Check Temporal, then TEMPORAL_ADDRESS.",
+    ),
+    "workers": ("no worker is running", "Alerts are accepted, and nobody is notified. Start a worker."),
+    "workflow_tasks": (
+        "incidents are stuck",
+        'These incidents notify nobody until they are fixed: docs/upgrades.md, "Fix an incident that is stuck".',
+    ),
+    "activities": (
+        "notifications are not delivered",
+        "They are retried, and the fallback, if any, was notified. Check the vendor's status and key.",
+    ),
+    "schedules": (
+        "a schedule has stopped",
+        "Digests are not sent, or Arize is not polled. Open the schedule in the Temporal UI.",
+    ),
+    "gateway": (
+        "the gateway accepts no alerts",
+        "Alerts are lost if Arize stops retrying before the gateway is back. Start the gateway, or check its disk.",
+    ),
+    "spool": (
+        "alerts are spooled",
+        "They are not lost, and nobody is notified of them yet. Check Temporal.",
+    ),
+    "dedup_store": (
+        "the dedup store is unavailable",
+        "Alerts are accepted without it. Check the database of TOCSIN_DATABASE_URL.",
+    ),
+    "policy": ("a policy change is rejected", "Fix the policy: `tocsin policy check` shows the errors."),
+    "drill": (
+        "a fire drill failed",
+        "Real alerts may fail in the same way. Follow the drill from the gateway to its destination.",
+    ),
+}
+"""By the name of a check: a title, and what the problem means and what to do first."""
+
+_log = structlog.get_logger()
+
+
+class ActiveProblem(BaseModel):
+    """A problem that exists, or that has just disappeared.
+
+    ``since`` and ``gone_since`` are Unix seconds; ``receipts`` are by the destination that was notified.
+    """
+
+    check: str
+    text: str
+    since: float
+    gone_since: float = 0.0
+    receipts: dict[str, Receipt] = {}
+    attempts: dict[str, int] = {}
+
+    @property
+    def key(self) -> str:
+        """The dedup key for vendors."""
+        return f"tocsin-watchdog-{self.check}-{int(self.since)}"
+
+
+class _State(BaseModel):
+    problems: dict[str, ActiveProblem] = {}
+    last_drill_at: float = 0.0
+
+
+class WatchdogNotifier:
+    """Tracks problems; notifies people once when one has lasted, and once when it has disappeared."""
+
+    def __init__(self, state_dir: Path, destinations: Mapping[str, Destination]) -> None:
+        self._file = state_dir / STATE_FILE
+        self._destinations = destinations
+        self._state = self._read()
+
+    @property
+    def last_drill_at(self) -> float:
+        """When the last fire drill started, in Unix seconds."""
+        return self._state.last_drill_at
+
+    @last_drill_at.setter
+    def last_drill_at(self, at: float) -> None:
+        self._state.last_drill_at = at
+        self._write()
+
+    async def update(self, found: Mapping[str, str], notify: Sequence[Target], after: float) -> bool:
+        """Process the result of one round of checks.
+
+        Args:
+            found: the problems that exist now: a description by the name of the check.
+            notify: the destinations to notify.
+            after: for how many seconds a problem must last before anyone is notified.
+
+        Returns:
+            Whether somebody has been notified of each problem that has lasted.
+        """
+        now = time.time()
+        problems = self._state.problems
+        for check, text in found.items():
+            problem = problems.setdefault(check, ActiveProblem(check=check, text=text, since=now))
+            problem.text, problem.gone_since = text, 0.0
+        all_notified = True
+        for check, problem in list(problems.items()):
+            if check in found:
+                if now - problem.since >= after:
+                    all_notified &= await self._notify(problem, "notify", notify)
+                continue
+            problem.gone_since = problem.gone_since or now
+            if not problem.receipts:
+                del problems[check]  # it disappeared before anyone was notified
+            elif now - problem.gone_since >= min(after, MAX_RECOVERY_DELAY):
+                await self._notify(problem, "resolve", notify)
+                del problems[check]
+        self._write()
+        return all_notified
+
+    async def _notify(self, problem: ActiveProblem, verb: Verb, notify: Sequence[Target]) -> bool:
+        """Notify all destinations at once; whether one of them accepted. The next round retries those that did not."""
+        waiting = [one for one in notify if (one.name in problem.receipts) != (verb == "notify")]
+        receipts = await asyncio.gather(*(self._send(problem, verb, target) for target in waiting))
+        for target, receipt in zip(waiting, receipts, strict=True):
+            if verb == "notify" and receipt is not None:
+                problem.receipts[target.name] = receipt
+        return bool(problem.receipts)
+
+    async def _send(self, problem: ActiveProblem, verb: Verb, target: Target) -> Receipt | None:
+        attempt = problem.attempts[target.name] = problem.attempts.get(target.name, 0) + 1
+        log = _log.bind(destination=target.name, check=problem.check, verb=verb)
+        try:
+            destination = self._destinations[target.name]
+            async with asyncio.timeout(TIMEOUT):
+                receipt = await normalize(destination, destination.deliver(_message(problem, verb, target), attempt))
+        except (IntegrationError, TimeoutError, KeyError) as error:
+            reason = error.message if isinstance(error, IntegrationError) else type(error).__name__
+            log.error("watchdog_notification_failed", error=reason)
+            return None
+        log.warning("watchdog_notification_sent", text=problem.text)
+        return receipt
+
+    def _read(self) -> _State:
+        try:
+            return _State.model_validate_json(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValidationError):
+            return _State()
+
+    def _write(self) -> None:
+        part = self._file.with_suffix(".part")
+        try:
+            part.write_text(self._state.model_dump_json(), encoding="utf-8")
+            part.replace(self._file)
+        except OSError as error:
+            _log.error("watchdog_state_not_saved", file=str(self._file), error=str(error))
+
+
+def _message(problem: ActiveProblem, verb: Verb, target: Target) -> Notification:
+    recovered = verb == "resolve"
+    title, meaning = RUNBOOK[problem.check]
+    since = datetime.fromtimestamp(problem.since, UTC)
+    return Notification(
+        key=f"{problem.key}:{verb}-{target.name}",
+        dedup_key=problem.key,
+        verb=verb,
+        target=target,
+        content=MessageContent(
+            headline=f"{'RECOVERED' if recovered else 'CRITICAL'} Tocsin itself: {title}",
+            state="Resolved" if recovered else TRIGGERED,
+            tier="critical",
+            incident=problem.key,
+            component=problem.check,
+            since=since,
+            facts=(
+                Fact(label="Since", value=f"{since:%Y-%m-%d %H:%M:%S} UTC"),
+                Fact(label="Seen", value=problem.text),
+            ),
+        ),
+        note="The problem has disappeared." if recovered else meaning,
+        original_receipt=problem.receipts.get(target.name),
+        audit=AuditBatch(incident=problem.key, first_run_id=problem.key),
+    )

@@ -1,0 +1,306 @@
+"""How each activity is called: its timeouts, its retries, and its summary in the Temporal UI. Nowhere else."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
+
+from activities.contracts import (
+    ChangeNotification,
+    ClassifyRequest,
+    DigestRequest,
+    NotificationResult,
+    Repair,
+    RepairRequest,
+    Scan,
+    ScanRequest,
+    SendDigestRequest,
+    SendDigestResult,
+)
+from incident.audit_events import AuditBatch, AuditEvent
+from incident.change import Change
+from incident.message import MessageContent
+from incident.message_builder import build_message
+from incident.notification import Notification
+from incident.receipt import Receipt
+from incident.state import IncidentState, PendingNotification
+from policy import Decision, Target
+from workflows.contracts import BACKGROUND_SUFFIX
+
+PERMANENT = "Permanent"
+"""The type of an activity's error that a retry cannot cure; see ``activities/errors.py``."""
+
+# One attempt. A vendor's request has 10 s; Temporal notices a worker that died after this.
+_ATTEMPT = {"page": timedelta(seconds=15), "console": timedelta(seconds=10)}
+_ATTEMPT_WITH_LOOKUP = timedelta(seconds=40)  # a post or ticket that is looked up first takes several requests
+# How long a temporary failure may last before the fallback is notified. The message itself is retried after that.
+_GIVE_UP_AFTER = {
+    "page": timedelta(minutes=2),
+    "post": timedelta(minutes=5),
+    "ticket": timedelta(minutes=15),
+    "console": timedelta(minutes=1),
+}
+_GIVE_UP_SOON = timedelta(seconds=15)
+_GIVE_UP_UPDATES_AFTER = timedelta(hours=24)
+_RECONCILE_TIMEOUT = timedelta(minutes=2)
+_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=30),
+    non_retryable_error_types=[PERMANENT],
+)
+_RETRY_CLASSIFY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
+_RETRY_AUDIT = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
+_SUMMARIES = {
+    "notify": {"page": "Page", "post": "Post to", "ticket": "Open a ticket in", "console": "Print for"},
+    "acknowledge": {
+        "page": "Acknowledge at",
+        "post": "Show the acknowledgement in",
+        "console": "Print the acknowledgement for",
+    },
+    "resolve": {
+        "page": "Resolve at",
+        "post": "Show the resolution in",
+        "console": "Print the resolution for",
+    },
+    "refresh": {"post": "Update the message in", "console": "Print the state for"},
+    "note": {"ticket": "Comment in", "post": "Reply in", "console": "Print a note for"},
+    "remind": {"page": "Remind through", "post": "Remind in", "console": "Print a reminder for"},
+}
+
+
+def background_queue() -> str:
+    """The task queue of everything but pages: no page waits behind its activities."""
+    return f"{workflow.info().task_queue}{BACKGROUND_SUFFIX}"
+
+
+async def classify(request: ClassifyRequest) -> Decision:
+    """Decide by the policy in force. No local activity: its result may differ when the workflow task is replayed."""
+    return await workflow.execute_activity(
+        "classify",
+        request,
+        result_type=Decision,
+        start_to_close_timeout=timedelta(seconds=5),
+        retry_policy=_RETRY_CLASSIFY,
+        summary="Classify by the policy",
+    )
+
+
+async def notify(
+    state: IncidentState, pending: PendingNotification, events: Sequence[AuditEvent], *, give_up_soon: bool = False
+) -> NotificationResult:
+    """Send one notification, and write the audit events with it.
+
+    Raises ActivityError when all attempts failed, permanently or until it was given up.
+    """
+    if pending.digest:
+        return await _add_to_digest(state, pending, events)
+    kind = pending.target.kind
+    # A fallback for a page is as urgent as the page, at any kind of destination.
+    paging = kind in {"page", "console"} or (pending.fallback_for and pending.verb == "notify")
+    give_up_after = _GIVE_UP_AFTER[kind] if pending.verb == "notify" else _GIVE_UP_UPDATES_AFTER
+    return await workflow.execute_activity(
+        kind,
+        Notification(
+            key=pending.key,
+            dedup_key=pending.dedup_key,
+            verb=pending.verb,
+            target=pending.target,
+            content=build_message(state),
+            note=pending.note,
+            original_receipt=pending.original_receipt,
+            audit=_batch(state, events),
+            retry_after_giveup=pending.retry_after_giveup,
+        ),
+        task_queue=None if paging else background_queue(),
+        result_type=NotificationResult,
+        start_to_close_timeout=_ATTEMPT.get(kind, _ATTEMPT_WITH_LOOKUP),
+        schedule_to_close_timeout=_GIVE_UP_SOON if give_up_soon else give_up_after,
+        retry_policy=_RETRY,
+        summary=_summary(pending),
+    )
+
+
+async def _add_to_digest(
+    state: IncidentState, pending: PendingNotification, events: Sequence[AuditEvent]
+) -> NotificationResult:
+    return await workflow.execute_activity(
+        "add_to_digest",
+        DigestRequest(
+            key=pending.key, target=pending.target, content=build_message(state), audit=_batch(state, events)
+        ),
+        task_queue=background_queue(),
+        result_type=NotificationResult,
+        start_to_close_timeout=timedelta(seconds=15),
+        schedule_to_close_timeout=_GIVE_UP_UPDATES_AFTER,
+        retry_policy=_RETRY,
+        summary=f"Add to the digest of {pending.target.name}",
+    )
+
+
+def _summary(pending: PendingNotification) -> str:
+    action = _SUMMARIES[pending.verb].get(pending.target.kind, pending.verb.capitalize())
+    fallback = f", since {pending.fallback_for} could not be notified" if pending.fallback_for else ""
+    return f"{action} {pending.target.name} ({pending.target.type}){fallback}"
+
+
+async def list_change_subscribers(change: Change) -> list[str]:
+    """The destinations that receive change events."""
+    return await workflow.execute_activity(
+        "list_change_subscribers",
+        change,
+        task_queue=background_queue(),
+        result_type=list[str],
+        start_to_close_timeout=timedelta(seconds=5),
+        schedule_to_close_timeout=_GIVE_UP_UPDATES_AFTER,
+        retry_policy=_RETRY,
+        summary="List the destinations that receive changes",
+    )
+
+
+async def send_change_event(notification: ChangeNotification) -> Receipt:
+    """Raises ActivityError."""
+    return await workflow.execute_activity(
+        "send_change_event",
+        notification,
+        task_queue=background_queue(),
+        result_type=Receipt,
+        start_to_close_timeout=_ATTEMPT["page"],
+        schedule_to_close_timeout=_GIVE_UP_AFTER["post"],
+        retry_policy=_RETRY,
+        summary=f"Send the change to {notification.destination}",
+    )
+
+
+async def write_audit_events(state: IncidentState, events: Sequence[AuditEvent]) -> None:
+    """Write an incident's events to the audit log, retried without end."""
+    await write_audit_batch(_batch(state, events))
+
+
+async def write_audit_events_locally(state: IncidentState, events: Sequence[AuditEvent]) -> bool:
+    """Write within this workflow task; False when the audit log does not accept the events soon.
+
+    Only for events of a committed signal: ``activities/audit.py`` says why.
+    """
+    try:
+        await workflow.execute_local_activity(
+            "write_audit_events",
+            _batch(state, events),
+            start_to_close_timeout=timedelta(seconds=2),
+            retry_policy=RetryPolicy(maximum_attempts=1),
+            summary=_audit_summary(events),
+        )
+    except FailureError as error:  # an ActivityError; in a replay, only that error's cause
+        if is_cancelled_exception(error):
+            raise
+        return False
+    return True
+
+
+async def write_audit_batch(batch: AuditBatch) -> None:
+    """Write to the audit log, retried without end."""
+    await workflow.execute_activity(
+        "write_audit_events",
+        batch,
+        task_queue=background_queue(),
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_RETRY_AUDIT,
+        summary=_audit_summary(batch.events),
+    )
+
+
+def _audit_summary(events: Sequence[AuditEvent]) -> str:
+    return "Record " + ", ".join(dict.fromkeys(one.event.replace("_", " ") for one in events))
+
+
+def _batch(state: IncidentState, events: Sequence[AuditEvent]) -> AuditBatch:
+    return AuditBatch(incident=state.incident, first_run_id=state.first_run_id, events=tuple(events))
+
+
+async def send_digest(request: SendDigestRequest) -> SendDigestResult:
+    """Raises ActivityError."""
+    return await workflow.execute_activity(
+        "send_digest",
+        request,
+        task_queue=background_queue(),
+        result_type=SendDigestResult,
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_close_timeout=_GIVE_UP_AFTER["ticket"],
+        retry_policy=_RETRY,
+        summary=f"Send the digest to {request.destination}",
+    )
+
+
+async def notify_digest_fallback(
+    info: workflow.Info, destination: str, target: Target, reason: str, now: datetime
+) -> None:
+    """Notify a fallback that a digest could not be sent. Raises ActivityError."""
+    headline = f"HIGH digest for {destination} could not be sent"
+    event = AuditEvent(key="notification-failed", at=now, event="notification_failed", text=f"{headline}: {reason}")
+    await workflow.execute_activity(
+        target.kind,
+        Notification(
+            key=f"{info.workflow_id}:fallback-{target.name}",
+            dedup_key=info.workflow_id,
+            verb="notify",
+            target=target,
+            content=MessageContent(
+                headline=headline,
+                state="Not sent",
+                tier="high",
+                incident=info.workflow_id,
+                component="digest",
+                since=now,
+                reason=f"{reason}. The gathered incidents are kept, and sending is retried.",
+            ),
+            note=f"{destination} could not be notified: {reason}",
+            audit=AuditBatch(incident=info.workflow_id, first_run_id=info.first_execution_run_id, events=(event,)),
+        ),
+        task_queue=None if target.kind in {"page", "console"} else background_queue(),
+        result_type=NotificationResult,
+        start_to_close_timeout=_ATTEMPT.get(target.kind, _ATTEMPT_WITH_LOOKUP),
+        schedule_to_close_timeout=_GIVE_UP_AFTER[target.kind],
+        retry_policy=_RETRY,
+        summary=f"Notify {target.name} ({target.type}) that the digest for {destination} could not be sent",
+    )
+
+
+async def scan_monitors(request: ScanRequest) -> Scan:
+    """Raises ActivityError."""
+    return await workflow.execute_activity(
+        "scan_monitors",
+        request,
+        task_queue=background_queue(),
+        result_type=Scan,
+        start_to_close_timeout=_RECONCILE_TIMEOUT,
+        schedule_to_close_timeout=2 * _RECONCILE_TIMEOUT,
+        retry_policy=_RETRY,
+        summary="Compare Arize's monitors with the open incidents",
+    )
+
+
+async def repair(request: RepairRequest) -> Repair:
+    """Raises ActivityError."""
+    return await workflow.execute_activity(
+        "repair",
+        request,
+        task_queue=background_queue(),
+        result_type=Repair,
+        start_to_close_timeout=_RECONCILE_TIMEOUT,
+        schedule_to_close_timeout=2 * _RECONCILE_TIMEOUT,
+        retry_policy=_RETRY,
+        summary=f"Open or clear incidents for {len(request.found)} missed webhooks",
+    )
+
+
+def failure_reason(error: ActivityError) -> tuple[str, bool]:
+    """The reason for people, and whether the failure is permanent."""
+    cause = error.cause
+    if isinstance(cause, ActivityTimeoutError) and isinstance(cause.cause, ApplicationError):
+        return cause.cause.message, False
+    if isinstance(cause, ApplicationError):
+        return cause.message, cause.non_retryable
+    return "no worker or vendor answered in time", False
