@@ -2,7 +2,7 @@
 
 import logging
 import os
-import sys
+from typing import TextIO, cast
 
 
 def database_url() -> str:
@@ -10,9 +10,10 @@ def database_url() -> str:
     import structlog
 
     from worker.settings import read_settings
+    from worker.standard_error import LenientStderr
 
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LenientStderr())),
     )
     return read_settings(os.environ).database_url

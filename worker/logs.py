@@ -1,6 +1,5 @@
 """Structured logs on standard error: JSON for machines, coloured text on a terminal."""
 
-import contextlib
 import json
 import logging
 import re
@@ -10,6 +9,7 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from worker.standard_error import LenientStderr
 from workflows.contracts import INCIDENT_WORKFLOW
 
 MAX_FIELD_CHARS = 2000
@@ -20,18 +20,6 @@ _secrets: set[str] = set()
 _secret_pattern: re.Pattern[str] | None = None
 _CREDENTIALS = re.compile(r"((?i:\bbearer |\bbasic )|://[^/\s:@\"']{0,100}:(?=[^/\s@\"']{1,200}@))[^\s\"'@,;]+")
 """Credentials by their form, whether or not Tocsin knows them."""
-
-
-class _LenientStderr:
-    """Standard error without its errors: a full disk loses the log line, and not the alert that the line is about."""
-
-    def write(self, text: str) -> None:
-        with contextlib.suppress(OSError):
-            sys.stderr.write(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            sys.stderr.flush()
 
 
 def configure(level: str, role: str) -> None:
@@ -56,7 +44,7 @@ def configure(level: str, role: str) -> None:
     structlog.configure(
         processors=[*shared, renderer, _redact_line],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _LenientStderr())),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LenientStderr())),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)

@@ -170,3 +170,22 @@ def test_full_disk_loses_the_line_only(tmp_path: Path) -> None:
         )
     assert (done.returncode, done.stdout) == (0, "went on\n"), (tmp_path / "log").read_text()
     assert "and this again" in (tmp_path / "log").read_text()
+
+
+CLOSE_STDERR = """
+import sys, structlog
+from worker.logs import configure
+configure("info", "test")
+log = structlog.get_logger()
+log.warning("before")
+sys.stderr.close()
+log.warning("nobody can read this")
+print("went on")
+"""
+
+
+def test_closed_standard_error_loses_the_line_only() -> None:
+    """An error here would end the task that writes the line, such as the one that archives the policy."""
+    done = subprocess.run([sys.executable, "-c", CLOSE_STDERR], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
+    assert "before" in done.stderr

@@ -91,7 +91,6 @@ async def harness(
         dependencies = WorkerDependencies(lambda: policy, destinations, log)
         async with create_worker_group(client, "q", dependencies, runner=runner):
             yield TracingHarness(client, logs)
-    structlog.reset_defaults()
     for destination in destinations.values():
         await destination.close()
     log.close()
