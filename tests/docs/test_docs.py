@@ -20,6 +20,14 @@ def text_of(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def texts_in_the_code() -> Iterator[str]:
+    """Docstrings, messages and help."""
+    for tree in modules().values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
 # ── Links, paths and targets ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -36,6 +44,12 @@ def test_relative_links_exist(page: Path) -> None:
 @pages
 def test_mentioned_paths_exist(page: Path) -> None:
     assert [path for path in mentioned_paths(text_of(page)) if not (ROOT / path).exists()] == []
+
+
+def test_paths_in_the_code_exist() -> None:
+    paths = {path for text in texts_in_the_code() for path in mentioned_paths(text)}
+    assert len(paths) > 3
+    assert sorted(path for path in paths if not (ROOT / path).exists()) == []
 
 
 def mentioned_paths(text: str) -> Iterator[str]:
@@ -74,13 +88,12 @@ def test_mentioned_commands_exist(page: Path) -> None:
 
 def test_commands_in_the_code_exist() -> None:
     """Messages, help and docstrings name commands in backticks, too."""
-    texts = (
-        node.value
-        for tree in modules().values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    )
-    spans = {span for text in texts for span in code_spans(text) if span.startswith("tocsin ") and "|" not in span}
+    spans = {
+        span
+        for text in texts_in_the_code()
+        for span in code_spans(text)
+        if span.startswith("tocsin ") and "|" not in span
+    }
     assert len(spans) > 10
     assert [fault for span in spans for fault in command_faults(span)] == []
 
