@@ -40,12 +40,12 @@ class FailOn(StrEnum):
 
 
 def policy_path(given: Path | None) -> Path:
-    """The policy that is given, or that TOCSIN_POLICY names, or the shipped one."""
-    return given or Path(os.environ.get("TOCSIN_POLICY") or SHIPPED_POLICY)
+    """The absolute path of the policy that is given, or that TOCSIN_POLICY names, or of the shipped one."""
+    return (given or Path(os.environ.get("TOCSIN_POLICY") or SHIPPED_POLICY)).absolute()
 
 
 def load(path: Path) -> "Policy":
-    """Load a policy. Ends the command with every problem if it is not valid."""
+    """Load the policy at an absolute path. Ends the command with every problem if it is not valid."""
     from integrations.base.registry import destination_types
     from policy import PolicyError, load_policy
 
@@ -256,7 +256,7 @@ def _named(name: str) -> "Policy":
     from policy import PolicyError, parse_policy
 
     if Path(name).exists():
-        return load(Path(name))
+        return load(Path(name).absolute())
     try:
         return parse_policy(_archived(name).source, destination_types())
     except PolicyError as error:

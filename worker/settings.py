@@ -15,12 +15,25 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from worker.errors import StartError
 from worker.locations import SHIPPED_POLICY, display_path
 from worker.setting_types import (
+    NAME,
+    RATE,
     SEVERAL,
+    TOKEN,
+    URL,
     DatabaseUrl,
+    ExistingFile,
     Folder,
+    Host,
+    HostAndPort,
     Interval,
     Level,
+    Name,
+    Networks,
+    Rate,
     Secrets,
+    SocketAddress,
+    Switch,
+    Token,
     Url,
     default_database_url,
     default_public_url,
@@ -50,7 +63,7 @@ class EffectiveSetting(NamedTuple):
 
 
 class Settings(BaseSettings):
-    """Every environment variable that Tocsin reads, except the secrets that a policy names."""
+    """Every environment variable that Tocsin reads, except the secrets that a policy or a vendor's callback names."""
 
     model_config = SettingsConfigDict(frozen=True, case_sensitive=True, extra="ignore", hide_input_in_errors=True)
 
@@ -67,6 +80,7 @@ class Settings(BaseSettings):
         "The folder for SQLite databases, generated secrets and the spool. Each gateway needs its own.",
         default_factory=lambda fields: Path(".tocsin").absolute(),
         documented="`.tocsin` in the working directory",
+        expected="the path of a folder, which is created if it does not exist",
     )
     database_url: DatabaseUrl = setting(
         "TOCSIN_DATABASE_URL",
@@ -83,16 +97,21 @@ class Settings(BaseSettings):
         "The gateway's address for the watchdog and the command line, if it differs from the public one.",
         "",
         documented="`TOCSIN_PUBLIC_URL`, or the address of the running `tocsin up`",
+        expected=URL,
     )
-    token: SecretStr = setting(
+    token: Token = setting(
         "TOCSIN_TOKEN",
         "The API token that the command line sends, and the watchdog for its drills.",
         SecretStr(""),
         documented="the token that `tocsin up` generated",
+        expected=TOKEN,
         repr=False,
     )
-    task_queue: str = setting(
-        "TOCSIN_TASK_QUEUE", "Temporal's task queue. Installations that share a namespace need one each.", "tocsin"
+    task_queue: Name = setting(
+        "TOCSIN_TASK_QUEUE",
+        "Temporal's task queue. Installations that share a namespace need one each.",
+        "tocsin",
+        expected=NAME,
     )
     speed: float = setting(
         "TOCSIN_SPEED",
@@ -134,7 +153,12 @@ class Settings(BaseSettings):
 
     # ── Gateway ─────────────────────────────────────────────────────────────────────────────────────────
 
-    host: str = setting("TOCSIN_HOST", "The address that the gateway listens on.", "127.0.0.1")
+    host: Host = setting(
+        "TOCSIN_HOST",
+        "The address that the gateway listens on.",
+        "127.0.0.1",
+        expected="the name or the IP address of a host",
+    )
     port: int = setting(
         "TOCSIN_PORT",
         "The port that the gateway listens on.",
@@ -148,6 +172,7 @@ class Settings(BaseSettings):
         "The gateway's address for people and vendors.",
         default_factory=default_public_url,
         documented="`http://` with host and port",
+        expected=URL,
     )
     api_tokens: Path | None = setting(
         "TOCSIN_API_TOKENS",
@@ -159,13 +184,17 @@ class Settings(BaseSettings):
         "The address of the Temporal UI, for links.",
         "",
         documented="no links; `tocsin up` sets it for its own server",
+        expected=URL,
     )
-    rate_webhooks: str = setting(
-        "TOCSIN_RATE_WEBHOOKS", "The limit of authentic webhooks for each source address.", "300000/minute"
+    rate_webhooks: Rate = setting(
+        "TOCSIN_RATE_WEBHOOKS",
+        "The limit of authentic webhooks for each source address.",
+        "300000/minute",
+        expected=RATE,
     )
-    rate_api: str = setting("TOCSIN_RATE_API", "The limit of API calls for each token.", "6000/minute")
-    rate_refused: str = setting(
-        "TOCSIN_RATE_REFUSED", "The limit of refused requests for each source address.", "300/minute"
+    rate_api: Rate = setting("TOCSIN_RATE_API", "The limit of API calls for each token.", "6000/minute", expected=RATE)
+    rate_refused: Rate = setting(
+        "TOCSIN_RATE_REFUSED", "The limit of refused requests for each source address.", "300/minute", expected=RATE
     )
     spool_mib: float = setting(
         "TOCSIN_SPOOL_MIB",
@@ -175,10 +204,11 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000_000,
     )
-    forwarded_allow_ips: str = setting(
+    forwarded_allow_ips: Networks = setting(
         "FORWARDED_ALLOW_IPS",
         "The proxies whose `X-Forwarded-For` header names a request's source, separated by commas.",
         "127.0.0.1",
+        expected="IP addresses or networks such as 10.0.0.0/8, or *",
     )
     arize_webhook_secrets: Secrets = setting(
         "ARIZE_WEBHOOK_SECRET",
@@ -189,28 +219,6 @@ class Settings(BaseSettings):
     )
     arize_webhook_tokens: Secrets = setting(
         "ARIZE_WEBHOOK_TOKEN", f"The stored token of an Arize webhook with BEARER. {SEVERAL}", (), repr=False
-    )
-    pagerduty_webhook_secrets: Secrets = setting(
-        "PAGERDUTY_WEBHOOK_SECRET",
-        f"The secret of a PagerDuty V3 webhook subscription. {SEVERAL}",
-        (),
-        documented="none; `tocsin up` generates one",
-        repr=False,
-    )
-    slack_signing_secrets: Secrets = setting(
-        "SLACK_SIGNING_SECRET", f"The signing secret of the Slack app, for its buttons. {SEVERAL}", (), repr=False
-    )
-    opsgenie_webhook_secrets: Secrets = setting(
-        "OPSGENIE_WEBHOOK_SECRET", f"The secret in Opsgenie's callbacks. {SEVERAL}", (), repr=False
-    )
-    splunk_oncall_webhook_secrets: Secrets = setting(
-        "SPLUNK_ONCALL_WEBHOOK_SECRET", f"The secret in Splunk On-Call's callbacks. {SEVERAL}", (), repr=False
-    )
-    jira_webhook_secrets: Secrets = setting(
-        "JIRA_WEBHOOK_SECRET", f"The secret in Jira's callbacks. {SEVERAL}", (), repr=False
-    )
-    servicenow_webhook_secrets: Secrets = setting(
-        "SERVICENOW_WEBHOOK_SECRET", f"The secret in ServiceNow's callbacks. {SEVERAL}", (), repr=False
     )
 
     # ── Worker ──────────────────────────────────────────────────────────────────────────────────────────
@@ -231,21 +239,23 @@ class Settings(BaseSettings):
         ge=2,
         le=1_000_000,
     )
-    worker_metrics: str = setting(
+    worker_metrics: SocketAddress = setting(
         "TOCSIN_WORKER_METRICS",
         "The address, such as `0.0.0.0:9464`, where the worker serves metrics for Prometheus.",
         "",
         documented="no metrics are served",
+        expected="an IP address and a port, such as 0.0.0.0:9464",
     )
-    arize_api_key: SecretStr = setting(
+    arize_api_key: Token = setting(
         "ARIZE_API_KEY",
         "An Arize API key that may read monitors. The worker uses it to find missed webhooks.",
         SecretStr(""),
         documented="Arize is not polled",
+        expected=TOKEN,
         repr=False,
     )
     arize_space_id: str = setting("ARIZE_SPACE_ID", "The Arize space to poll.", "", documented="all spaces of the key")
-    arize_api_url: str = setting("ARIZE_API_URL", "The root of Arize's API.", "https://api.arize.com")
+    arize_api_url: Url = setting("ARIZE_API_URL", "The root of Arize's API.", "https://api.arize.com", expected=URL)
     reconcile_interval: Interval = setting(
         "TOCSIN_RECONCILE_INTERVAL",
         "How often Arize is polled for missed webhooks, such as `5m`. `off` removes the schedule.",
@@ -257,27 +267,38 @@ class Settings(BaseSettings):
 
     # ── Temporal ────────────────────────────────────────────────────────────────────────────────────────
 
-    temporal_address: str = setting(
+    temporal_address: HostAndPort = setting(
         "TEMPORAL_ADDRESS",
         "The address of the Temporal cluster.",
         "",
         documented="`tocsin up` runs its own server; other commands use `127.0.0.1:7233`",
+        expected="a host and a port, such as temporal.example.com:7233",
     )
-    temporal_namespace: str = setting("TEMPORAL_NAMESPACE", "The Temporal namespace.", "default")
-    temporal_api_key: SecretStr = setting(
-        "TEMPORAL_API_KEY", "An API key for Temporal Cloud.", SecretStr(""), documented="none", repr=False
+    temporal_namespace: Name = setting("TEMPORAL_NAMESPACE", "The Temporal namespace.", "default", expected=NAME)
+    temporal_api_key: Token = setting(
+        "TEMPORAL_API_KEY",
+        "An API key for Temporal Cloud.",
+        SecretStr(""),
+        documented="none",
+        expected=TOKEN,
+        repr=False,
     )
-    temporal_tls: str = setting(
+    temporal_tls: Switch = setting(
         "TEMPORAL_TLS",
         "`true` or `false`: whether the connection uses TLS.",
         "",
         documented="as Temporal's tools decide",
+        expected="true or false",
     )
     temporal_profile: str = setting(
         "TEMPORAL_PROFILE", "The profile of Temporal's configuration file.", "", documented="`default`"
     )
-    temporal_config_file: str = setting(
-        "TEMPORAL_CONFIG_FILE", "Temporal's configuration file.", "", documented="as for Temporal's tools"
+    temporal_config_file: ExistingFile = setting(
+        "TEMPORAL_CONFIG_FILE",
+        "Temporal's configuration file.",
+        "",
+        documented="as for Temporal's tools",
+        expected="the path of a file",
     )
 
     _environment: Mapping[str, str] = PrivateAttr(default_factory=dict[str, str])
@@ -296,13 +317,13 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
-        """The settings in the environment; an empty variable counts as not set.
+        """The settings in the environment; an empty or blank variable counts as not set.
 
         Raises:
             SettingError: a value is not valid.
         """
         source = EnvSettingsSource(cls)
-        source.env_vars = {name: value for name, value in environment.items() if value}
+        source.env_vars = {name: value for name, value in environment.items() if value.strip()}
         try:
             settings = cls(**source())
         except ValidationError as error:
@@ -338,7 +359,7 @@ class Settings(BaseSettings):
         return int(self.spool_mib * 2**20)
 
     def secrets(self, name: str) -> tuple[str, ...]:
-        """The values of a variable that may hold several; also of one that a third-party integration names."""
+        """The values of a variable that may hold several; also of one that a vendor's callback names."""
         return split(self._environment.get(name, ""))
 
     def is_set(self, field: str) -> bool:
@@ -356,6 +377,11 @@ class Settings(BaseSettings):
             )
             for name, field in type(self).model_fields.items()
         ]
+
+    def effective_secret(self, name: str, description: str) -> EffectiveSetting:
+        """A secret that is no field of this class, masked."""
+        value = MASK if self.secrets(name) else ""
+        return EffectiveSetting(name=name, value=value, is_default=not value, description=description)
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -381,7 +407,7 @@ def _display(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     text = "" if value is None else str(value)
-    return re.sub(r"(://[^/\s:@]*:)[^@\s]*@|(password=)[^&\s]*", _masked, text)
+    return re.sub(r"(://[^/\s:@]*:)\S*@|(password=)[^&\s]*", _masked, text)  # a password may contain / and @
 
 
 def _masked(match: re.Match[str]) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from worker.setting_types import field_extra
+from integrations.base.registry import callbacks
+from worker.bootstrap import GENERATED
+from worker.setting_types import SEVERAL, field_extra
 from worker.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +33,10 @@ def table(*, secrets: bool) -> str:
         if is_secret == secrets:
             default = field_extra(field, "documented") or _text(field.default)
             rows.append(f"| `{field.validation_alias}` | {field.description} | {default} |")
+    if secrets:
+        for one in callbacks():
+            default = "none; `tocsin up` generates one" if one.setting in GENERATED else "none"
+            rows.append(f"| `{one.setting}` | {one.setting_description} {SEVERAL} | {default} |")
     return "\n".join(rows) + "\n"
 
 
