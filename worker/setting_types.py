@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, JsonValue, SecretStr, StringConstraints
@@ -30,7 +30,7 @@ def setting(
 
     Args:
         documented: the default as the docs show it, if its value does not say it.
-        expected: completes "it must be ..." in the error for a value that is not valid.
+        expected: completes "it must be ..." in the error for a value that is not valid, if the type does not.
     """
     if default_factory is not None:
         constraints["default_factory"] = default_factory
@@ -172,26 +172,54 @@ def default_public_url(fields: dict[str, Any]) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{fields['port']}"
 
 
+class Expected(NamedTuple):
+    """Completes "it must be ..." in the error for a value of a type that is not valid."""
+
+    text: str
+
+
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split)]
-Url = Annotated[str, BeforeValidator(_parse_url)]
-Rate = Annotated[str, BeforeValidator(_parse_rate)]
-Networks = Annotated[str, BeforeValidator(_parse_networks)]
-ExistingFile = Annotated[str, BeforeValidator(_existing_file)]
-Folder = Annotated[Path, BeforeValidator(_absolute)]
-DatabaseUrl = Annotated[str, BeforeValidator(_normalize_database_url)]
-Interval = Annotated[float, BeforeValidator(_parse_interval)]
-Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
-Host = Annotated[str, BeforeValidator(_parse_host)]
-HostAndPort = Annotated[str, BeforeValidator(_parse_host_and_port)]
-SocketAddress = Annotated[str, BeforeValidator(_parse_socket_address)]
-Token = Annotated[SecretStr, BeforeValidator(_printable)]
-Name = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
-Switch = Annotated[Literal["", "true", "false", "1", "0"], BeforeValidator(_lower)]
-TOKEN = "printable ASCII text"
-NAME = "1 to 200 printable ASCII characters without a space"
-URL = "an address such as https://tocsin.example.com"
-RATE = "a rate such as 6000/minute or 100/second"
+Url = Annotated[str, BeforeValidator(_parse_url), Expected("an address such as https://tocsin.example.com")]
+Rate = Annotated[str, BeforeValidator(_parse_rate), Expected("a rate such as 6000/minute or 100/second")]
+Networks = Annotated[
+    str, BeforeValidator(_parse_networks), Expected("IP addresses or networks such as 10.0.0.0/8, or *")
+]
+ExistingFile = Annotated[str, BeforeValidator(_existing_file), Expected("the path of a file")]
+Folder = Annotated[
+    Path, BeforeValidator(_absolute), Expected("the path of a folder, which is created if it does not exist")
+]
+DatabaseUrl = Annotated[
+    str,
+    BeforeValidator(_normalize_database_url),
+    Expected("sqlite:////path/to/file.db or postgresql://user:password@host/database"),
+]
+Interval = Annotated[float, BeforeValidator(_parse_interval), Expected("a duration such as 5m, or off")]
+Level = Annotated[
+    Literal["debug", "info", "warning", "error", "critical"],
+    BeforeValidator(_lower),
+    Expected("debug, info, warning, error or critical"),
+]
+Host = Annotated[str, BeforeValidator(_parse_host), Expected("the name or the IP address of a host")]
+HostAndPort = Annotated[
+    str, BeforeValidator(_parse_host_and_port), Expected("a host and a port, such as temporal.example.com:7233")
+]
+SocketAddress = Annotated[
+    str, BeforeValidator(_parse_socket_address), Expected("an IP address and a port, such as 0.0.0.0:9464")
+]
+Token = Annotated[SecretStr, BeforeValidator(_printable), Expected("printable ASCII text")]
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[!-~]{1,200}$"),
+    Expected("1 to 200 printable ASCII characters without a space"),
+]
+Switch = Annotated[Literal["", "true", "false", "1", "0"], BeforeValidator(_lower), Expected("true or false")]
 SEVERAL = "Several values, separated by commas, are all valid."
+
+
+def expected(field: FieldInfo) -> str:
+    """Completes "it must be ..." in the error for a value that is not valid."""
+    of_type = [one.text for one in field.metadata if isinstance(one, Expected)]
+    return of_type[0] if of_type else field_extra(field, "expected")
 
 
 def field_extra(field: FieldInfo, key: Literal["documented", "expected"]) -> str:

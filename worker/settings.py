@@ -15,11 +15,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from worker.errors import StartError
 from worker.locations import SHIPPED_POLICY, display_path
 from worker.setting_types import (
-    NAME,
-    RATE,
     SEVERAL,
-    TOKEN,
-    URL,
     DatabaseUrl,
     ExistingFile,
     Folder,
@@ -37,7 +33,7 @@ from worker.setting_types import (
     Url,
     default_database_url,
     default_public_url,
-    field_extra,
+    expected,
     setting,
     split,
 )
@@ -80,7 +76,6 @@ class Settings(BaseSettings):
         "The folder for SQLite databases, generated secrets and the spool. Each gateway needs its own.",
         default_factory=lambda fields: Path(".tocsin").absolute(),
         documented="`.tocsin` in the working directory",
-        expected="the path of a folder, which is created if it does not exist",
     )
     database_url: DatabaseUrl = setting(
         "TOCSIN_DATABASE_URL",
@@ -89,7 +84,6 @@ class Settings(BaseSettings):
         "`?sslmode=require`; Tocsin adds `connect_timeout=3` and `tcp_user_timeout=5000` (milliseconds).",
         default_factory=default_database_url,
         documented="`audit.db` (SQLite) in the state folder",
-        expected="sqlite:////path/to/file.db or postgresql://user:password@host/database",
         repr=False,
     )
     gateway_url: Url = setting(
@@ -97,21 +91,18 @@ class Settings(BaseSettings):
         "The gateway's address for the watchdog and the command line, if it differs from the public one.",
         "",
         documented="`TOCSIN_PUBLIC_URL`, or the address of the running `tocsin up`",
-        expected=URL,
     )
     token: Token = setting(
         "TOCSIN_TOKEN",
         "The API token that the command line sends, and the watchdog for its drills.",
         SecretStr(""),
         documented="the token that `tocsin up` generated",
-        expected=TOKEN,
         repr=False,
     )
     task_queue: Name = setting(
         "TOCSIN_TASK_QUEUE",
         "Temporal's task queue. Installations that share a namespace need one each.",
         "tocsin",
-        expected=NAME,
     )
     speed: float = setting(
         "TOCSIN_SPEED",
@@ -133,7 +124,6 @@ class Settings(BaseSettings):
         "The lowest level that is logged: `debug`, `info`, `warning`, `error` or `critical`.",
         "info",
         documented="`info`; `warning` under `tocsin up`",
-        expected="debug, info, warning, error or critical",
     )
     encryption_keys: Secrets = setting(
         "TOCSIN_ENCRYPTION_KEY",
@@ -157,7 +147,6 @@ class Settings(BaseSettings):
         "TOCSIN_HOST",
         "The address that the gateway listens on.",
         "127.0.0.1",
-        expected="the name or the IP address of a host",
     )
     port: int = setting(
         "TOCSIN_PORT",
@@ -172,7 +161,6 @@ class Settings(BaseSettings):
         "The gateway's address for people and vendors.",
         default_factory=default_public_url,
         documented="`http://` with host and port",
-        expected=URL,
     )
     api_tokens: Path | None = setting(
         "TOCSIN_API_TOKENS",
@@ -184,17 +172,15 @@ class Settings(BaseSettings):
         "The address of the Temporal UI, for links.",
         "",
         documented="no links; `tocsin up` sets it for its own server",
-        expected=URL,
     )
     rate_webhooks: Rate = setting(
         "TOCSIN_RATE_WEBHOOKS",
         "The limit of authentic webhooks for each source address.",
         "300000/minute",
-        expected=RATE,
     )
-    rate_api: Rate = setting("TOCSIN_RATE_API", "The limit of API calls for each token.", "6000/minute", expected=RATE)
+    rate_api: Rate = setting("TOCSIN_RATE_API", "The limit of API calls for each token.", "6000/minute")
     rate_refused: Rate = setting(
-        "TOCSIN_RATE_REFUSED", "The limit of refused requests for each source address.", "300/minute", expected=RATE
+        "TOCSIN_RATE_REFUSED", "The limit of refused requests for each source address.", "300/minute"
     )
     spool_mib: float = setting(
         "TOCSIN_SPOOL_MIB",
@@ -208,7 +194,6 @@ class Settings(BaseSettings):
         "FORWARDED_ALLOW_IPS",
         "The proxies whose `X-Forwarded-For` header names a request's source, separated by commas.",
         "127.0.0.1",
-        expected="IP addresses or networks such as 10.0.0.0/8, or *",
     )
     arize_webhook_secrets: Secrets = setting(
         "ARIZE_WEBHOOK_SECRET",
@@ -244,24 +229,21 @@ class Settings(BaseSettings):
         "The address, such as `0.0.0.0:9464`, where the worker serves metrics for Prometheus.",
         "",
         documented="no metrics are served",
-        expected="an IP address and a port, such as 0.0.0.0:9464",
     )
     arize_api_key: Token = setting(
         "ARIZE_API_KEY",
         "An Arize API key that may read monitors. The worker uses it to find missed webhooks.",
         SecretStr(""),
         documented="Arize is not polled",
-        expected=TOKEN,
         repr=False,
     )
     arize_space_id: str = setting("ARIZE_SPACE_ID", "The Arize space to poll.", "", documented="all spaces of the key")
-    arize_api_url: Url = setting("ARIZE_API_URL", "The root of Arize's API.", "https://api.arize.com", expected=URL)
+    arize_api_url: Url = setting("ARIZE_API_URL", "The root of Arize's API.", "https://api.arize.com")
     reconcile_interval: Interval = setting(
         "TOCSIN_RECONCILE_INTERVAL",
         "How often Arize is polled for missed webhooks, such as `5m`. `off` removes the schedule.",
         300.0,
         documented="`5m`",
-        expected="a duration such as 5m, or off",
     )
     """Seconds; 0 if Arize is not polled."""
 
@@ -272,15 +254,13 @@ class Settings(BaseSettings):
         "The address of the Temporal cluster.",
         "",
         documented="`tocsin up` runs its own server; other commands use `127.0.0.1:7233`",
-        expected="a host and a port, such as temporal.example.com:7233",
     )
-    temporal_namespace: Name = setting("TEMPORAL_NAMESPACE", "The Temporal namespace.", "default", expected=NAME)
+    temporal_namespace: Name = setting("TEMPORAL_NAMESPACE", "The Temporal namespace.", "default")
     temporal_api_key: Token = setting(
         "TEMPORAL_API_KEY",
         "An API key for Temporal Cloud.",
         SecretStr(""),
         documented="none",
-        expected=TOKEN,
         repr=False,
     )
     temporal_tls: Switch = setting(
@@ -288,7 +268,6 @@ class Settings(BaseSettings):
         "`true` or `false`: whether the connection uses TLS.",
         "",
         documented="as Temporal's tools decide",
-        expected="true or false",
     )
     temporal_profile: str = setting(
         "TEMPORAL_PROFILE", "The profile of Temporal's configuration file.", "", documented="`default`"
@@ -298,7 +277,6 @@ class Settings(BaseSettings):
         "Temporal's configuration file.",
         "",
         documented="as for Temporal's tools",
-        expected="the path of a file",
     )
 
     _environment: Mapping[str, str] = PrivateAttr(default_factory=dict[str, str])
@@ -392,7 +370,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 def _refusal(name: str, value: str) -> str:
     field = next(one for one in Settings.model_fields.values() if one.validation_alias == name)
     shown = f" is {value[:100]!r}; it" if field.repr else ""
-    return f"{name}{shown} must be {field_extra(field, 'expected')}"
+    return f"{name}{shown} must be {expected(field)}"
 
 
 def _display(name: str, value: Any) -> str:
