@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -172,6 +172,8 @@ def explain(
     path = policy_path(file)
     loaded = load(path)
     read = _read_alert(alert)
+    if at and at.year >= MAXYEAR:
+        exit_with_error("--at leaves no time for the escalation after it: name an earlier year", UNUSABLE)
     now = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
     if form is Format.json:
         from policy.authoring.near_misses import near_misses
