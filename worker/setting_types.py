@@ -96,7 +96,7 @@ def _parse_host(value: Any) -> str:
 def _parse_socket_address(value: Any) -> str:
     text = _parse_host_and_port(value)
     if text:
-        ip_address(urlsplit(f"//{text}").hostname or "")
+        ip_address(str(urlsplit(f"//{text}").hostname))
     return text
 
 
@@ -168,7 +168,8 @@ def default_database_url(fields: dict[str, Any]) -> str:
 
 
 def default_public_url(fields: dict[str, Any]) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(fields["host"], fields["host"])  # noqa: S104
+    host = str(fields["host"])
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"http://{f'[{host}]' if ':' in host else host}:{fields['port']}"
 
 
