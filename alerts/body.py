@@ -28,7 +28,7 @@ def read_body(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_BYTES:
         raise TooLargeError(f"the body has {len(body):,} bytes; at most {MAX_BYTES:,} are accepted")
     try:
-        text = body.decode("utf-8")
+        text = body.decode("utf-8-sig")  # editors on Windows write a byte order mark
     except UnicodeDecodeError as error:
         raise BodyError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     try:

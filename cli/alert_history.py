@@ -1,16 +1,14 @@
 """Alerts that were really received: from the audit log, from an export of it, or from a file of webhook bodies."""
 
-import json
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
-from typing import Any, cast
 
 from pydantic import ValidationError
 
 from alerts import Alert, AlertError, incident_id, is_change, normalise, read_body
-from audit import AuditLog
+from audit import AuditLog, AuditRecord
 from cli.database import database_url
 from simulation.comparison import IncidentGrouper, RecordedAlert
 
@@ -46,13 +44,13 @@ class AlertHistory:
         """Read the audit log. ``advance`` is called with 1 for each record."""
         for record in log.read(events=_ALERT_EVENTS):
             advance(1)
-            yield from self._of_record(record.model_dump(), f"{record.incident} record {record.number}")
+            yield from self._of_record(record, f"{record.incident} record {record.number}")
 
     def _of_line(self, line: bytes, place: str, grouper: IncidentGrouper) -> Iterator[RecordedAlert]:
         try:
             body = read_body(line)
-            if "anchor" in body and "event" in body:
-                yield from self._of_record(body, place)
+            if "anchor" in body:
+                yield from self._of_record(AuditRecord.model_validate(body), place)
                 return
             if is_change(str(body.get("event", ""))):
                 return
@@ -60,24 +58,23 @@ class AlertHistory:
         except AlertError as error:
             self.skipped.append(f"{place}: {error}")
             return
+        except ValidationError:
+            self.skipped.append(f"{place}: not a record of the audit log")
+            return
         at = alert.occurred_at
         yield RecordedAlert(alert, at, grouper.incident_of(incident_id(alert), alert, at), place)
 
-    def _of_record(self, record: dict[str, Any], place: str) -> Iterator[RecordedAlert]:
-        data = record.get("data")
-        data = json.loads(data) if isinstance(data, str) else data
-        content = cast("dict[str, Any]", data).get("alert") if isinstance(data, dict) else None
-        if record.get("event") not in _ALERT_EVENTS or content is None:
+    def _of_record(self, record: AuditRecord, place: str) -> Iterator[RecordedAlert]:
+        if record.event not in _ALERT_EVENTS or "alert" not in record.data:
             return
         try:
-            alert = Alert.model_validate(content)
+            alert = Alert.model_validate(record.data["alert"])
         except ValidationError as error:
             self.skipped.append(f"{place}: {error.errors()[0]['msg']}")
             return
         if alert.drill:
             return  # a drill is no alert of Arize's
-        at = record["at"] if isinstance(record["at"], datetime) else datetime.fromisoformat(str(record["at"]))
-        yield RecordedAlert(alert, at.astimezone(UTC), f"{record['incident']}/{record['first_run_id']}", place)
+        yield RecordedAlert(alert, record.at.astimezone(UTC), f"{record.incident}/{record.first_run_id}", place)
 
 
 @contextmanager

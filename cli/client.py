@@ -1,7 +1,7 @@
 """The command line's HTTP client for the gateway: its address, and the API token."""
 
 import os
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 import typer
@@ -63,20 +63,28 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def _decoded(answer: "httpx.Response", url: str) -> Any:
+class _Object(dict[str, Any]):
+    """An object of an answer. Another program's answer, which lacks a key, ends the command, and is no KeyError."""
+
+    def __missing__(self, key: str) -> NoReturn:
+        _not_the_gateway(f"the answer has no {key!r}")
+
+
+def _decoded(answer: "httpx.Response", url: str) -> "_Object":
     try:
-        content = answer.json()
-    except ValueError:
+        content = answer.json(object_hook=_Object)
+    except (ValueError, RecursionError):
         content = None
-    if not isinstance(content, dict):
-        text = (
-            f"{url} answers {answer.status_code} without JSON: is it Tocsin's gateway? TOCSIN_PUBLIC_URL is its address"
-        )
-        exit_with_error(text, UNUSABLE)
-    return cast("dict[str, Any]", content)
+    if not isinstance(content, _Object):
+        _not_the_gateway(f"{url} answers {answer.status_code} without JSON")
+    return content
 
 
-def _refuse(status: int, content: dict[str, Any]) -> None:
+def _not_the_gateway(reason: str) -> NoReturn:
+    exit_with_error(f"{reason}: is it Tocsin's gateway? TOCSIN_PUBLIC_URL is its address", UNUSABLE)
+
+
+def _refuse(status: int, content: _Object) -> NoReturn:
     remedy = "; check TOCSIN_TOKEN" if status == 401 else ""
     typer.echo(f"tocsin: {status} {content.get('detail', '')}{remedy}", err=True)
     for reason in content.get("reasons", []):

@@ -13,9 +13,12 @@ def config(
     form: FormatOption = Format.text,
 ) -> None:
     """Show the settings in effect, with secrets masked. A * marks those that the environment sets."""
+    from integrations.base.registry import callbacks
     from worker.settings import read_settings
 
-    settings = [one for one in read_settings(os.environ).effective() if not (only_set and one.is_default)]
+    read = read_settings(os.environ)
+    vendors = (read.effective_secret(callback.setting, callback.setting_description) for callback in callbacks())
+    settings = [one for one in (*read.effective(), *vendors) if not (only_set and one.is_default)]
     if form is Format.json:
         echo_json([one._asdict() for one in settings])
         return

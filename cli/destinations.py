@@ -125,7 +125,7 @@ async def _test(name: str, config: "DestinationConfig", settings: "Settings") ->
 
     if missing := _missing_secrets(config):
         return _Result(name, config.type, delivered=False, error=f"{', '.join(missing)} not set")
-    destination = open_destination(name, config, settings.environment, settings.public_url)
+    destination = open_destination(name, config, settings.environment)
     start = time.perf_counter()
     try:
         receipt = await asyncio.wait_for(normalize(destination, _deliver_drill(destination, config)), _TIMEOUT)

@@ -28,7 +28,7 @@ def drill(
     model: Annotated[str, typer.Option(help="A model of the policy, with its team, runbook and owner.")] = "",
     environment: Annotated[str, typer.Option(help="The environment of the simulated alert.")] = "production",
     by: Annotated[str, typer.Option(help="Your name; the login name by default.", show_default=False)] = "",
-    wait: Annotated[float, typer.Option(help="Minutes to wait for an acknowledgement.")] = 60.0,
+    wait: Annotated[float, typer.Option(help="Minutes to wait for an acknowledgement.", min=0)] = 60.0,
     yes: Annotated[bool, typer.Option("--yes", help="Page people without asking first.")] = False,
 ) -> None:
     """Run a fire drill of a rule: everything happens as in an incident, marked as a drill, and is not counted.
@@ -37,7 +37,7 @@ def drill(
     time, or a notification fails.
     """
     if not yes:
-        typer.confirm(f"This does everything that {rule} does: it may page people. Continue?", abort=True)
+        typer.confirm(f"This does everything that {rule} does: it may page people. Continue?", abort=True, err=True)
     who = by or login_name()
     body = {"rule": rule, "model": model, "environment": environment, "by": who}
     incident = call("POST", "/api/drills", body)["incident"]

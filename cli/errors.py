@@ -34,33 +34,40 @@ def exit_with_error(message: str, code: int = FAILED, *, located: bool = False) 
 
 
 @contextmanager
-def reported_errors() -> Generator[None]:
-    """Report what a user can cause as one line. Any other exception is a bug and keeps its traceback."""
+def reported_errors(*, silent: bool = False) -> Generator[None]:
+    """Report what a user can cause as one line. Any other exception is a bug and keeps its traceback.
+
+    Args:
+        silent: report nothing, for shell completion: its standard error is the line that a person is typing on.
+    """
     try:
         yield
-    except typer.TyperException as error:
-        text = error.format_message().replace("Value error, ", "")
-        if "\n" in text:  # a group without a command prints its help
-            typer.echo(text, err=True)
-            sys.exit(error.exit_code)
-        command = getattr(getattr(error, "ctx", None), "command_path", "tocsin")
-        _stop(f"{text.rstrip('.')}; see {command} --help", error.exit_code)
-    except typer.Abort:
-        _stop("aborted", FAILED)
     except Exception as error:
+        if silent:
+            sys.exit(FAILED)
         described = _describe(error)
         if described is None:
             raise
-        _stop(*described)
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    typer.echo(f"tocsin: {message}", err=True)
-    sys.exit(code)
+        message, code = described
+        typer.echo(message, err=True)
+        sys.exit(code)
 
 
 def _describe(error: Exception) -> tuple[str, int] | None:
-    """The line and the exit code of an expected error, or None."""
+    """The text and the exit code of an expected error, or None."""
+    if isinstance(error, typer.TyperException):
+        text = error.format_message().replace("Value error, ", "")
+        if "\n" in text:  # a group without a command prints its help
+            return text, error.exit_code
+        command = getattr(getattr(error, "ctx", None), "command_path", "tocsin")
+        return f"tocsin: {text.rstrip('.')}; see {command} --help", error.exit_code
+    found = _reason(error)
+    return (f"tocsin: {found[0]}", found[1]) if found else None
+
+
+def _reason(error: Exception) -> tuple[str, int] | None:
+    if isinstance(error, typer.Abort):
+        return "aborted", FAILED
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or error}", UNUSABLE

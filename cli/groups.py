@@ -1,5 +1,6 @@
 """Command groups that are imported when they are used: ``--help`` and shell completion start at every TAB."""
 
+import os
 import sys
 from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
@@ -8,6 +9,7 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
+from cli.completion import VARIABLE
 from cli.errors import reported_errors
 
 
@@ -45,7 +47,8 @@ class LazyGroup(TyperGroup):
         return self.commands[cmd_name]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] not in self.entries and not args[0].startswith("-"):
+        mistyped = args and args[0] not in self.entries and not args[0].startswith("-")
+        if mistyped and not ctx.resilient_parsing:  # shell completion parses so, and says nothing
             from difflib import get_close_matches
 
             close = get_close_matches(args[0], self.entries, 1)
@@ -65,7 +68,7 @@ class LazyGroup(TyperGroup):
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run a command and end the process. Errors are reported in one line, see ``cli.errors``."""
-        with reported_errors():
+        with reported_errors(silent=VARIABLE in os.environ):
             code = super().main(*args, standalone_mode=False, **extra)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)

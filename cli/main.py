@@ -14,6 +14,7 @@ from typer.completion import install_callback, show_callback  # noqa: E402
 
 from cli.completion import prepare_completion  # noqa: E402
 from cli.groups import Entry, LazyGroup  # noqa: E402
+from cli.streams import prepare_streams  # noqa: E402
 
 
 class Commands(LazyGroup):
@@ -74,6 +75,7 @@ def tocsin(
 
 def main() -> None:
     """The entry point. The name is given so that completion works however the command was started."""
+    prepare_streams()
     prepare_completion()
     try:
         app(prog_name="tocsin")

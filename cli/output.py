@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from cli.streams import stdout_is_utf8
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -42,10 +44,10 @@ Cell = str | Styled
 
 
 def echo_json(value: Any) -> None:
-    """Print JSON, indented."""
+    """Print JSON, indented. It is the same value in every encoding: what one lacks is written as an escape."""
     import json
 
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=not stdout_is_utf8()))
 
 
 def width() -> int:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -40,12 +40,12 @@ class FailOn(StrEnum):
 
 
 def policy_path(given: Path | None) -> Path:
-    """The policy that is given, or that TOCSIN_POLICY names, or the shipped one."""
-    return given or Path(os.environ.get("TOCSIN_POLICY") or SHIPPED_POLICY)
+    """The absolute path of the policy that is given, or that TOCSIN_POLICY names, or of the shipped one."""
+    return (given or Path(os.environ.get("TOCSIN_POLICY") or SHIPPED_POLICY)).absolute()
 
 
 def load(path: Path) -> "Policy":
-    """Load a policy. Ends the command with every problem if it is not valid."""
+    """Load the policy at an absolute path. Ends the command with every problem if it is not valid."""
     from integrations.base.registry import destination_types
     from policy import PolicyError, load_policy
 
@@ -172,6 +172,8 @@ def explain(
     path = policy_path(file)
     loaded = load(path)
     read = _read_alert(alert)
+    if at and at.year >= MAXYEAR:
+        exit_with_error("--at leaves no time for the escalation after it: name an earlier year", UNUSABLE)
     now = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
     if form is Format.json:
         from policy.authoring.near_misses import near_misses
@@ -256,7 +258,7 @@ def _named(name: str) -> "Policy":
     from policy import PolicyError, parse_policy
 
     if Path(name).exists():
-        return load(Path(name))
+        return load(Path(name).absolute())
     try:
         return parse_policy(_archived(name).source, destination_types())
     except PolicyError as error:

@@ -97,6 +97,6 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         uvloop.run(work)
     except PolicyError as error:
-        exit_with_error(f"the policy is not valid:\n{error}")
+        exit_with_error(f"the policy, TOCSIN_POLICY, is not valid:\n{error}")
     except LookupError as error:  # a destination's secret is not set
         exit_with_error(str(error))

@@ -2,11 +2,12 @@
 
 import json
 import os
+import sys
 import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -54,18 +55,15 @@ def sample(name: str) -> dict[str, Any]:
     if shipped.is_file():
         content = json.loads(shipped.read_text(encoding="utf-8"))
         return {**content, "triggered_at": datetime.now(UTC).isoformat()}
+    from alerts import AlertError, read_body
+
     try:
-        text = typer.get_text_stream("stdin").read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        return read_body(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
     except FileNotFoundError:
         known = ", ".join(sorted(file.stem for file in SAMPLES.glob("*.json")))
         exit_with_error(f"{name}: no such file, and no sample; the samples are {known}", UNUSABLE)
-    try:
-        body = json.loads(text)
-    except ValueError as error:
-        exit_with_error(f"{name} is not JSON: {error}", UNUSABLE)
-    if not isinstance(body, dict):
-        exit_with_error(f"{name} is not a JSON object, which an alert is", UNUSABLE)
-    return cast("dict[str, Any]", body)
+    except AlertError as error:  # the gateway would refuse it, for the same reason
+        exit_with_error(f"{name}: {error}", UNUSABLE)
 
 
 def signed(body: bytes, secret: str, event_id: str = "") -> dict[str, str]:

@@ -15,7 +15,6 @@ TIMELINE_LENGTH = 200
 """Only the latest entries are kept for reading; the audit log keeps all."""
 
 State = Literal["received", "holding", "notified", "acknowledged", "awaiting_human", "resolved", "closed"]
-OPEN_STATES: tuple[State, ...] = ("received", "holding", "notified", "acknowledged", "awaiting_human")
 DeadlineKind = Literal["hold", "step", "ack_timeout", "remind", "retry", "silence"]
 
 

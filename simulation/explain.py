@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -34,10 +34,6 @@ def explanation(policy: Policy, alert: Alert, now: datetime, name: str) -> Rende
         *_section("Near misses", _near_misses(near_misses(policy, alert, now))),
         *_section("Rules that did not match", _trace(decision)),
     )
-
-
-def print_explanation(console: Console, policy: Policy, alert: Alert, now: datetime, name: str) -> None:
-    console.print(explanation(policy, alert, now, name))
 
 
 def _title(policy: Policy, alert: Alert, now: datetime, decision: Decision) -> Text:

@@ -15,11 +15,12 @@ TOKENS = "api-tokens"
 LOCAL_TOKEN = "local-token"  # noqa: S105  # the name of a file
 ADDRESS = "address"
 """The file with the gateway's address of the running ``tocsin up``, for the commands that call it."""
-_GENERATED = {
+GENERATED = {
     "ARIZE_WEBHOOK_SECRET": ARIZE_SECRET,
     "PAGERDUTY_WEBHOOK_SECRET": PAGERDUTY_SECRET,
     "TOCSIN_LINK_SECRET": LINK_SECRET,
 }
+"""The file of each generated secret, by its setting."""
 
 
 def ensure_secrets(environment: MutableMapping[str, str], state_dir: Path) -> list[str]:
@@ -31,7 +32,7 @@ def ensure_secrets(environment: MutableMapping[str, str], state_dir: Path) -> li
     # Databases are created in this folder later; all of it is readable by its owner only.
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     notices: list[str] = []
-    for name, file in _GENERATED.items():
+    for name, file in GENERATED.items():
         if environment.get(name) or (name == "ARIZE_WEBHOOK_SECRET" and environment.get("ARIZE_WEBHOOK_TOKEN")):
             continue
         prefix = "whsec_" if name == "ARIZE_WEBHOOK_SECRET" else ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -58,7 +59,7 @@ async def run_gateway(settings: Settings, *, insecure: bool) -> None:
     client = await connect(settings, lazy=True, runtime=make_runtime())
     try:
         app = create_app(_gateway_settings(settings, policies, client.namespace, insecure=insecure), client)
-    except (UnauthenticatedError, TokenFileError, EncryptionError, RateError, SpoolError) as error:
+    except (UnauthenticatedError, EncryptionError, RateError, SpoolError) as error:
         raise StartError(str(error)) from None
     server = _Server(
         uvicorn.Config(
@@ -76,10 +77,40 @@ async def run_gateway(settings: Settings, *, insecure: bool) -> None:
             backlog=2048,
         )
     )
+    listeners = _listen(settings.host, settings.port)
     reload_on_hangup(policies.request_reload)
     watching = asyncio.create_task(policies.watch())
-    await server.serve()
+    await server.serve(listeners)
     watching.cancel()
+
+
+def _read_tokens(settings: Settings) -> Tokens:
+    try:
+        return Tokens.read(settings.api_tokens) if settings.api_tokens else Tokens({})
+    except TokenFileError as error:
+        raise StartError(f"TOCSIN_API_TOKENS: {error}") from None
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address of the host, as uvicorn would open them.
+
+    Raises StartError. uvicorn would log the error without the settings, and exit with a code of its own.
+    """
+    listeners: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            listener = socket.socket(family, kind, protocol)
+            listeners.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind(address)
+    except (OSError, UnicodeError) as error:
+        for listener in listeners:
+            listener.close()
+        reason = getattr(error, "strerror", None) or error
+        raise StartError(f"cannot listen on {host}, port {port}: {reason}; check TOCSIN_HOST and TOCSIN_PORT") from None
+    return listeners
 
 
 def _gateway_settings(
@@ -90,7 +121,7 @@ def _gateway_settings(
             return None  # the workers have the secrets, and know which destinations the console replaces
         return policies.current().decide(alert, datetime.now(UTC), IncidentFacts(alerts=count))
 
-    tokens = Tokens.read(settings.api_tokens) if settings.api_tokens else Tokens({})
+    tokens = _read_tokens(settings)
     if tokens.in_clear:
         _log.warning(
             "api_tokens_in_clear", names=tokens.in_clear, remedy="store hashes instead: `tocsin token new` makes them"

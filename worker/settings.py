@@ -17,14 +17,23 @@ from worker.locations import SHIPPED_POLICY, display_path
 from worker.setting_types import (
     SEVERAL,
     DatabaseUrl,
+    ExistingFile,
     Folder,
+    Host,
+    HostAndPort,
     Interval,
     Level,
+    Name,
+    Networks,
+    Rate,
     Secrets,
+    SocketAddress,
+    Switch,
+    Token,
     Url,
     default_database_url,
     default_public_url,
-    field_extra,
+    expected,
     setting,
     split,
 )
@@ -50,7 +59,7 @@ class EffectiveSetting(NamedTuple):
 
 
 class Settings(BaseSettings):
-    """Every environment variable that Tocsin reads, except the secrets that a policy names."""
+    """Every environment variable that Tocsin reads, except the secrets that a policy or a vendor's callback names."""
 
     model_config = SettingsConfigDict(frozen=True, case_sensitive=True, extra="ignore", hide_input_in_errors=True)
 
@@ -75,7 +84,6 @@ class Settings(BaseSettings):
         "`?sslmode=require`; Tocsin adds `connect_timeout=3` and `tcp_user_timeout=5000` (milliseconds).",
         default_factory=default_database_url,
         documented="`audit.db` (SQLite) in the state folder",
-        expected="sqlite:////path/to/file.db or postgresql://user:password@host/database",
         repr=False,
     )
     gateway_url: Url = setting(
@@ -84,15 +92,17 @@ class Settings(BaseSettings):
         "",
         documented="`TOCSIN_PUBLIC_URL`, or the address of the running `tocsin up`",
     )
-    token: SecretStr = setting(
+    token: Token = setting(
         "TOCSIN_TOKEN",
         "The API token that the command line sends, and the watchdog for its drills.",
         SecretStr(""),
         documented="the token that `tocsin up` generated",
         repr=False,
     )
-    task_queue: str = setting(
-        "TOCSIN_TASK_QUEUE", "Temporal's task queue. Installations that share a namespace need one each.", "tocsin"
+    task_queue: Name = setting(
+        "TOCSIN_TASK_QUEUE",
+        "Temporal's task queue. Installations that share a namespace need one each.",
+        "tocsin",
     )
     speed: float = setting(
         "TOCSIN_SPEED",
@@ -114,7 +124,6 @@ class Settings(BaseSettings):
         "The lowest level that is logged: `debug`, `info`, `warning`, `error` or `critical`.",
         "info",
         documented="`info`; `warning` under `tocsin up`",
-        expected="debug, info, warning, error or critical",
     )
     encryption_keys: Secrets = setting(
         "TOCSIN_ENCRYPTION_KEY",
@@ -134,7 +143,11 @@ class Settings(BaseSettings):
 
     # ── Gateway ─────────────────────────────────────────────────────────────────────────────────────────
 
-    host: str = setting("TOCSIN_HOST", "The address that the gateway listens on.", "127.0.0.1")
+    host: Host = setting(
+        "TOCSIN_HOST",
+        "The address that the gateway listens on.",
+        "127.0.0.1",
+    )
     port: int = setting(
         "TOCSIN_PORT",
         "The port that the gateway listens on.",
@@ -160,11 +173,13 @@ class Settings(BaseSettings):
         "",
         documented="no links; `tocsin up` sets it for its own server",
     )
-    rate_webhooks: str = setting(
-        "TOCSIN_RATE_WEBHOOKS", "The limit of authentic webhooks for each source address.", "300000/minute"
+    rate_webhooks: Rate = setting(
+        "TOCSIN_RATE_WEBHOOKS",
+        "The limit of authentic webhooks for each source address.",
+        "300000/minute",
     )
-    rate_api: str = setting("TOCSIN_RATE_API", "The limit of API calls for each token.", "6000/minute")
-    rate_refused: str = setting(
+    rate_api: Rate = setting("TOCSIN_RATE_API", "The limit of API calls for each token.", "6000/minute")
+    rate_refused: Rate = setting(
         "TOCSIN_RATE_REFUSED", "The limit of refused requests for each source address.", "300/minute"
     )
     spool_mib: float = setting(
@@ -175,7 +190,7 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000_000,
     )
-    forwarded_allow_ips: str = setting(
+    forwarded_allow_ips: Networks = setting(
         "FORWARDED_ALLOW_IPS",
         "The proxies whose `X-Forwarded-For` header names a request's source, separated by commas.",
         "127.0.0.1",
@@ -189,28 +204,6 @@ class Settings(BaseSettings):
     )
     arize_webhook_tokens: Secrets = setting(
         "ARIZE_WEBHOOK_TOKEN", f"The stored token of an Arize webhook with BEARER. {SEVERAL}", (), repr=False
-    )
-    pagerduty_webhook_secrets: Secrets = setting(
-        "PAGERDUTY_WEBHOOK_SECRET",
-        f"The secret of a PagerDuty V3 webhook subscription. {SEVERAL}",
-        (),
-        documented="none; `tocsin up` generates one",
-        repr=False,
-    )
-    slack_signing_secrets: Secrets = setting(
-        "SLACK_SIGNING_SECRET", f"The signing secret of the Slack app, for its buttons. {SEVERAL}", (), repr=False
-    )
-    opsgenie_webhook_secrets: Secrets = setting(
-        "OPSGENIE_WEBHOOK_SECRET", f"The secret in Opsgenie's callbacks. {SEVERAL}", (), repr=False
-    )
-    splunk_oncall_webhook_secrets: Secrets = setting(
-        "SPLUNK_ONCALL_WEBHOOK_SECRET", f"The secret in Splunk On-Call's callbacks. {SEVERAL}", (), repr=False
-    )
-    jira_webhook_secrets: Secrets = setting(
-        "JIRA_WEBHOOK_SECRET", f"The secret in Jira's callbacks. {SEVERAL}", (), repr=False
-    )
-    servicenow_webhook_secrets: Secrets = setting(
-        "SERVICENOW_WEBHOOK_SECRET", f"The secret in ServiceNow's callbacks. {SEVERAL}", (), repr=False
     )
 
     # ── Worker ──────────────────────────────────────────────────────────────────────────────────────────
@@ -231,13 +224,13 @@ class Settings(BaseSettings):
         ge=2,
         le=1_000_000,
     )
-    worker_metrics: str = setting(
+    worker_metrics: SocketAddress = setting(
         "TOCSIN_WORKER_METRICS",
         "The address, such as `0.0.0.0:9464`, where the worker serves metrics for Prometheus.",
         "",
         documented="no metrics are served",
     )
-    arize_api_key: SecretStr = setting(
+    arize_api_key: Token = setting(
         "ARIZE_API_KEY",
         "An Arize API key that may read monitors. The worker uses it to find missed webhooks.",
         SecretStr(""),
@@ -245,29 +238,32 @@ class Settings(BaseSettings):
         repr=False,
     )
     arize_space_id: str = setting("ARIZE_SPACE_ID", "The Arize space to poll.", "", documented="all spaces of the key")
-    arize_api_url: str = setting("ARIZE_API_URL", "The root of Arize's API.", "https://api.arize.com")
+    arize_api_url: Url = setting("ARIZE_API_URL", "The root of Arize's API.", "https://api.arize.com")
     reconcile_interval: Interval = setting(
         "TOCSIN_RECONCILE_INTERVAL",
         "How often Arize is polled for missed webhooks, such as `5m`. `off` removes the schedule.",
         300.0,
         documented="`5m`",
-        expected="a duration such as 5m, or off",
     )
     """Seconds; 0 if Arize is not polled."""
 
     # ── Temporal ────────────────────────────────────────────────────────────────────────────────────────
 
-    temporal_address: str = setting(
+    temporal_address: HostAndPort = setting(
         "TEMPORAL_ADDRESS",
         "The address of the Temporal cluster.",
         "",
         documented="`tocsin up` runs its own server; other commands use `127.0.0.1:7233`",
     )
-    temporal_namespace: str = setting("TEMPORAL_NAMESPACE", "The Temporal namespace.", "default")
-    temporal_api_key: SecretStr = setting(
-        "TEMPORAL_API_KEY", "An API key for Temporal Cloud.", SecretStr(""), documented="none", repr=False
+    temporal_namespace: Name = setting("TEMPORAL_NAMESPACE", "The Temporal namespace.", "default")
+    temporal_api_key: Token = setting(
+        "TEMPORAL_API_KEY",
+        "An API key for Temporal Cloud.",
+        SecretStr(""),
+        documented="none",
+        repr=False,
     )
-    temporal_tls: str = setting(
+    temporal_tls: Switch = setting(
         "TEMPORAL_TLS",
         "`true` or `false`: whether the connection uses TLS.",
         "",
@@ -276,8 +272,11 @@ class Settings(BaseSettings):
     temporal_profile: str = setting(
         "TEMPORAL_PROFILE", "The profile of Temporal's configuration file.", "", documented="`default`"
     )
-    temporal_config_file: str = setting(
-        "TEMPORAL_CONFIG_FILE", "Temporal's configuration file.", "", documented="as for Temporal's tools"
+    temporal_config_file: ExistingFile = setting(
+        "TEMPORAL_CONFIG_FILE",
+        "Temporal's configuration file.",
+        "",
+        documented="as for Temporal's tools",
     )
 
     _environment: Mapping[str, str] = PrivateAttr(default_factory=dict[str, str])
@@ -296,13 +295,13 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
-        """The settings in the environment; an empty variable counts as not set.
+        """The settings in the environment; an empty or blank variable counts as not set.
 
         Raises:
             SettingError: a value is not valid.
         """
         source = EnvSettingsSource(cls)
-        source.env_vars = {name: value for name, value in environment.items() if value}
+        source.env_vars = {name: value for name, value in environment.items() if value.strip()}
         try:
             settings = cls(**source())
         except ValidationError as error:
@@ -338,7 +337,7 @@ class Settings(BaseSettings):
         return int(self.spool_mib * 2**20)
 
     def secrets(self, name: str) -> tuple[str, ...]:
-        """The values of a variable that may hold several; also of one that a third-party integration names."""
+        """The values of a variable that may hold several; also of one that a vendor's callback names."""
         return split(self._environment.get(name, ""))
 
     def is_set(self, field: str) -> bool:
@@ -357,6 +356,11 @@ class Settings(BaseSettings):
             for name, field in type(self).model_fields.items()
         ]
 
+    def effective_secret(self, name: str, description: str) -> EffectiveSetting:
+        """A secret that is no field of this class, masked."""
+        value = MASK if self.secrets(name) else ""
+        return EffectiveSetting(name=name, value=value, is_default=not value, description=description)
+
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings in the environment. Raises SettingError."""
@@ -366,7 +370,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 def _refusal(name: str, value: str) -> str:
     field = next(one for one in Settings.model_fields.values() if one.validation_alias == name)
     shown = f" is {value[:100]!r}; it" if field.repr else ""
-    return f"{name}{shown} must be {field_extra(field, 'expected')}"
+    return f"{name}{shown} must be {expected(field)}"
 
 
 def _display(name: str, value: Any) -> str:
@@ -381,7 +385,7 @@ def _display(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     text = "" if value is None else str(value)
-    return re.sub(r"(://[^/\s:@]*:)[^@\s]*@|(password=)[^&\s]*", _masked, text)
+    return re.sub(r"(://[^/\s:@]*:)\S*@|(password=)[^&\s]*", _masked, text)  # a password may contain / and @
 
 
 def _masked(match: re.Match[str]) -> str:

@@ -59,13 +59,19 @@ def make_runtime(metrics: str = "") -> Runtime:
 
     Args:
         metrics: an address such as ``0.0.0.0:9464`` where it serves the SDK's metrics for Prometheus.
+
+    Raises:
+        StartError: nothing can listen on that address.
     """
     logging_config = LoggingConfig(
         filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
         forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio")),
     )
     prometheus = _prometheus(metrics) if metrics else None
-    runtime = Runtime(telemetry=TelemetryConfig(logging=logging_config, metrics=prometheus))
+    try:
+        runtime = Runtime(telemetry=TelemetryConfig(logging=logging_config, metrics=prometheus))
+    except (ValueError, RuntimeError) as error:
+        raise StartError(f"TOCSIN_WORKER_METRICS is {metrics}, and no metrics can be served there: {error}") from None
     Runtime.set_default(runtime, error_if_already_set=False)
     return runtime
 
@@ -78,22 +84,32 @@ async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | 
 
     Raises:
         RuntimeError: the cluster does not answer.
-        StartError: TOCSIN_ENCRYPTION_KEY is not valid.
+        StartError: a setting of Temporal, or TOCSIN_ENCRYPTION_KEY, is not valid.
     """
     try:
         converter = data_converter(Keyring.read(settings.secrets(ENCRYPTION_KEY)))
     except EncryptionError as error:
         raise StartError(str(error)) from None
-    config = ClientConfig.load_client_connect_config(override_env_vars=dict(settings.environment))
+    try:
+        config = ClientConfig.load_client_connect_config(override_env_vars=dict(settings.environment))
+    except RuntimeError as error:  # the SDK's ConfigError, which is not public
+        raise StartError(
+            f"Temporal's settings cannot be used: {error}; check TEMPORAL_PROFILE and TEMPORAL_CONFIG_FILE"
+        ) from None
     config.setdefault("target_host", "127.0.0.1:7233")
-    return await Client.connect(
-        **config,
-        data_converter=converter,
-        interceptors=[RequestIdClientInterceptor()],
-        lazy=lazy,
-        runtime=runtime,
-        retry_config=QUICK if lazy else None,
-    )
+    try:
+        return await Client.connect(
+            **config,
+            data_converter=converter,
+            interceptors=[RequestIdClientInterceptor()],
+            lazy=lazy,
+            runtime=runtime,
+            retry_config=QUICK if lazy else None,
+        )
+    except ValueError as error:
+        raise StartError(
+            f"Temporal's settings cannot be used: {error}; check TEMPORAL_ADDRESS and the certificates of TEMPORAL_TLS"
+        ) from None
 
 
 async def connect_verified(settings: Settings, *, runtime: Runtime | None = None) -> Client:

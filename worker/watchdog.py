@@ -37,7 +37,7 @@ async def run_watchdog(settings: Settings) -> None:
         PolicyError: the policy is not valid.
         StartError: the policy has no watchdog, or a secret is missing.
     """
-    destinations = OpenDestinations(settings.environment, settings.public_url)
+    destinations = OpenDestinations(settings.environment)
 
     def accept(policy: Policy) -> None:
         destinations.update(policy)

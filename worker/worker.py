@@ -103,7 +103,7 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
 
 def _open(settings: Settings) -> _Resources:
     runtime = make_runtime(settings.worker_metrics)
-    destinations = OpenDestinations(settings.environment, settings.public_url)
+    destinations = OpenDestinations(settings.environment)
     log = AuditLog(settings.database_url)
     archiver = PolicyArchiver(settings.database_url)
     schedules = DigestSchedules(settings.task_queue, DigestLedger(log.database).waiting, settings.speed)

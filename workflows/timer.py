@@ -19,11 +19,6 @@ class DeadlineTimer:
         self._task: asyncio.Task[None] | None = None
         self._armed_for: datetime | None = None
 
-    @property
-    def armed_for(self) -> datetime | None:
-        """When it fires; None when it is not running."""
-        return self._armed_for
-
     def arm(self, deadline: datetime | None, summary: str = "") -> None:
         """Make it fire at the deadline at the latest. ``summary`` is shown in the Temporal UI."""
         if deadline is None or (self._armed_for is not None and self._armed_for <= deadline):

@@ -216,7 +216,7 @@ class Spool:
             _metadata.create_all(self._engine)
             self._count()
         except (SQLAlchemyError, OSError) as error:
-            raise SpoolError(f"the spool {self._file} cannot be opened: {error}") from None
+            raise SpoolError(f"the spool {self._file} cannot be opened: {error}; check TOCSIN_STATE_DIR") from None
         return lock
 
     def _row(self, item: Item) -> _Row:

@@ -55,8 +55,9 @@ class Tokens:
         in_clear: list[str] = []
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise TokenFileError(f"{path} cannot be read: {error.strerror}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise TokenFileError(f"{path} cannot be read: {reason}") from None
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue

@@ -52,6 +52,8 @@ class Callback:
     path: str
     setting: str
     """The environment variable with the secrets, separated by commas."""
+    setting_description: str
+    """What the secret is, in one sentence, for ``docs/settings.md``."""
     authenticate: Authenticate
     parse: Parse
     example: Mapping[str, Any]

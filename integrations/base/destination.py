@@ -36,18 +36,16 @@ class Destination(ABC, Generic[ConfigT]):
     receives_changes: bool = False
     """``send_change_event`` is called for the changes that Arize reports."""
 
-    def __init__(self, name: str, config: ConfigT, secrets: Secrets, public_url: str) -> None:
+    def __init__(self, name: str, config: ConfigT, secrets: Secrets) -> None:
         """
         Args:
             name: the destination's name in the policy.
             config: the destination's keys in the policy.
             secrets: the values of ``config.secrets()``, by the same keys.
-            public_url: the gateway's base URL, as people reach it; empty if it has none.
         """
         self.name = name
         self.config = config
         self.secrets = secrets
-        self.public_url = public_url
 
     @abstractmethod
     async def deliver(self, notification: Notification, attempt: int) -> Receipt:

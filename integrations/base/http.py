@@ -45,8 +45,8 @@ class HttpDestination(Destination[ConfigT], ABC):
     remedy: str = "check the destination's address and secrets"
     """What to do about a permanent error."""
 
-    def __init__(self, name: str, config: ConfigT, secrets: Secrets, public_url: str) -> None:
-        super().__init__(name, config, secrets, public_url)
+    def __init__(self, name: str, config: ConfigT, secrets: Secrets) -> None:
+        super().__init__(name, config, secrets)
         self._client: HttpClient | None = None
 
     async def post(

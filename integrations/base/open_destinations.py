@@ -7,34 +7,27 @@ from integrations.base.registry import destination_class
 from policy import DestinationConfig, Policy
 
 
-def open_destinations(policy: Policy, environment: Mapping[str, str], public_url: str) -> dict[str, Destination]:
+def open_destinations(policy: Policy, environment: Mapping[str, str]) -> dict[str, Destination]:
     """One open destination for each that the policy names. Raises LookupError with every missing secret."""
-    opened = OpenDestinations(environment, public_url)
+    opened = OpenDestinations(environment)
     opened.update(policy)
     return dict(opened)
 
 
-def open_destination(
-    name: str, config: DestinationConfig, environment: Mapping[str, str], public_url: str
-) -> Destination:
+def open_destination(name: str, config: DestinationConfig, environment: Mapping[str, str]) -> Destination:
     """One destination. Raises LookupError with every missing secret."""
     secrets, missing = _resolve(name, config, environment)
     if missing:
         raise LookupError("\n".join(missing))
-    return destination_class(config.type)(name, config, secrets, public_url)
+    return destination_class(config.type)(name, config, secrets)
 
 
 class OpenDestinations(Mapping[str, Destination]):
     """The open destinations of the policy in force, and those of earlier ones, which open incidents may still name."""
 
-    def __init__(self, environment: Mapping[str, str], public_url: str) -> None:
-        """
-        Args:
-            environment: the environment variables that secrets come from.
-            public_url: the gateway's base URL, as people reach it.
-        """
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """``environment`` holds the variables that secrets come from."""
         self._environment = environment
-        self._public_url = public_url
         self._open: dict[str, tuple[DestinationConfig, Mapping[str, str], Destination]] = {}
         self._replaced: list[Destination] = []
 
@@ -51,7 +44,7 @@ class OpenDestinations(Mapping[str, Destination]):
                 continue
             if current is not None:
                 self._replaced.append(current[2])  # it may be sending a notification
-            destination = destination_class(config.type)(name, config, secrets, self._public_url)
+            destination = destination_class(config.type)(name, config, secrets)
             self._open[name] = (config, secrets, destination)
 
     def __getitem__(self, name: str) -> Destination:

@@ -30,8 +30,8 @@ _TITLES = {
 class ConsoleDestination(Destination[ConsoleConfig]):
     """Prints to the worker's standard output. Each key is printed once by one process."""
 
-    def __init__(self, name: str, config: ConsoleConfig, secrets: Secrets, public_url: str) -> None:
-        super().__init__(name, config, secrets, public_url)
+    def __init__(self, name: str, config: ConsoleConfig, secrets: Secrets) -> None:
+        super().__init__(name, config, secrets)
         self._printed: set[str] = set()
 
     async def deliver(self, notification: Notification, attempt: int) -> Receipt:

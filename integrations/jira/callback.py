@@ -102,6 +102,7 @@ JIRA = Callback(
     name="jira",
     path="jira",
     setting=SETTING,
+    setting_description="The secret in Jira's callbacks.",
     authenticate=authenticate,
     parse=parse,
     example={"webhookEvent": "jira:issue_updated", "issue": {"key": "OPS-1"}, "changelog": {"items": []}},

@@ -28,8 +28,8 @@ _log = structlog.get_logger()
 class JiraDestination(Destination[JiraConfig]):
     """Opens a ticket and comments on it. Only a person closes a ticket."""
 
-    def __init__(self, name: str, config: JiraConfig, secrets: Secrets, public_url: str) -> None:
-        super().__init__(name, config, secrets, public_url)
+    def __init__(self, name: str, config: JiraConfig, secrets: Secrets) -> None:
+        super().__init__(name, config, secrets)
         self._local = threading.local()  # a requests session serves one thread at a time
 
     async def deliver(self, notification: Notification, attempt: int) -> Receipt:

@@ -64,6 +64,7 @@ OPSGENIE = Callback(
     name="opsgenie",
     path="opsgenie",
     setting=SETTING,
+    setting_description="The secret in Opsgenie's callbacks.",
     authenticate=bearer_token(SETTING),
     parse=parse,
     example={"action": "Acknowledge", "source": {"type": "web"}, "alert": {"alias": "…", "username": "a@example.com"}},

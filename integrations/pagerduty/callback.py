@@ -85,6 +85,7 @@ PAGERDUTY = Callback(
     name="pagerduty",
     path="pagerduty",
     setting=SETTING,
+    setting_description="The secret of a PagerDuty V3 webhook subscription.",
     authenticate=authenticate,
     parse=parse,
     example={"event": {"id": "01", "event_type": "incident.acknowledged", "data": {"incident_key": "…"}}},

@@ -46,8 +46,8 @@ class PagerDutyDestination(Destination[PagerDutyConfig]):
 
     supports_ack = True
 
-    def __init__(self, name: str, config: PagerDutyConfig, secrets: Secrets, public_url: str) -> None:
-        super().__init__(name, config, secrets, public_url)
+    def __init__(self, name: str, config: PagerDutyConfig, secrets: Secrets) -> None:
+        super().__init__(name, config, secrets)
         self.receives_changes = config.changes
         self._local = threading.local()  # a requests session serves one thread at a time
 

@@ -53,6 +53,7 @@ SERVICENOW = Callback(
     name="servicenow",
     path="servicenow",
     setting=SETTING,
+    setting_description="The secret in ServiceNow's callbacks.",
     authenticate=bearer_token(SETTING),
     parse=parse,
     example={"correlation_id": "…", "number": "INC0010001", "state": "6", "user_name": "Carol"},

@@ -37,8 +37,8 @@ class ServiceNowDestination(HttpDestination[ServiceNowConfig]):
 
     vendor = "ServiceNow"
 
-    def __init__(self, name: str, config: ServiceNowConfig, secrets: Secrets, public_url: str) -> None:
-        super().__init__(name, config, secrets, public_url)
+    def __init__(self, name: str, config: ServiceNowConfig, secrets: Secrets) -> None:
+        super().__init__(name, config, secrets)
         self._tables = f"{config.root('')}/api/now/table"
         basic = base64.b64encode(f"{secrets['user']}:{secrets['password']}".encode()).decode()
         self._headers = {"Authorization": f"Basic {basic}", "Accept": "application/json"}

@@ -58,6 +58,7 @@ SLACK = Callback(
     name="slack",
     path="slack",
     setting=SETTING,
+    setting_description="The signing secret of the Slack app, for its buttons.",
     authenticate=authenticate,
     parse=parse,
     example={"payload": '{"type": "block_actions", "actions": [{"action_id": "tocsin:acknowledge", "value": "…"}]}'},

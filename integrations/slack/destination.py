@@ -59,8 +59,8 @@ _TEMPORARY = frozenset(
 class SlackDestination(Destination[SlackConfig]):
     """Posts by chat.postMessage, updates by chat.update, and replies in the thread."""
 
-    def __init__(self, name: str, config: SlackConfig, secrets: Secrets, public_url: str) -> None:
-        super().__init__(name, config, secrets, public_url)
+    def __init__(self, name: str, config: SlackConfig, secrets: Secrets) -> None:
+        super().__init__(name, config, secrets)
         self.supports_ack = config.buttons
         self._session: aiohttp.ClientSession | None = None
         self._client: AsyncWebClient | None = None

@@ -54,6 +54,7 @@ SPLUNK_ONCALL = Callback(
     name="splunk_oncall",
     path="splunk-oncall",
     setting=SETTING,
+    setting_description="The secret in Splunk On-Call's callbacks.",
     authenticate=bearer_token(SETTING),
     parse=parse,
     example={"entity_id": "…", "phase": "ACKED", "user": "alice", "message": ""},

@@ -26,8 +26,8 @@ class WebhookDestination(HttpDestination[WebhookConfig]):
 
     remedy = "check the destination's url, headers and secret"
 
-    def __init__(self, name: str, config: WebhookConfig, secrets: Secrets, public_url: str) -> None:
-        super().__init__(name, config, secrets, public_url)
+    def __init__(self, name: str, config: WebhookConfig, secrets: Secrets) -> None:
+        super().__init__(name, config, secrets)
         self.vendor = config.url.host or self.vendor
         self._headers = {
             header: secrets[f"headers.{header}"] for header in config.headers if header.lower() not in _RESERVED_HEADERS

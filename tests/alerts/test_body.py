@@ -50,3 +50,7 @@ def test_lone_surrogate_is_replaced() -> None:
 def test_largest_body_is_accepted() -> None:
     filler = 262_144 - len(b'{"monitor_name": "m", "x": ""}')
     assert read_alert(b'{"monitor_name": "m", "x": "' + b"x" * filler + b'"}').monitor == "m"
+
+
+def test_byte_order_mark_is_ignored() -> None:
+    assert read_body(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}

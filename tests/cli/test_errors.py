@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import TOKEN, TRIGGERED, gateway, tocsin
+from tests.cli.harness import REPOSITORY, TOKEN, TRIGGERED, gateway, tocsin
 from tests.ports import unused_port
 
 DATABASE_READERS = [
@@ -58,8 +58,9 @@ def test_invalid_setting_is_named_without_secret(command: tuple[str, ...], envir
     [
         (("send", "nofile"), 2, "tocsin: nofile: no such file, and no sample; the samples are critical, high, low"),
         (("send", "."), 2, "tocsin: .: Is a directory"),
-        (("send", "binary"), 2, "tocsin: the file is not UTF-8 text"),
-        (("send", "list.json"), 2, "tocsin: list.json is not a JSON object, which an alert is"),
+        (("send", "binary"), 2, "tocsin: binary: the body is not UTF-8"),
+        (("send", "list.json"), 2, "tocsin: list.json: the body must be a JSON object, not an array"),
+        (("send", "deep.json"), 2, "tocsin: deep.json: the body is nested deeper than 32 levels"),
         (("send", "alert.json"), 2, "tocsin: no signing secret: set ARIZE_WEBHOOK_SECRET"),
         (("audit", "verify", "nofile"), 2, "tocsin: nofile: No such file or directory"),
         (("audit", "verify", "."), 2, "tocsin: .: Is a directory"),
@@ -68,6 +69,11 @@ def test_invalid_setting_is_named_without_secret(command: tuple[str, ...], envir
         (("audit", "show", "incident-x"), 1, "tocsin: the audit log has no record of incident-x"),
         (("audit", "export", "nofolder/file"), 2, "tocsin: nofolder/file: No such file or directory"),
         (("policy", "check", "nofile"), 1, "nofile:1:1: cannot be read: No such file or directory"),
+        (("policy", "check", "folder"), 1, "folder:1:1: the folder contains no *.yaml file"),
+        (("policy", "check", "folder/nofile"), 1, "folder/nofile:1:1: cannot be read: No such file"),
+        (("policy", "explain", "alert.json", "--at", "9999-12-31"), 2, "tocsin: --at leaves no time"),
+        (("token", "new", "viewer", "a", "--file", "binary"), 1, "tocsin: binary cannot be read: it is not UTF-8"),
+        (("drill", "errors", "--wait", "-1"), 2, "tocsin: Invalid value for '--wait'"),
         (("policy", "explain", "nofile"), 2, "tocsin: nofile: No such file or directory"),
         (("policy", "explain", "."), 2, "tocsin: .: Is a directory"),
         (("policy", "explain", "binary"), 1, "tocsin: binary: the body is not UTF-8"),
@@ -85,6 +91,8 @@ def test_input_that_cannot_be_used(
 ) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "folder").mkdir()
     (tmp_path / "alert.json").write_text(json.dumps(TRIGGERED))
     done = tocsin(*command, environment=environment, folder=tmp_path)
     assert done.returncode == code, done.stderr
@@ -115,6 +123,55 @@ def test_another_program_on_the_port(environment: Mapping[str, str]) -> None:
     assert "answers 200 without JSON: is it Tocsin's gateway?" in one_line(done)
 
 
+def test_another_program_that_answers_json(environment: Mapping[str, str]) -> None:
+    with gateway({"id": "incident-x-000000000000"}) as stand_in:
+        asked = {**environment, "TOCSIN_PUBLIC_URL": stand_in.url, "TOCSIN_TOKEN": TOKEN}
+        done = tocsin("incidents", "show", "incident-x-000000000000", environment=asked)
+    assert done.returncode == 2
+    assert "is it Tocsin's gateway? TOCSIN_PUBLIC_URL is its address" in one_line(done)
+
+
+@pytest.mark.parametrize(
+    ("role", "setting", "expected"),
+    [
+        (
+            "gateway",
+            {"TOCSIN_PORT": "{port}"},
+            "tocsin: cannot listen on 127.0.0.1, port {port}: Address already in use",
+        ),
+        ("gateway", {"TOCSIN_HOST": "no.such.host.invalid"}, "tocsin: cannot listen on no.such.host.invalid, port"),
+        ("gateway", {"TOCSIN_API_TOKENS": "/nofile"}, "tocsin: TOCSIN_API_TOKENS: /nofile cannot be read"),
+        (
+            "gateway",
+            {"TEMPORAL_PROFILE": "none"},
+            "tocsin: Temporal's settings cannot be used: Profile 'none' not found",
+        ),
+        (
+            "worker",
+            {"TEMPORAL_PROFILE": "none"},
+            "tocsin: Temporal's settings cannot be used: Profile 'none' not found",
+        ),
+        (
+            "worker",
+            {"TOCSIN_WORKER_METRICS": "127.0.0.1:{port}"},
+            "tocsin: TOCSIN_WORKER_METRICS is 127.0.0.1:{port}, and",
+        ),
+        ("worker", {"TOCSIN_POLICY": "/nofile"}, "tocsin: the policy, TOCSIN_POLICY, is not valid:"),
+    ],
+)
+def test_process_that_cannot_start_names_the_setting(
+    role: str, setting: Mapping[str, str], expected: str, environment: Mapping[str, str]
+) -> None:
+    with gateway() as another:
+        port = another.url.rpartition(":")[2]
+        given = {name: value.format(port=port) for name, value in setting.items()}
+        secrets = {"ARIZE_WEBHOOK_SECRET": "s-0123456789", "TOCSIN_CONSOLE_FALLBACK": "yes"}
+        settings = {"TOCSIN_LOG_LEVEL": "critical", "TEMPORAL_ADDRESS": "127.0.0.1:1", **secrets, **given}
+        done = tocsin(role, environment={**environment, **settings})
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[0].startswith(expected.format(port=port))
+
+
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9", "nonsense"])
 def test_proxies_are_ignored_on_this_machine(environment: Mapping[str, str], proxy: str) -> None:
     with gateway() as stand_in:
@@ -131,6 +188,33 @@ def test_unusable_proxy_is_one_line(environment: Mapping[str, str]) -> None:
     )
     assert done.returncode == 2
     assert "check TOCSIN_PUBLIC_URL and HTTP_PROXY" in one_line(done)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "ascii:strict"])
+@pytest.mark.parametrize(
+    "command",
+    [("policy", "test"), ("policy", "schema"), ("destinations", "test", "--all", "--yes"), ("policy", "check", "ü✓")],
+    ids=" ".join,
+)
+def test_encoding_that_lacks_a_character(
+    command: tuple[str, ...], encoding: str, environment: Mapping[str, str]
+) -> None:
+    variables = {**environment, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(REPOSITORY)}
+    line = [sys.executable, "-m", "cli.main", *command]
+    done = subprocess.run(line, env=variables, cwd=REPOSITORY, capture_output=True, timeout=120)
+    assert b"Traceback" not in done.stderr
+    if command[1] == "schema":
+        assert "…" in str(json.loads(done.stdout.decode("utf-8" if "ascii" in encoding else encoding)))
+
+
+@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"])
+@pytest.mark.parametrize("command", ["policy test", "config", "send -", "policy check nofile"])
+def test_closed_stream_is_no_traceback(command: str, redirection: str, environment: Mapping[str, str]) -> None:
+    line = ["sh", "-c", f"exec {sys.executable} -m cli.main {command} {redirection}"]
+    done = subprocess.run(line, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert done.returncode in {0, 1, 2}
+    assert b"Traceback" not in done.stderr
+    assert b"Error" not in done.stderr
 
 
 def test_closed_pipe_is_no_traceback(environment: Mapping[str, str]) -> None:

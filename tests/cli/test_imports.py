@@ -49,7 +49,7 @@ def test_root_options_import_no_command(option: str) -> None:
     modules = loaded(RUN, option)
     assert packages(modules) & HEAVY == set()
     own = {name for name in modules if name.startswith("cli.")}
-    assert own == {"cli.completion", "cli.errors", "cli.groups", "cli.main"}
+    assert own == {"cli.completion", "cli.errors", "cli.groups", "cli.main", "cli.streams"}
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,22 @@ def test_completion_is_right_and_imports_nothing(shell: str, line: dict[str, str
     variables = {"PYTHONPATH": str(REPOSITORY), **environment}
     done = subprocess.run(command, env=variables, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
     assert expected in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"COMP_WORDS": "tocsin nothing x", "COMP_CWORD": "2"},
+        {"COMP_WORDS": "tocsin inc", "COMP_CWORD": "x"},
+        {"COMP_WORDS": "tocsin health", "COMP_CWORD": "99"},
+        {},
+    ],
+)
+def test_completion_writes_no_error_into_the_prompt(line: dict[str, str]) -> None:
+    environment = {"PYTHONPATH": str(REPOSITORY), "_TOCSIN_COMPLETE": "complete_bash", **line}
+    command = [sys.executable, "-m", "cli.main"]
+    done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
 
 
 def test_policy_check_imports_no_service_library() -> None:

@@ -6,9 +6,11 @@ import re
 import pytest
 from pydantic import SecretStr
 
+from integrations.base.registry import callbacks
 from tests.docs.pages import PAGES
 from tests.docs.sources import PRODUCT, ROOT
-from worker.setting_types import field_extra
+from worker.bootstrap import GENERATED
+from worker.setting_types import SEVERAL, field_extra
 from worker.settings import Settings
 
 PAGE = ROOT / "docs" / "settings.md"
@@ -27,6 +29,10 @@ def table(*, secrets: bool) -> str:
         if is_secret == secrets:
             default = field_extra(field, "documented") or _text(field.default)
             rows.append(f"| `{field.validation_alias}` | {field.description} | {default} |")
+    if secrets:
+        for one in callbacks():
+            default = "none; `tocsin up` generates one" if one.setting in GENERATED else "none"
+            rows.append(f"| `{one.setting}` | {one.setting_description} {SEVERAL} | {default} |")
     return "\n".join(rows) + "\n"
 
 

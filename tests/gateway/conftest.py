@@ -148,7 +148,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ga
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             create_worker_group(
-                env.client, QUEUE, WorkerDependencies(lambda: policy, open_destinations(policy, {}, ""), log)
+                env.client, QUEUE, WorkerDependencies(lambda: policy, open_destinations(policy, {}), log)
             ),
             httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
         ):

@@ -67,7 +67,7 @@ def open_policy_destinations(tmp_path: Path, destination: str) -> dict[str, Dest
     file = tmp_path / "policy.yaml"
     file.write_text(f"{TIERS}  here: {destination}\n")
     policy = load_policy(file, destination_types())
-    return open_destinations(policy, SECRETS, "http://127.0.0.1")
+    return open_destinations(policy, SECRETS)
 
 
 def make_notifier(tmp_path: Path, destination: str, incident_url: Callable[[str], str] = no_incident_url) -> Notifier:

@@ -75,14 +75,14 @@ print("temporalio" in sys.modules)
 def test_missing_secret_is_named(tmp_path: Path) -> None:
     policy = load(tmp_path, BASE)
     with pytest.raises(LookupError, match="destination pager: routing_key comes from KEY, which is not set"):
-        open_destinations(policy, {}, "")
+        open_destinations(policy, {})
 
 
 def test_secret_may_come_from_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "key"
     secret.write_text("from-a-file\n")
     text = BASE.replace("{env: KEY}", f"{{file: {secret}}}")
-    opened = open_destinations(load(tmp_path, text), {"SLACK": "s", "U": "u", "T": "t"}, "")
+    opened = open_destinations(load(tmp_path, text), {"SLACK": "s", "U": "u", "T": "t"})
     assert opened["pager"].secrets == {"routing_key": "from-a-file"}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from audit import AuditLog, NewRecord, PolicyArchive
+from audit import AuditLog, AuditRecord, NewRecord, PolicyArchive
 from policy import read_source
 from simulation.diff_report import MAX_MARKDOWN_CHARS
 from tests.cli.harness import TRIGGERED, CliHarness
@@ -209,6 +209,21 @@ def test_invalid_lines_are_left_out_and_reported(changed: CliHarness) -> None:
     changed.write("history.jsonl", "{}\n")
     assert changed.run("diff", "policy.yaml", "new.yaml", "--history", "history.jsonl").exit_code == 2
     assert changed.run("diff", "policy.yaml", "new.yaml", "--history", "none.jsonl").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"at": "yesterday"}, {"data": "x"}, {"data": {"alert": 1}}, {"incident": None}, {"number": "x"}],
+    ids=str,
+)
+def test_damaged_record_is_left_out_and_reported(changed: CliHarness, fields: dict[str, Any]) -> None:
+    whole = AuditRecord(**vars(record(1, "received", {})), number=1, previous="", anchor="", hash="").model_dump(
+        mode="json"
+    )
+    damaged = {**whole, **fields} if fields else {"anchor": ""}
+    changed.write("history.jsonl", "\n".join(map(json.dumps, (damaged, triggered(0)))))
+    ran = changed.run("diff", "policy.yaml", "new.yaml", "--history", "history.jsonl")
+    assert (ran.exit_code, "left out: history.jsonl:1: " in ran.output) == (0, True), ran.output
 
 
 def record(number: int, event: str, alert: dict[str, Any]) -> NewRecord:

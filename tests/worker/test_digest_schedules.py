@@ -83,7 +83,7 @@ async def test_schedule_sends_gathered_incidents_when_due(client: Client, tmp_pa
     in_force = policy(tmp_path, slack)
     log = AuditLog(f"sqlite:///{tmp_path}/audit.db")
     ledger = DigestLedger(log.database)
-    destinations = open_destinations(in_force, {"SLACK": "xoxb-test"}, "")
+    destinations = open_destinations(in_force, {"SLACK": "xoxb-test"})
     speed = 24 * 3600 / 2.0  # a day is two seconds
     ledger.add("daily", DigestItem("k", "incident-x", datetime.now(UTC), make_content(tier="low").model_dump_json()))
     async with create_worker_group(client, "q", WorkerDependencies(lambda: in_force, destinations, log, speed=speed)):

@@ -28,7 +28,7 @@ def settings(tmp_path: Path) -> Settings:
 
 async def test_policy_that_accept_refuses_is_rejected(settings: Settings) -> None:
     outcomes: list[str] = []
-    destinations = OpenDestinations(settings.environment, "")
+    destinations = OpenDestinations(settings.environment)
     watcher = PolicyWatcher(settings, accept=destinations.update, count=outcomes.append)
     before = watcher.policy
     chat = destinations["chat"]

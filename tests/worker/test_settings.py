@@ -1,5 +1,6 @@
 """The settings that the environment gives, and the errors for values that are not valid."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from integrations.base.registry import callbacks
 from worker.settings import SHIPPED_POLICY, SettingError, Settings, read_settings
 
 HIDDEN = "geheim"
+HOSTILE = ["-1", "0", "nonsense", "9" * 400, "x" * 5000, "a b", "\x00", "é", "1e999", "nan", "://", "[", "%", "\n"]
 SECRETS = [
     str(field.validation_alias)
     for field in Settings.model_fields.values()
@@ -34,7 +36,7 @@ def test_defaults_suit_a_first_start() -> None:
 
 
 def test_empty_variable_counts_as_not_set() -> None:
-    settings = read_settings({"TOCSIN_PORT": "", "TOCSIN_POLICY": "", "TOCSIN_CONSOLE_FALLBACK": ""})
+    settings = read_settings({"TOCSIN_PORT": "", "TOCSIN_POLICY": " ", "TOCSIN_CONSOLE_FALLBACK": ""})
     assert (settings.port, settings.policy, settings.console_fallback) == (8080, SHIPPED_POLICY, False)
     assert not settings.is_set("port")
 
@@ -47,6 +49,7 @@ def test_process_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_public_url_follows_host_and_port() -> None:
     assert read_settings({"TOCSIN_HOST": "0.0.0.0", "TOCSIN_PORT": "1"}).public_url == "http://127.0.0.1:1"
+    assert read_settings({"TOCSIN_HOST": "::", "TOCSIN_PORT": "1"}).public_url == "http://[::1]:1"
     assert read_settings({"TOCSIN_PUBLIC_URL": "https://tocsin/"}).public_url == "https://tocsin"
 
 
@@ -119,6 +122,19 @@ def test_another_database_is_rejected_without_its_password(text: str) -> None:
             "TOCSIN_RECONCILE_INTERVAL is '5'; it must be a duration such as 5m, or off",
         ),
         ("TOCSIN_LOG_LEVEL", "loud", "TOCSIN_LOG_LEVEL is 'loud'; it must be debug, info, warning, error or critical"),
+        (
+            "TOCSIN_PUBLIC_URL",
+            "tocsin:8080",
+            "TOCSIN_PUBLIC_URL is 'tocsin:8080'; it must be an address such as https://tocsin.example.com",
+        ),
+        (
+            "TOCSIN_RATE_API",
+            "0/minute",
+            "TOCSIN_RATE_API is '0/minute'; it must be a rate such as 6000/minute or 100/second",
+        ),
+        ("TEMPORAL_TLS", "maybe", "TEMPORAL_TLS is 'maybe'; it must be true or false"),
+        ("TEMPORAL_CONFIG_FILE", "/none", "TEMPORAL_CONFIG_FILE is '/none'; it must be the path of a file"),
+        ("TOCSIN_TOKEN", "tök", "TOCSIN_TOKEN must be printable ASCII text"),
     ],
 )
 def test_invalid_value_is_named_with_its_remedy(setting: str, value: str, expected: str) -> None:
@@ -135,6 +151,50 @@ def test_all_invalid_values_are_named_at_once() -> None:
         "TOCSIN_SPEED",
         "TOCSIN_WORKER_SLOTS",
     ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("TOCSIN_PUBLIC_URL", ["x", "ftp://x", "http://", "http://[", "http://x:port"]),
+        ("TOCSIN_GATEWAY_URL", ["localhost:8080"]),
+        ("ARIZE_API_URL", ["api.arize.com"]),
+        ("TEMPORAL_ADDRESS", ["temporal", "a:b:c", "http://[", "https://temporal:7233", "temporal:0", "u@temporal:1"]),
+        ("TOCSIN_WORKER_METRICS", ["9464", "localhost:9464", "0.0.0.0:99999"]),
+        ("TOCSIN_RATE_REFUSED", ["many", "-5/minute", "5", "5/eon"]),
+        ("FORWARDED_ALLOW_IPS", ["proxy", "10.0.0.0/99"]),
+        ("TOCSIN_TASK_QUEUE", ["two words", "x" * 300]),
+        ("TEMPORAL_NAMESPACE", ["two words"]),
+        ("TOCSIN_DATABASE_URL", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:x", "sqlite:///?mode=ro"]),
+        ("TOCSIN_STATE_DIR", ["/dev/null"]),
+        ("TOCSIN_HOST", ["[", "a b", "http://x", "x:y"]),
+    ],
+)
+def test_value_that_could_never_work_is_rejected(setting: str, values: list[str]) -> None:
+    for value in values:
+        with pytest.raises(SettingError, match=f"^{setting}.* must be "):
+            read_settings({setting: value})
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("TOCSIN_PUBLIC_URL", ["http://[::1]:8080/tocsin", "https://tocsin.example.com"]),
+        ("TEMPORAL_ADDRESS", ["temporal:7233", "[::1]:7233", "ns.acct.tmprl.cloud:7233"]),
+        ("TOCSIN_WORKER_METRICS", ["0.0.0.0:9464", "[::]:9464"]),
+        ("TOCSIN_RATE_API", ["10/second", "5 per 2 minute"]),
+        ("FORWARDED_ALLOW_IPS", ["*", "10.0.0.0/8, 127.0.0.1, ::1"]),
+        ("TEMPORAL_TLS", ["true", "False"]),
+        ("TOCSIN_DATABASE_URL", ["sqlite:////var/lib/tocsin/audit.db", "sqlite:///audit.db"]),
+    ],
+)
+def test_usual_forms_of_a_value_are_accepted(setting: str, values: list[str]) -> None:
+    for value in values:
+        assert read_settings({setting: value}).is_set(_field(setting))
+
+
+def _field(setting: str) -> str:
+    return next(name for name, field in Settings.model_fields.items() if field.validation_alias == setting)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +217,34 @@ def test_defaults_equal_those_of_the_packages() -> None:
 
 
 def test_every_secret_of_the_packages_is_a_setting() -> None:
-    assert {*(one.setting for one in callbacks()), ENCRYPTION_KEY, LINK_SECRET} <= set(SECRETS)
+    assert {ENCRYPTION_KEY, LINK_SECRET} <= set(SECRETS)
+
+
+@pytest.mark.parametrize("name", [one.setting for one in callbacks()])
+def test_secret_of_a_callback_is_masked(name: str) -> None:
+    settings = read_settings({name: f"{HIDDEN},{HIDDEN}2"})
+    assert settings.effective_secret(name, "x") == (name, "****", False, "x")
+    assert read_settings({}).effective_secret(name, "x") == (name, "", True, "x")
+    assert name not in {str(field.validation_alias) for field in Settings.model_fields.values()}, "it is the vendor's"
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_every_refusal_names_setting_and_remedy(value: str) -> None:
+    names = [str(field.validation_alias) for field in Settings.model_fields.values()]
+    for name in names:
+        refusal = ""
+        try:
+            read_settings({name: value})
+        except SettingError as error:
+            refusal = str(error) or "no reason"
+        assert not refusal or re.match(rf"{name}( is '.*'; it)? must be \S+", refusal, re.DOTALL), refusal
+
+
+@pytest.mark.parametrize("password", ["p@ss", "pa/ss", "p:a@s/s"])
+def test_no_part_of_a_password_is_shown(password: str) -> None:
+    settings = read_settings({"TOCSIN_DATABASE_URL": f"postgresql://u:{password}@h/d"})
+    shown = {one.name: one.value for one in settings.effective()}["TOCSIN_DATABASE_URL"]
+    assert "ss" not in shown.partition("?")[0]
 
 
 def test_importing_settings_loads_pydantic_and_nothing_heavier() -> None:

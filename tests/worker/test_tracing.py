@@ -78,7 +78,7 @@ async def harness(
     runner: WorkflowRunner = request.param
     write_policy(tmp_path / "policy.yaml", pagerduty, slack, jira)
     policy = load_policy(tmp_path / "policy.yaml", destination_types())
-    destinations = open_destinations(policy, SECRETS, "")
+    destinations = open_destinations(policy, SECRETS)
     log = AuditLog(f"sqlite:///{tmp_path}/audit.db")
     logs = LogCapture()
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, logs])

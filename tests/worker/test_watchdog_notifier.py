@@ -31,7 +31,7 @@ TEMPORAL = {"temporal": "it does not answer: no connection can be made"}
 @pytest.fixture
 async def destinations(tmp_path: Path, pagerduty: PagerDuty, slack: Slack) -> AsyncGenerator[OpenDestinations]:
     (tmp_path / "policy.yaml").write_text(POLICY.format(pagerduty=pagerduty.base_url, slack=slack.base_url))
-    opened = OpenDestinations({"KEY": "k", "SLACK": "xoxb-test"}, "")
+    opened = OpenDestinations({"KEY": "k", "SLACK": "xoxb-test"})
     opened.update(load_policy(tmp_path / "policy.yaml", destination_types()))
     yield opened
     await opened.close()

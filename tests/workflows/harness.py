@@ -225,7 +225,7 @@ async def incident_harness(
     policy_file = folder / "policy.yaml"
     write_policy(policy_file, pagerduty, slack, jira)
     policies = [load_policy(policy_file, destination_types())]
-    destinations = open_destinations(policies[0], SECRETS, "http://127.0.0.1")
+    destinations = open_destinations(policies[0], SECRETS)
     audit_log = AuditLog(f"sqlite:///{folder}/audit.db")
     dedup_store = DedupStore(f"sqlite:///{folder}/gateway.db")
     spool = Spool(folder / "spool.db")
