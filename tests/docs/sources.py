@@ -63,6 +63,8 @@ def _receiver(call: ast.Call) -> str:
 
 # ── Log events ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+WORKFLOW_FIELDS = frozenset({"incident", "workflow"})
+"""A line about a workflow has one of them: ``workflow_field`` chooses."""
 _LEVELS = {"exception": "error", **{level: level for level in ("debug", "info", "warning", "error", "critical")}}
 
 
@@ -112,7 +114,9 @@ def _retried(scope: ast.AST) -> Iterator[tuple[str, frozenset[str], frozenset[st
 
 
 def _keywords(call: ast.Call) -> frozenset[str]:
-    return frozenset(keyword.arg for keyword in call.keywords if keyword.arg)
+    named = frozenset(keyword.arg for keyword in call.keywords if keyword.arg)
+    one_of = any("workflow_field(" in ast.unparse(keyword.value) for keyword in call.keywords if not keyword.arg)
+    return named | (WORKFLOW_FIELDS if one_of else frozenset())
 
 
 # ── Metrics ─────────────────────────────────────────────────────────────────────────────────────────────────────────
