@@ -37,6 +37,14 @@ class Notification(BaseModel):
         """The key for a pager, which folds a repeated key silently; a reminder has a key of its own."""
         return self.key if self.verb == "remind" else self.dedup_key
 
+    @property
+    def status(self) -> tuple[str, str]:
+        """The state and the text after it: ``Acknowledged`` and `` by alice``, or ``Triggered`` and a note."""
+        state = self.content.state
+        if self.note.startswith(f"{state} "):
+            return state, self.note.removeprefix(state)
+        return state, f" · {self.note}" if self.note else ""
+
     def sent_event(self, receipt: Receipt) -> AuditEvent:
         """The audit event of this notification."""
         return notification_event(self.key, self.verb, self.target, receipt)

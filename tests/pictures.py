@@ -1,13 +1,14 @@
-"""The pictures of messages in docs/pictures: ``python -m tests.pictures`` draws them with chromium.
+"""The pictures in docs: ``python -m tests.pictures`` draws those of messages with chromium.
 
 They show the real messages: Slack's blocks, Teams' Adaptive Cards, the HTML of e-mails. This module imitates how Slack
-and Teams render them.
+and Teams render them. ``python -m tests.pictures temporal-ui`` runs an incident and draws it in the Temporal UI.
 """
 
 import asyncio
 import base64
 import html
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,12 +18,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from PIL import Image, ImageChops
+from rich.console import Console
 
 from incident.digest import Digest, ModelTrend, NoisyMonitor, Trend
 from incident.message import Link, MessageContent
 from incident.view import IncidentView
 from integrations.email.content import EmailContent, digest_email
 from policy import Decision
+from tests.demo import running_demo
 from tests.integrations.notifications import make_content, run
 from tests.integrations.test_every_vendor import FULL_CONTENT
 from tests.integrations.vendors_table import VENDOR_CASES, VendorHarness
@@ -234,20 +237,16 @@ def draw(name: str, page: str, width: int) -> None:
         file = Path(folder) / "page.html"
         file.write_text(f'<meta charset="utf-8">{page}')
         picture = FOLDER / f"{name}.png"
-        options = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            "--force-device-scale-factor=1.5",
-        ]
-        subprocess.run(
-            ["chromium", *options, f"--window-size={width},{HEIGHT}", f"--screenshot={picture}", file.as_uri()],
-            check=True,
-            capture_output=True,
-        )
+        _screenshot(file.as_uri(), picture, width, HEIGHT, "--force-device-scale-factor=1.5")
         _crop(picture)
-        print(f"{picture.name}: {picture.stat().st_size:,} bytes")
+
+
+def _screenshot(url: str, picture: Path, width: int, height: int, *options: str) -> None:
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *options]
+    subprocess.run(
+        [*command, f"--window-size={width},{height}", f"--screenshot={picture}", url], check=True, capture_output=True
+    )
+    print(picture.name)
 
 
 def _crop(picture: Path) -> None:
@@ -259,7 +258,25 @@ def _crop(picture: Path) -> None:
     image.crop((0, 0, image.width, min(bottom + MARGIN, image.height))).save(picture, optimize=True)
 
 
-def main() -> None:
+def draw_temporal_ui() -> None:
+    """An incident that was paged, escalated, acknowledged in PagerDuty, and cleared."""
+    with running_demo(Console(width=120)) as demo:
+        demo.send("critical")
+        demo.until("critical: escalated", lambda: len(demo.pages("critical")) == 3)
+        demo.wait(4)  # so that the acknowledgement is a step of its own in the picture
+        demo.tocsin.callback("incident.acknowledged", demo.pages("critical")[0].body["dedup_key"], "Alice Example")
+        demo.until("critical: acknowledged", demo.state("critical", "acknowledged"))
+        demo.wait(8)
+        demo.clear("critical")
+        demo.until("critical: closed", demo.state("critical", "closed"))
+        workflow = demo.views["critical"]["temporal_url"].rpartition("/")[0]
+        demo.wait(8)  # for the UI's number of workers
+        loaded = "--virtual-time-budget=30000"
+        _screenshot(f"{workflow}/timeline", FOLDER.parent / "temporal-ui.png", 1400, 1150, loaded)
+        _screenshot(f"{workflow}/user-metadata", FOLDER.parent / "temporal-ui-details.png", 1400, 1420, loaded)
+
+
+def draw_messages() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     slack, teams = asyncio.run(send_messages("slack")), asyncio.run(send_messages("teams"))
     draw("slack", slack_page(slack.messages), 700)
@@ -267,6 +284,13 @@ def main() -> None:
     draw("incident-page", incident_page(), 500)
     draw("email-digest", mail_page(digest_email(make_digest())), 740)
     draw("email-trend", mail_page(digest_email(make_report())), 740)
+
+
+def main() -> None:
+    if "temporal-ui" in sys.argv:
+        draw_temporal_ui()
+    else:
+        draw_messages()
 
 
 if __name__ == "__main__":

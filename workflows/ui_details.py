@@ -9,6 +9,8 @@ from incident.view import next_action
 
 _TIMELINE_LINES = 25
 _RECEIPT_LINES = 10
+_GAP = "\u00a0"
+"""A no-break space. The Temporal UI draws tables without space between the columns."""
 
 
 def ui_details(state: IncidentState, deadline: Deadline | None) -> str:
@@ -32,12 +34,14 @@ def ui_details(state: IncidentState, deadline: Deadline | None) -> str:
     if state.receipts:
         lines += ["", "| notified | type | at (UTC) | receipt |", "| --- | --- | --- | --- |"]
         lines += [
-            f"| {escape_markdown(one.destination)} | {one.type} | {one.at:%H:%M:%S} | {escape_markdown(one.id)} |"
+            f"| {escape_markdown(one.destination)}{_GAP} | {one.type}{_GAP} | {one.at:%H:%M:%S}{_GAP} "
+            f"| {escape_markdown(one.id)} |"
             for one in state.receipts[-_RECEIPT_LINES:]
         ]
     lines += ["", "| at (UTC) | event | by | |", "| --- | --- | --- | --- |"]
     lines += [
-        f"| {one.at:%m-%d %H:%M:%S} | {one.event.replace('_', ' ')} | {escape_markdown(one.by)} "
+        f"| {one.at:%d{_GAP}%b{_GAP}%H:%M:%S}{_GAP} | {one.event.replace('_', ' ')}{_GAP} "
+        f"| {escape_markdown(one.by)}{_GAP} "
         f"| {escape_markdown(one.text)} |"
         for one in state.timeline[-_TIMELINE_LINES:]
     ]

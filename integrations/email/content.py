@@ -57,7 +57,7 @@ def incident_email(notification: Notification) -> EmailContent:
     """The full message about an incident."""
     content = notification.content
     is_reminder = notification.verb == "remind"
-    values = {"content": content, "note": notification.note, "reminder": is_reminder}
+    values = {"content": content, "status": notification.status, "reminder": is_reminder}
     subject = f"{'REMINDER ' if is_reminder else ''}{content.headline}"
     return _render("incident", subject, values, at=content.since, incident=content.incident)
 

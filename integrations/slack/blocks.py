@@ -76,13 +76,9 @@ def _summary(notification: Notification, mentions: Sequence[Mention]) -> dict[st
     for kind, name in mentions:
         key = {"user": "user_id", "usergroup": "usergroup_id", "broadcast": "range", "text": "text"}[kind]
         elements += [{"type": kind, key: name}, _text(" ")]
-    elements += [{"type": "emoji", "name": _EMOJIS[content.tier]}, _text(" "), _text(content.state, bold=True)]
-    note = notification.note
-    if note.startswith(f"{content.state} "):  # "Acknowledged by alice" says the state itself
-        elements.append(_text(note.removeprefix(content.state)))
-    elif note:
-        elements.append(_text(f" · {note}"))
-    return _section(*elements)
+    state, note = notification.status
+    elements += [{"type": "emoji", "name": _EMOJIS[content.tier]}, _text(" "), _text(state, bold=True)]
+    return _section(*elements, *([_text(note)] if note else []))
 
 
 def _links(content: MessageContent) -> dict[str, Any]:

@@ -61,7 +61,8 @@ class TeamsDestination(HttpDestination[TeamsConfig]):
 def _incident_card(notification: Notification) -> dict[str, Any]:
     content = notification.content
     headline = f"REMINDER {content.headline}" if notification.verb == "remind" else content.headline
-    state = [_run(content.state, bold=True), *([_run(f" · {notification.note}")] if notification.note else [])]
+    state, note = notification.status
+    status = [_run(state, bold=True), *([_run(note)] if note else [])]
     body = [
         {
             "type": "Container",
@@ -69,7 +70,7 @@ def _incident_card(notification: Notification) -> dict[str, Any]:
             "bleed": True,
             "items": [_text(_run(headline, bold=True, size="medium"))],
         },
-        _text(*state),
+        _text(*status),
         *(_text(_run(f"{fact.label}: ", bold=True), _run(fact.value)) for fact in content.facts),
     ]
     if content.reason:

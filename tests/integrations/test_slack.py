@@ -49,6 +49,21 @@ async def test_buttons_follow_state_and_role(
             assert one["value"] == sent.incident_key
 
 
+@pytest.mark.parametrize(
+    ("state", "note", "shown"),
+    [
+        ("Acknowledged", "Acknowledged by alice", "Acknowledged by alice"),
+        ("Triggered", "Acknowledgement withdrawn by alice", "Triggered · Acknowledgement withdrawn by alice"),
+        ("Triggered", "", "Triggered"),
+    ],
+)
+async def test_state_and_note_are_not_repeated(tmp_path: Path, slack: Slack, state: str, note: str, shown: str) -> None:
+    sent = make_notification("post", "slack", content=make_content(state=state), note=note)
+    await run(make_notifier(tmp_path, config(slack)).post, sent)
+    texts = [one["text"] for one in elements(slack.messages[0], "text")]
+    assert "".join(texts[texts.index(state) :]).startswith(shown)
+
+
 async def test_without_buttons_there_is_a_link(tmp_path: Path, slack: Slack) -> None:
     activities = make_notifier(
         tmp_path, config(slack, extra=", buttons: false"), lambda key: f"https://t.example/{key}"
