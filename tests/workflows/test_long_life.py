@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from temporalio.client import WorkflowExecutionStatus
 
 from incident.events import AlertBatch, GroupedAlert, ResponderAction
@@ -11,6 +12,7 @@ from workflows.contracts import ADD_ALERTS_SIGNAL, INCIDENT_WORKFLOW, RESPONDER_
 from workflows.incident import MAX_EVENTS
 
 
+@pytest.mark.acceptance  # it sends four thousand signals
 async def test_alert_storm_continues_as_new_without_loss(real: IncidentHarness) -> None:
     harness = real
     await harness.fire()
