@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.database import database_url
+from cli.database import database_url, existing_database_url
 from cli.errors import exit_with_error
 from cli.groups import command_group
 from cli.output import Format, FormatOption, echo_json, print_table
@@ -28,7 +28,9 @@ def verify(
     from audit import ChainChecker
 
     checker = ChainChecker()
-    faults = [fault for record in (_read(export) if export else _log().read()) for fault in checker.add(record)]
+    faults = [
+        fault for record in (_read(export) if export else _existing_log().read()) for fault in checker.add(record)
+    ]
     incidents, last = checker.incidents, checker.last_hash if checker.records else ""
     if form is Format.json:
         found = [fault.model_dump(mode="json") for fault in faults]
@@ -83,9 +85,9 @@ def export(
     incident: Annotated[str, typer.Option(help="Only this incident's records.")] = "",
 ) -> None:
     """Write the log, or one incident's records, to a file that `verify` checks anywhere."""
-    count = 0
+    count, log = 0, _existing_log()
     with to.open("w", encoding="utf-8") as file:
-        for record in _log().read(incident):
+        for record in log.read(incident):
             file.write(record.model_dump_json() + "\n")
             count += 1
     typer.echo(f"{count} records in {to}")
@@ -95,6 +97,12 @@ def _log() -> "AuditLog":
     from audit import AuditLog
 
     return AuditLog(database_url())
+
+
+def _existing_log() -> "AuditLog":
+    from audit import AuditLog
+
+    return AuditLog(existing_database_url())
 
 
 def _read(path: Path) -> Iterator["AuditRecord"]:

@@ -31,7 +31,7 @@ INGEST_DURATION = Histogram(
 )
 POLICY_RELOADS = Counter(
     "tocsin_policy_reloads",
-    "Reloads of the policy by outcome: loaded, unchanged or refused.",
+    "Reloads of the policy by outcome: loaded, unchanged or rejected.",
     ["outcome"],
     registry=registry,
 )
