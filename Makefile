@@ -21,9 +21,10 @@ test: $(SYNC)          ## Every test that needs no long-running processes
 acceptance: $(SYNC)    ## Real processes: the main job, crashes, outages, the fault matrix, an upgrade, a short chaos run
 	$(PYTEST) -m acceptance $(ARGS)
 
-lint: $(SYNC)          ## Format, lint, types, arrows
+lint: $(SYNC)          ## Format, lint, words, arrows, types
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
+	.ci/check-words
 	.venv/bin/lint-imports --no-cache
 	.venv/bin/pyright --pythonpath .venv/bin/python
 	.venv/bin/pyright --pythonpath .venv/bin/python -p tests

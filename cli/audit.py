@@ -26,6 +26,7 @@ def verify(
 ) -> None:
     """Verify that no record was edited, deleted or moved. Exit code 1 if one was."""
     from audit import ChainChecker
+    from incident.text import counted
 
     checker = ChainChecker()
     faults = [
@@ -46,12 +47,10 @@ def verify(
         raise typer.Exit(1 if faults else 0)
     for fault in faults:
         typer.echo(f"{fault.incident} record {fault.number}: {fault.fault}", err=True)
+    checked = f"{counted(checker.records, 'record')} of {counted(incidents, 'incident')}"
     if faults:
-        exit_with_error(f"{len(faults)} faults in {checker.records} records of {incidents} incidents")
-    typer.echo(
-        f"intact: {checker.records} records of {incidents} incidents, each chained to the one before it; "
-        f"last hash {last or 'none'}"
-    )
+        exit_with_error(f"{counted(len(faults), 'fault')} in {checked}")
+    typer.echo(f"intact: {checked}, each chained to the one before it; last hash {last or 'none'}")
 
 
 @audit.command()
@@ -85,12 +84,14 @@ def export(
     incident: Annotated[str, typer.Option(help="Only this incident's records.")] = "",
 ) -> None:
     """Write the log, or one incident's records, to a file that `verify` checks anywhere."""
+    from incident.text import counted
+
     count, log = 0, _existing_log()
     with to.open("w", encoding="utf-8") as file:
         for record in log.read(incident):
             file.write(record.model_dump_json() + "\n")
             count += 1
-    typer.echo(f"{count} records in {to}")
+    typer.echo(f"{counted(count, 'record')} in {to}")
 
 
 def _log() -> "AuditLog":

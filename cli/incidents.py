@@ -32,7 +32,7 @@ Note = Annotated[str, typer.Option(help="A note for the record.")]
 def list_incidents(
     state: Annotated[
         str,
-        typer.Option(help="received, holding, suppressed, notified, acknowledged, awaiting_human, resolved or closed"),
+        typer.Option(help="received, holding, notified, acknowledged, awaiting_human, resolved or closed"),
     ] = "",
     tier: Annotated[str, typer.Option(help="critical, high or low")] = "",
     team: Annotated[str, typer.Option(help="Only this team's.")] = "",

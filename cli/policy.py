@@ -72,6 +72,7 @@ def check(
     form: FormatOption = Format.text,
 ) -> None:
     """Report every problem with its file, line and column. Exit code 1 if one is an error."""
+    from incident.text import counted
     from integrations.base.registry import destination_types
     from policy import PolicyError, load_policy
 
@@ -94,7 +95,7 @@ def check(
         if problems:
             typer.echo(_lines(problems), err=True)
         if loaded:
-            size_text = f"{len(loaded.rules)} rules, {len(loaded.destinations)} destinations"
+            size_text = f"{counted(len(loaded.rules), 'rule')}, {counted(len(loaded.destinations), 'destination')}"
             typer.echo(f"{display_path(path)}: good; {size_text}, {loaded.digest}")
     if failed:
         raise typer.Exit(1)
@@ -274,8 +275,9 @@ def _archived(digest: str) -> "ArchivedPolicy":
     except LookupError as error:
         exit_with_error(str(error.args[0]))
     if found is None:
-        known = ", ".join(one.digest for one in archive.all()) or "none yet"
-        exit_with_error(f"{digest} is no file here, and no policy that decided; there are {known}")
+        known = ", ".join(one.digest for one in archive.all())
+        archived = f"archived: {known}" if known else "no policy is archived yet"
+        exit_with_error(f"{digest} is neither a file nor the digest of a policy that was in force; {archived}")
     return found
 
 

@@ -45,6 +45,8 @@ def create_app(settings: GatewaySettings, client: Client) -> FastRouteApp:
         title="Tocsin",
         version=VERSION,
         summary="Arize alerts as incidents",
+        docs_url=None,  # FastAPI's pages for it load scripts from another host
+        redoc_url=None,
         lifespan=_lifespan,
         responses=responses(429),
     )

@@ -27,7 +27,7 @@ class GatewaySettings:
     task_queue: str
     namespace: str
     policy: Callable[[], str]
-    """The digest of the policy that is loaded, and what was refused since; for ``/readyz``."""
+    """The digest of the policy that is loaded, and why a newer one was rejected; for ``/readyz``."""
     dedup_store_url: str
     """An SQLAlchemy URL."""
     spool: Path

@@ -71,10 +71,10 @@ class ActionHandler:
         if state.acknowledged_at and not (action.by or silence):
             return  # a vendor's echo of what Tocsin sent
         if silence:
-            text = action.note or f"for {format_duration(silence)} in {action.source}"
+            text = action.note or f"for {format_duration(silence)} {action.channel}"
             self._record(action, "silenced", text, now)
         else:
-            self._record(action, "acknowledged", action.note or f"in {action.source}", now)
+            self._record(action, "acknowledged", action.note or action.channel, now)
         if state.acknowledged_at and not silence:
             return
         state.acknowledged_by = action.by or action.source
@@ -96,7 +96,7 @@ class ActionHandler:
         """Nobody works on it any more: the escalation resumes."""
         state = self._state
         reopened = action.type == "reopen"
-        text = f"in {action.source}: {action.note}" if action.note else f"in {action.source}"
+        text = f"{action.channel}: {action.note}" if action.note else action.channel
         self._record(action, "reopened" if reopened else "unacknowledged", text, now)
         if state.state == "resolved":
             state.state, state.resolved_by = "acknowledged", ""
@@ -116,7 +116,7 @@ class ActionHandler:
     def _record_reassignment(self, action: ResponderAction, now: datetime) -> None:
         """The vendor escalated or reassigned its own incident: recorded, and shown elsewhere."""
         done = {"escalate": "escalated", "reassign": "reassigned"}[action.type]
-        text = f"{done} in {action.source}{f' to {action.note}' if action.note else ''}"
+        text = f"{done} {action.channel}{f' to {action.note}' if action.note else ''}"
         self._record(action, f"{done}_elsewhere", text, now)
         by = action.by or action.source
         self._outbox.broadcast("note", f"{by} {text}", source=action.source, kinds=HAS_THREAD)
@@ -124,10 +124,10 @@ class ActionHandler:
     def _close(self, action: ResponderAction, now: datetime) -> None:
         false_alarm = action.type == "false_alarm"
         if false_alarm:
-            self._record(action, "false_alarm", action.note or f"marked in {action.source}", now)
+            self._record(action, "false_alarm", action.note or f"marked {action.channel}", now)
         if not self.may_close(action):
             done = "marked as false alarm" if false_alarm else "resolved"
-            self.closure_denied(f"{done} in {action.source}", action, now)
+            self.closure_denied(f"{done} {action.channel}", action, now)
             return
         text = action.note or ("a false alarm" if false_alarm else "resolved")
         data = {"source": action.source, "role": action.role, "token": action.token}

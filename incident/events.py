@@ -55,6 +55,11 @@ class ResponderAction(_Frozen):
     )
     id: str = Field(default="", description="The callback's own id: a redelivery is dropped.")
 
+    @property
+    def channel(self) -> str:
+        """``in slack``: how the action came, for people."""
+        return {"api": "through the API", "link": "through a link"}.get(self.source, f"in {self.source}")
+
 
 class EventIds(_Frozen):
     """Ids of alerts and actions."""

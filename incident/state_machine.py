@@ -15,6 +15,7 @@ from incident.message_builder import format_amount
 from incident.outbox import Outbox
 from incident.receipt import Receipt
 from incident.state import Deadline, IncidentState, PendingNotification
+from incident.text import counted
 from policy import Decision, IncidentFacts
 
 _REPEATS_NOTED = (2, 5)
@@ -83,10 +84,10 @@ class IncidentStateMachine:
             state.record(now, "received", latest.monitor, event_ids=ids, alert=_compact(latest))
             return
         value = "" if latest.value is None else f", now {format_amount(latest.metric, latest.value)}"
-        text = f"{count} more alert{'s' if count > 1 else ''}{value}"
+        text = f"{counted(count, 'more alert')}{value}"
         state.record(now, "alert_added", text, alert=_compact(latest))
         if _repeats_noted(state.alert_count) > _repeats_noted(state.alert_count - count):
-            text = f"Triggered again: {state.alert_count} alerts so far{value}."
+            text = f"Triggered again: {counted(state.alert_count, 'alert')} so far{value}."
             self._outbox.broadcast("note", text, kinds=frozenset({"post"}))
 
     def clear(self, alert: GroupedAlert, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Text types of messages.
+"""Text types of messages, and the wording of numbers.
 
 Whatever an alert, a person or a policy wrote is converted to one of these types before a destination sees it. A
 vendor's own markup is left in place: each destination sends it as plain text, or escapes it.
@@ -11,6 +11,11 @@ from pydantic import AfterValidator
 from alerts import clean, web_address
 
 LINE_CHARS, TEXT_CHARS = 2_000, 4_000
+
+
+def counted(count: int, singular: str, plural: str = "") -> str:
+    """``1 alert``, ``2 alerts``; ``plural`` is needed if it is not the singular with an s."""
+    return f"{count:,} {singular if count == 1 else plural or f'{singular}s'}"
 
 
 def _line(text: str) -> str:

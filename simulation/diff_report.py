@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from incident.text import counted
 from policy import Decision, format_duration
 from policy.decision import TIERS
 from simulation.comparison import Change, Comparison
@@ -100,13 +101,17 @@ def about(change: Change) -> str:
 
 
 def summary(found: Comparison) -> str:
-    incidents = len(found.incidents)
-    moved = sum(found.tier_changes().values())
     span = f" in {found.weeks:.1f} weeks" if found.weeks else ""
+    moved, unregulated = sum(found.tier_changes().values()), found.no_longer_regulated
+    changes = [
+        counted(found.changed, "alert is decided differently", "alerts are decided differently"),
+        counted(moved, "incident changes tier", "incidents change tier"),
+        counted(len(found.lost_pages), "alert stops paging", "alerts stop paging"),
+    ]
+    if unregulated:
+        changes.append(counted(unregulated, "is no longer regulated", "are no longer regulated"))
     return (
-        f"{found.alerts:,} alerts of {incidents:,} incidents{span}: {found.changed:,} alerts are decided differently, "
-        f"{moved:,} incidents change tier, {len(found.lost_pages):,} alerts stop paging"
-        + (f", {found.no_longer_regulated:,} are no longer regulated" if found.no_longer_regulated else "")
+        f"{counted(found.alerts, 'alert')} of {counted(len(found.incidents), 'incident')}{span}: {', '.join(changes)}"
     )
 
 
@@ -191,7 +196,9 @@ def _place(change: Change) -> str:
 def markdown(found: Comparison, old: str, new: str) -> str:
     """A comment for a pull request. All alerts that stop paging are listed, within the size of a comment."""
     lost = len(found.lost_pages)
-    verdict = f"⚠️ **{lost:,} alerts stop paging.**" if lost else "No alert of this history stops paging."
+    verdict = "No alert of this history stops paging."
+    if lost:
+        verdict = f"⚠️ **{counted(lost, 'alert stops paging', 'alerts stop paging')}.**"
     lines = [f"### Policy `{old}` → `{new}`", "", f"{summary(found)}.", "", verdict]
     if found.tier_changes():
         lines += ["", "| tier | incidents |", "| --- | ---: |"]

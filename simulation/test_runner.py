@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from incident.text import counted
 from policy import Decision, Policy, format_duration
 from policy.authoring.near_misses import near_misses
 from policy.rewrite import fields_of
@@ -203,7 +204,7 @@ def print_results(console: Console, test_run: TestRun) -> None:
     if test_run.uncovered:
         console.print(Text(f"\nRules without a test: {', '.join(test_run.uncovered)}", style="yellow"))
     passed, failed = len(test_run.results) - len(test_run.failed), len(test_run.failed)
-    rules = f"{len(test_run.covered)} of {len(test_run.covered) + len(test_run.uncovered)} rules covered"
+    rules = f"{len(test_run.covered)} of {counted(len(test_run.covered) + len(test_run.uncovered), 'rule')} covered"
     counts = f"{failed} failed, {passed} passed" if failed else f"{passed} passed"
     console.print(Text(f"\n{counts}; {rules}", style="bold red" if failed else "bold green"))
 

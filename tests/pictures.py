@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
+from PIL import Image, ImageChops
 
 from incident.digest import Digest, ModelTrend, NoisyMonitor, Trend
 from incident.message import Link, MessageContent
@@ -28,6 +29,7 @@ from tests.integrations.vendors_table import VENDOR_CASES, VendorHarness
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
+HEIGHT, MARGIN = 1600, 24  # pixels: of the window, and below the content
 PAGE = "https://tocsin.example.com/incidents/…"
 _SLACK_CSS = """
 body{font:15px/1.46 Lato,'Helvetica Neue',Arial,sans-serif;color:#1d1c1d;margin:0;padding:16px 20px;width:640px}
@@ -165,7 +167,7 @@ def make_digest() -> Digest:
         contents=contents,
         since=NOW - timedelta(days=1),
         until=NOW,
-        periods=tuple(f"{day} Nov" for day in range(17, 25)),
+        periods=tuple(f"{day} Nov" for day in range(16, 24)),
         counts=(3, 9, 4, 4, 0, 2, 8, 5),
         noisy=(NoisyMonitor(monitor="psi of tenure_months", model="churn-xgb", incidents=2),),
     )
@@ -185,7 +187,7 @@ def make_report() -> Digest:
         ),
         ModelTrend(model="underwriting-llm", team="credit-risk", tiers={}, previous_total=2),
     )
-    weeks = ("5 Oct", "12 Oct", "19 Oct", "26 Oct", "2 Nov", "9 Nov", "16 Nov", "23 Nov")
+    weeks = ("29 Sep", "6 Oct", "13 Oct", "20 Oct", "27 Oct", "3 Nov", "10 Nov", "17 Nov")
     tiers = {
         "critical": (1, 0, 4, 2, 1, 0, 5, 3),
         "high": (4, 6, 9, 3, 5, 7, 8, 8),
@@ -227,7 +229,7 @@ def incident_page() -> str:
     return pages.get_template("incident.html").render(incident=incident)
 
 
-def draw(name: str, page: str, width: int, height: int) -> None:
+def draw(name: str, page: str, width: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.html"
         file.write_text(f'<meta charset="utf-8">{page}')
@@ -240,21 +242,31 @@ def draw(name: str, page: str, width: int, height: int) -> None:
             "--force-device-scale-factor=1.5",
         ]
         subprocess.run(
-            ["chromium", *options, f"--window-size={width},{height}", f"--screenshot={picture}", file.as_uri()],
+            ["chromium", *options, f"--window-size={width},{HEIGHT}", f"--screenshot={picture}", file.as_uri()],
             check=True,
             capture_output=True,
         )
+        _crop(picture)
         print(f"{picture.name}: {picture.stat().st_size:,} bytes")
+
+
+def _crop(picture: Path) -> None:
+    """Cut off the empty part below the content."""
+    with Image.open(picture) as opened:
+        image = opened.convert("RGB")
+    background = Image.new("RGB", image.size, image.getpixel((0, image.height - 1)))
+    _, _, _, bottom = ImageChops.difference(image, background).getbbox() or (0, 0, 0, image.height)
+    image.crop((0, 0, image.width, min(bottom + MARGIN, image.height))).save(picture, optimize=True)
 
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     slack, teams = asyncio.run(send_messages("slack")), asyncio.run(send_messages("teams"))
-    draw("slack", slack_page(slack.messages), 700, 640)
-    draw("teams", teams_page(teams.cards), 680, 700)
-    draw("incident-page", incident_page(), 500, 760)
-    draw("email-digest", mail_page(digest_email(make_digest())), 740, 980)
-    draw("email-trend", mail_page(digest_email(make_report())), 740, 1010)
+    draw("slack", slack_page(slack.messages), 700)
+    draw("teams", teams_page(teams.cards), 680)
+    draw("incident-page", incident_page(), 500)
+    draw("email-digest", mail_page(digest_email(make_digest())), 740)
+    draw("email-trend", mail_page(digest_email(make_report())), 740)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """All settings of Tocsin, typed and documented. They come from the environment and are read once, at the start.
 
-``docs/settings.md`` lists the same names, descriptions and defaults; ``tests/worker/test_settings_docs.py`` compares
+``docs/settings.md`` lists the same names, descriptions and defaults; ``tests/docs/test_settings.py`` compares
 them. Importing this module loads Pydantic and nothing heavier: every command of ``tocsin`` imports it.
 """
 

@@ -12,6 +12,7 @@ import httpx
 import structlog
 
 from gateway.health_monitor import CHECK_INTERVAL, HealthMonitor
+from incident.text import counted
 from integrations.base.open_destinations import OpenDestinations
 from policy import Policy, Watchdog
 from policy.watchdog import Drill
@@ -116,8 +117,10 @@ class WatchdogLoop:
             )
         spooled: dict[str, Any] = ready.get("spooled") or {}
         if spooled.get("oldest_seconds", 0) > MAX_SPOOL_AGE / self._settings.speed:
-            text = "{items} alerts and responder actions are spooled, the oldest for {oldest_seconds:.0f} s"
-            problems["spool"] = text.format(**spooled)
+            items = counted(spooled.get("items", 0), "item is spooled", "items are spooled")
+            problems["spool"] = (
+                f"{items} (alerts and responder actions), the oldest for {spooled['oldest_seconds']:.0f} s"
+            )
         if ready.get("dedup_store", "ok") != "ok":
             problems["dedup_store"] = f"the gateway cannot use the dedup store: {ready['dedup_store']}"
         if "rejected" in str(ready.get("policy")):

@@ -27,6 +27,7 @@ from incident.message_builder import build_message
 from incident.notification import Notification
 from incident.receipt import Receipt
 from incident.state import IncidentState, PendingNotification
+from incident.text import counted
 from policy import Decision, Target
 from workflows.contracts import BACKGROUND_SUFFIX
 
@@ -292,7 +293,7 @@ async def repair(request: RepairRequest) -> Repair:
         start_to_close_timeout=_RECONCILE_TIMEOUT,
         schedule_to_close_timeout=2 * _RECONCILE_TIMEOUT,
         retry_policy=_RETRY,
-        summary=f"Open or clear incidents for {len(request.found)} missed webhooks",
+        summary=f"Open or clear incidents for {counted(len(request.found), 'missed webhook')}",
     )
 
 

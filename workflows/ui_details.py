@@ -4,6 +4,7 @@ import re
 
 from incident.message_builder import headline
 from incident.state import Deadline, IncidentState
+from incident.text import counted
 from incident.view import next_action
 
 _TIMELINE_LINES = 25
@@ -15,7 +16,7 @@ def ui_details(state: IncidentState, deadline: Deadline | None) -> str:
     if state.alert is None or state.decision is None:
         return "**Received**, being classified"
     decision = state.decision
-    alerts = f"{state.alert_count} alert{'s' if state.alert_count != 1 else ''}"
+    alerts = counted(state.alert_count, "alert")
     actor = state.resolved_by if state.is_over else state.acknowledged_by
     by = f" by {escape_markdown(actor)}" if actor else ""
     lines = [

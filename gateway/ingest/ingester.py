@@ -17,6 +17,7 @@ from alerts import Alert, TocsinError, incident_id
 from gateway.ingest.actions import send_action
 from gateway.ingest.changes import change_workflow, report_change
 from gateway.ingest.dedup_store import DedupStore
+from gateway.ingest.log_fields import workflow_field
 from gateway.ingest.spool import Item, Spool, SpoolError
 from gateway.ingest.spool_drain import SpoolDrain
 from gateway.ingest.starter import RPC_TIMEOUT, Decide, IncidentStarter, defer_to_worker
@@ -183,5 +184,5 @@ class AlertIngester:
         try:
             await self._spool.put(items)
         except SpoolError as error:
-            _log.error("spool_write_failed", incident=items[0].queue, items=len(items), error=str(error))
+            _log.error("spool_write_failed", items=len(items), error=str(error), **workflow_field(items[0].queue))
             raise UnavailableError(str(error)) from None

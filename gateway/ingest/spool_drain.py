@@ -9,6 +9,7 @@ from temporalio.client import Client
 
 from gateway.ingest.actions import IncidentClosedError, send_action
 from gateway.ingest.changes import report_change
+from gateway.ingest.log_fields import workflow_field
 from gateway.ingest.spool import Spool, Spooled
 from gateway.ingest.starter import RPC_TIMEOUT, IncidentStarter, UnansweredError
 from gateway.ingest.submission import Submission
@@ -88,12 +89,12 @@ class SpoolDrain:
                 async with asyncio.timeout(BATCH_TIMEOUT):
                     await self._deliver(queue, items)
                 await self._spool.remove(queue, items)
-                _log.info("spool_delivered", incident=queue, kind=items[0].kind, items=len(items))
+                _log.info("spool_delivered", kind=items[0].kind, items=len(items), **workflow_field(queue))
         except Exception as error:  # noqa: BLE001  # the items stay in the spool, and are retried
             if is_temporal_unavailable(error):
                 self._status.unavailable = True
             else:
-                _log.error("spool_delivery_failed", incident=queue, error=describe_error(error))
+                _log.error("spool_delivery_failed", error=describe_error(error), **workflow_field(queue))
                 pause = UNANSWERED_BACKOFF if isinstance(error, UnansweredError) else REFUSED_BACKOFF
                 self._backoff_until[queue] = asyncio.get_running_loop().time() + pause
         self._in_delivery.discard(queue)

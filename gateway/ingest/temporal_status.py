@@ -2,6 +2,7 @@
 
 import structlog
 
+from gateway.ingest.log_fields import workflow_field
 from gateway.temporal_errors import describe_error, is_temporal_unavailable
 
 _log = structlog.get_logger()
@@ -16,7 +17,7 @@ class TemporalStatus:
     def record_failure(self, error: Exception, target: str) -> None:
         """Log why Temporal did not accept something for ``target``; its sender puts it into the spool."""
         if not is_temporal_unavailable(error):
-            _log.error("temporal_refused", workflow=target, error=describe_error(error))
+            _log.error("temporal_refused", error=describe_error(error), **workflow_field(target))
             return
         if not self.unavailable:
             _log.warning("temporal_unavailable", error=describe_error(error))

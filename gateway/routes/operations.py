@@ -44,7 +44,7 @@ class Readiness(BaseModel):
     spool: str
     spooled: SpoolDepth
     dedup_store: str = Field(description="Alerts are accepted without it.")
-    policy: str = Field(description="The digest of the policy that is loaded, and what was refused since.")
+    policy: str = Field(description="The digest of the policy that is loaded, and why a newer one was rejected.")
     health: dict[str, str] = Field(
         description="The latest health checks: temporal, workers, workflow_tasks, activities, schedules."
     )

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from incident.digest import Digest, Trend
 from incident.message import MessageContent
 from incident.notification import Notification
+from incident.text import counted
 
 _COLOURS = {"critical": "#b91c1c", "high": "#b45309", "low": "#1d4ed8"}
 _NO_TEAM = "no team"
@@ -92,7 +93,8 @@ def digest_email(digest: Digest) -> EmailContent:
     if digest.trend:
         subject = f"Tocsin trend report: {_total(digest.trend)}, {count} in your digest"
     else:
-        subject = f"Tocsin: {_incidents(count)}{f' ({_compared(count, previous)})' if previous is not None else ''}"
+        compared = "" if previous is None else f" ({_compared(count, previous)})"
+        subject = f"Tocsin: {counted(count, 'incident')}{compared}"
     return _render("digest", f"{subject} · {digest.destination}", values, at=digest.until, images=images)
 
 
@@ -126,11 +128,7 @@ def _by_team(contents: tuple[MessageContent, ...]) -> dict[str, list[_Group]]:
 
 def _total(trend: Trend) -> str:
     total = sum(one.total for one in trend.models)
-    return f"{_incidents(total)} ({_compared(total, sum(one.previous_total for one in trend.models))})"
-
-
-def _incidents(count: int) -> str:
-    return f"{count} incident{'' if count == 1 else 's'}"
+    return f"{counted(total, 'incident')} ({_compared(total, sum(one.previous_total for one in trend.models))})"
 
 
 def _compared(now: int, before: int) -> str:

@@ -77,8 +77,11 @@ def _summary(notification: Notification, mentions: Sequence[Mention]) -> dict[st
         key = {"user": "user_id", "usergroup": "usergroup_id", "broadcast": "range", "text": "text"}[kind]
         elements += [{"type": kind, key: name}, _text(" ")]
     elements += [{"type": "emoji", "name": _EMOJIS[content.tier]}, _text(" "), _text(content.state, bold=True)]
-    if notification.note:
-        elements.append(_text(f" · {notification.note}"))
+    note = notification.note
+    if note.startswith(f"{content.state} "):  # "Acknowledged by alice" says the state itself
+        elements.append(_text(note.removeprefix(content.state)))
+    elif note:
+        elements.append(_text(f" · {note}"))
     return _section(*elements)
 
 

@@ -101,7 +101,11 @@ def test_invalid_setting_is_named_without_secret(command: tuple[str, ...], envir
         (("policy", "explain", "nofile"), 2, "tocsin: nofile: No such file or directory"),
         (("policy", "explain", "."), 2, "tocsin: .: Is a directory"),
         (("policy", "explain", "binary"), 1, "tocsin: binary: the body is not UTF-8"),
-        (("policy", "diff", "nofile", "nofile"), 1, "tocsin: nofile is no file here, and no policy that decided"),
+        (
+            ("policy", "diff", "nofile", "nofile"),
+            1,
+            "tocsin: nofile is neither a file nor the digest of a policy that was in force",
+        ),
         (("policy", "nothing"), 2, "tocsin: No such command 'nothing'; see tocsin policy --help"),
         (("incident",), 2, "tocsin: no command 'incident': did you mean incidents?; see tocsin --help"),
         (("incidents", "list", "--limit", "0"), 2, "tocsin: Invalid value for '--limit'"),

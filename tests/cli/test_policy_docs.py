@@ -1,4 +1,4 @@
-"""The tutorial does what it says, the reference is current, and the workflow for GitHub Actions runs."""
+"""The tutorial does what it says, and the workflow for GitHub Actions runs."""
 
 import os
 import re
@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 import yaml
 
-from integrations.base.registry import destination_types
-from policy.authoring.reference import policy_reference
 from tests.cli.harness import TRIGGERED, CliHarness
 from tests.policy.policies import BASE, RULES
 
@@ -22,13 +20,6 @@ BLOCKS = [(kind, text) for kind, text in re.findall(r"```(\w*)\n(.*?)```", TUTOR
 
 def flat(text: str) -> str:
     return " ".join(text.split())
-
-
-def test_reference_page_is_current() -> None:
-    written = (DOCS / "policy-reference.md").read_text(encoding="utf-8")
-    assert written == policy_reference(destination_types()), "run: tocsin policy reference > docs/policy-reference.md"
-    for row in re.findall(r"^\| `.*", written, re.MULTILINE):
-        assert row.count("|") - row.count("\\|") in {4, 5}, row
 
 
 def test_tutorial_output_matches_the_commands(harness: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,16 +46,9 @@ def test_tutorial_output_matches_the_commands(harness: CliHarness, monkeypatch: 
 
     harness.write("old.yaml", good)
     harness.write("policies/policy.yaml", held.replace("error_rate: 0.02", "error_rate: 0.04"))
-    body = {
-        "monitor": "chatbot errors",
-        "model": "support-chatbot",
-        "metric": "error_rate",
-        "environment": "production",
-    }
-    history = [
-        {**body, "value": 0.02 + day / 500, "triggered_at": f"2026-11-{day:02d}T09:00:00Z"} for day in range(1, 15)
-    ]
-    command = ("old.yaml", "policies/policy.yaml", "--history", harness.bodies(*history), "--fail-on", "lost-pages")
+    (loop,) = (text for kind, text in BLOCKS if kind == "sh")
+    subprocess.run(["bash", "-c", loop], cwd=harness.folder, check=True)
+    command = ("old.yaml", "policies/policy.yaml", "--history", "history.jsonl", "--fail-on", "lost-pages")
     monkeypatch.setenv("COLUMNS", "130")
     compared = harness.run("diff", *command)
     assert compared.exit_code == 1
@@ -128,6 +112,6 @@ def test_workflow_steps_run(workflow: dict[str, Any], tmp_path: Path, change: tu
     assert run(steps["Test"]) == 0
     assert run(steps["Read the policy of the base branch"]) == 0
     assert run(steps["Compare"]) == code
-    assert ("alerts stop paging.**" in (work / "report" / "diff.md").read_text()) == bool(code)
+    assert ("stops paging.**" in (work / "report" / "diff.md").read_text()) == bool(code)
     for report in ("policy-tests.xml", "diff.json"):
         assert (work / "report" / report).stat().st_size > 100

@@ -275,7 +275,7 @@ def test_closure_denied_is_recorded_with_role() -> None:
     denied = next(entry for entry in player.state.timeline if entry.event == "closure_denied")
     assert (denied.by, denied.text) == (
         "bob",
-        "resolved in api: not closed; a person with the role compliance must close it",
+        "resolved through the API: not closed; a person with the role compliance must close it",
     )
 
 

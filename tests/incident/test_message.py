@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from alerts import Alert
 from incident.message_builder import LOCK_SCREEN_CHARS, build_message, headline
 from incident.state import IncidentState
+from incident.text import counted
 from policy import Decision
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -95,3 +96,17 @@ def test_drill_is_marked_in_every_part() -> None:
     assert message.drill
     assert message.tags[0] == "drill"
     assert (message.facts[0].label, message.facts[0].value) == ("Drill", "of rule errors: no real alert")
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "text"),
+    [
+        (0, ("alert",), "0 alerts"),
+        (1, ("alert",), "1 alert"),
+        (1_200, ("alert",), "1,200 alerts"),
+        (1, ("discrepancy", "discrepancies"), "1 discrepancy"),
+        (2, ("discrepancy", "discrepancies"), "2 discrepancies"),
+    ],
+)
+def test_counted_noun_agrees_with_its_number(count: int, words: tuple[str, ...], text: str) -> None:
+    assert counted(count, *words) == text

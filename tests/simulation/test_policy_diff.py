@@ -154,7 +154,7 @@ def test_fail_on_lost_regulation(changed: CliHarness) -> None:
     )
     ran = changed.run("diff", "policy.yaml", "new.yaml", "--history", history, "--fail-on", "lost-regulation")
     assert ran.exit_code == 1
-    assert "1 are no longer regulated" in flat(ran.output)
+    assert "1 is no longer regulated" in flat(ran.output)
 
 
 def test_ten_examples_one_for_each_group(changed: CliHarness) -> None:
@@ -179,7 +179,7 @@ def test_markdown_escapes_alert_text_and_fits_a_comment(changed: CliHarness) -> 
         "markdown",
     )
     assert ran.exit_code == 0
-    assert "⚠️ **1 alerts stop paging.**" in ran.output
+    assert "⚠️ **1 alert stops paging.**" in ran.output
     for unescaped in (r"@everyone", r"(?<!\\)<img", r"http://evil", r"(?<!\\)\| `a`", r"(?<!\\)\[x"):
         assert not re.search(unescaped, ran.output), unescaped
     many = changed.bodies(*(triggered(0, monitor=f"{hostile} {number}") for number in range(600)))
@@ -195,7 +195,7 @@ def test_report_to_a_file(changed: CliHarness) -> None:
             "diff", "policy.yaml", "new.yaml", "--history", history, "--format", form, "--output", "report"
         )
         assert (ran.exit_code, ran.output) == (0, "")
-        assert "1 alerts" in (changed.folder / "report").read_text() or form == "json"
+        assert "1 alert" in (changed.folder / "report").read_text() or form == "json"
 
 
 def test_invalid_lines_are_left_out_and_reported(changed: CliHarness) -> None:
@@ -205,7 +205,7 @@ def test_invalid_lines_are_left_out_and_reported(changed: CliHarness) -> None:
     assert ran.exit_code == 0
     assert "left out: history.jsonl:1: the body is not JSON" in ran.output
     assert "left out: history.jsonl:2: no monitor was found" in ran.output
-    assert "1 alerts of 1 incidents" in ran.output
+    assert "1 alert of 1 incident" in ran.output
     changed.write("history.jsonl", "{}\n")
     assert changed.run("diff", "policy.yaml", "new.yaml", "--history", "history.jsonl").exit_code == 2
     assert changed.run("diff", "policy.yaml", "new.yaml", "--history", "none.jsonl").exit_code == 2
@@ -247,13 +247,13 @@ def test_audit_log_is_the_default_history(changed: CliHarness) -> None:
     log.append([[record(1, "received", kept), record(2, "classified", {}), record(8, "alert_added", kept)]])
     ran = changed.run("diff", "policy.yaml", "new.yaml", "--fail-on", "lost-pages")
     assert ran.exit_code == 1
-    assert "2 alerts of 1 incidents in 1.0 weeks" in ran.output
+    assert "2 alerts of 1 incident in 1.0 weeks" in ran.output
     assert "incident-a record 1" in ran.output
     with (changed.folder / "export.jsonl").open("w") as file:
         for one in log.read():
             file.write(one.model_dump_json() + "\n")
     exported = changed.run("diff", "policy.yaml", "new.yaml", "--history", "export.jsonl")
-    assert "2 alerts of 1 incidents in 1.0 weeks" in exported.output
+    assert "2 alerts of 1 incident in 1.0 weeks" in exported.output
 
 
 def test_policy_named_by_its_digest(changed: CliHarness) -> None:
@@ -274,5 +274,5 @@ def test_policy_named_by_its_digest(changed: CliHarness) -> None:
     assert changed.run("show", "--list").output == f"{source.digest}  since 2026-11-02 00:00:00 UTC  policy.yaml\n"
     unknown = changed.run("show", "0123456789ab")
     assert unknown.exit_code == 1
-    assert f"no policy that decided; there are {source.digest}" in unknown.output
+    assert f"that was in force; archived: {source.digest}" in unknown.output
     assert changed.run("show").output == BASE + RULES, "the one in use"

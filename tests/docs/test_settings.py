@@ -2,22 +2,18 @@
 
 import os
 import re
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from integrations.base.registry import callbacks
+from tests.docs.pages import PAGES
+from tests.docs.sources import PRODUCT, ROOT
 from worker.bootstrap import GENERATED
 from worker.setting_types import SEVERAL, field_extra
 from worker.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "settings.md"
-PACKAGES = (
-    "alerts", "policy", "incident", "integrations", "audit", "workflows", "activities", "gateway", "worker",
-    "simulation", "cli",
-)  # fmt: skip
 ELSEWHERE = {
     "TOCSIN_WRITE_GOLDEN": "the tests'",
     "TOCSIN_API_TOKENS_FILE": "docker-compose.yml's",
@@ -62,7 +58,7 @@ def test_page_has_the_table_of_settings(secrets: bool) -> None:
 
 def test_docs_name_no_setting_that_does_not_exist() -> None:
     known = {str(field.validation_alias) for field in Settings.model_fields.values()} | set(ELSEWHERE)
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "docker-compose.yml", ROOT / "Dockerfile"]:
+    for page in [*PAGES, ROOT / "docker-compose.yml", ROOT / "Dockerfile"]:
         if page.name == "CHANGELOG.md":
             continue
         assert set(re.findall(r"\bTOCSIN_[A-Z]+(?:_[A-Z]+)*\b", page.read_text())) <= known, page.name
@@ -70,7 +66,7 @@ def test_docs_name_no_setting_that_does_not_exist() -> None:
 
 def test_code_reads_no_setting_that_is_not_declared() -> None:
     known = {str(field.validation_alias) for field in Settings.model_fields.values()} | set(ELSEWHERE)
-    for package in PACKAGES:
+    for package in PRODUCT:
         for file in (ROOT / package).rglob("*.py"):
             named = re.findall(r"\b(?:TOCSIN|ARIZE|TEMPORAL)_[A-Z]+(?:_[A-Z]+)*\b", _strings(file.read_text()))
             assert set(named) <= known, file

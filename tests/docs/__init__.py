@@ -1,0 +1,1 @@
+"""The documentation names everything that exists, and nothing else."""
