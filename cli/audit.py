@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.database import database_url
+from cli.database import database_url, existing_database_url
 from cli.errors import exit_with_error
 from cli.groups import command_group
 from cli.output import Format, FormatOption, echo_json, print_table
@@ -29,7 +29,9 @@ def verify(
     from incident.text import counted
 
     checker = ChainChecker()
-    faults = [fault for record in (_read(export) if export else _log().read()) for fault in checker.add(record)]
+    faults = [
+        fault for record in (_read(export) if export else _existing_log().read()) for fault in checker.add(record)
+    ]
     incidents, last = checker.incidents, checker.last_hash if checker.records else ""
     if form is Format.json:
         found = [fault.model_dump(mode="json") for fault in faults]
@@ -84,9 +86,9 @@ def export(
     """Write the log, or one incident's records, to a file that `verify` checks anywhere."""
     from incident.text import counted
 
-    count = 0
+    count, log = 0, _existing_log()
     with to.open("w", encoding="utf-8") as file:
-        for record in _log().read(incident):
+        for record in log.read(incident):
             file.write(record.model_dump_json() + "\n")
             count += 1
     typer.echo(f"{counted(count, 'record')} in {to}")
@@ -96,6 +98,12 @@ def _log() -> "AuditLog":
     from audit import AuditLog
 
     return AuditLog(database_url())
+
+
+def _existing_log() -> "AuditLog":
+    from audit import AuditLog
+
+    return AuditLog(existing_database_url())
 
 
 def _read(path: Path) -> Iterator["AuditRecord"]:

@@ -2,7 +2,22 @@
 
 import logging
 import os
+from pathlib import Path
 from typing import TextIO, cast
+
+from cli.errors import DATABASE, exit_with_error
+
+
+def existing_database_url() -> str:
+    """As ``database_url``. Ends the command if it names a SQLite file that does not exist.
+
+    A log that is verified by a mistyped name must not be created, and found intact.
+    """
+    url = database_url()
+    file = url.removeprefix("sqlite:///").partition("?")[0]
+    if url.startswith("sqlite:") and not Path(file).exists():
+        exit_with_error(f"there is no audit log at {file}: check TOCSIN_DATABASE_URL and TOCSIN_STATE_DIR", DATABASE)
+    return url
 
 
 def database_url() -> str:

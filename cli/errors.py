@@ -73,6 +73,8 @@ def _reason(error: Exception) -> tuple[str, int] | None:
         return f"{place}{error.strerror or error}", UNUSABLE
     if isinstance(error, UnicodeDecodeError):
         return f"the file is not UTF-8 text: {error.reason} at byte {error.start}", UNUSABLE
+    if _is(error, "audit.errors", "SchemaError"):
+        return str(error), DATABASE
     if _is(error, "alerts.errors", "TocsinError") or _is(error, "worker.errors", "StartError"):
         return str(error), FAILED
     if _is(error, "policy.authoring.errors", "PolicyError"):

@@ -4,7 +4,12 @@ from datetime import datetime
 
 from incident.outbox import Outbox
 from incident.state import Deadline, IncidentState
-from policy import Decision, Step, format_duration
+from policy import Decision, Step, Target, format_duration
+
+
+def reminder_targets(decision: Decision) -> tuple[Target, ...]:
+    """The destinations that are reminded while an acknowledged incident stays open."""
+    return decision.steps[0].notify if decision.steps else ()
 
 
 class Escalation:
@@ -192,7 +197,7 @@ class Escalation:
         state.reminders += 1
         note = f"Acknowledged by {state.acknowledged_by} and still open after {format_duration(decision.remind)}."
         state.record(now, "reminded", note)
-        for target in decision.steps[0].notify if decision.steps else ():
+        for target in reminder_targets(decision):
             key = f"remind-{state.reminders}-{target.name}"
             self._outbox.enqueue("remind", target, key, note, dedup_key=f"{state.dedup_key}/{key}")
         state.schedule(now, decision.remind, "remind")

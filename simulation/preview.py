@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts import Alert
+from incident.escalation import reminder_targets
 from policy import Decision, IncidentFacts, Policy, format_duration
 from policy.decision import Target
 from simulation.simulator import Decide, Event, SentNotification, simulate
@@ -70,10 +71,10 @@ def name_targets(targets: list[Target]) -> str:
 
 def conditional_lines(decision: Decision) -> Iterator[Line]:
     """What happens on an acknowledgement, a failed notification and a clear."""
-    if decision.remind and decision.steps:
+    reminded = list(reminder_targets(decision))
+    if decision.remind and reminded:
         every = format_duration(decision.remind)
-        targets = name_targets(list(decision.steps[0].notify))
-        yield Line("acknowledged", "remind", f"{targets}, every {every} while it stays open")
+        yield Line("acknowledged", "remind", f"{name_targets(reminded)}, every {every} while it stays open")
     if decision.fallback and (decision.steps or decision.digest):
         yield Line("unreachable", "notify", name_targets(list(decision.fallback)))
     if decision.regulated:

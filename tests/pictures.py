@@ -28,7 +28,8 @@ from policy import Decision
 from tests.demo import running_demo
 from tests.integrations.notifications import make_content, run
 from tests.integrations.test_every_vendor import FULL_CONTENT
-from tests.integrations.vendors_table import VENDOR_CASES, VendorHarness
+from tests.integrations.vendor_harness import VendorHarness
+from tests.integrations.vendors_table import VENDOR_CASES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)

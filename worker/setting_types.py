@@ -145,7 +145,7 @@ def _normalize_database_url(value: Any) -> str:
     """For SQLAlchemy: with the driver that Tocsin installs, and time limits for a server that does not answer."""
     text = str(value)
     if text.startswith("sqlite:"):
-        if not re.match(r"sqlite:///(?!:memory:)[^?]", text):
+        if not re.match(r"sqlite:///(?!:memory:|file:)[^?]", text):
             raise ValueError("it names no file")
         return text
     from sqlalchemy.engine import make_url  # loading SQLAlchemy takes longer than most commands

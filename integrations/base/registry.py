@@ -16,7 +16,8 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -59,7 +60,9 @@ def destination_class(type_name: str) -> "type[Destination]":
     """The class that sends to destinations of a type. Imports the vendor's library."""
     from integrations.base.destination import Destination
 
-    return _only_class(importlib.import_module(f"{packages()[type_name]}.destination"), Destination)
+    with _import_errors(type_name):
+        module = importlib.import_module(f"{packages()[type_name]}.destination")
+    return _only_class(module, Destination)
 
 
 @cache
@@ -79,8 +82,21 @@ def callbacks() -> "tuple[Callback, ...]":
 def _modules(name: str) -> Iterator[tuple[str, ModuleType]]:
     """The module of that name of every integration that has it, with the integration's type."""
     for type_name, package in packages().items():
-        if importlib.util.find_spec(f"{package}.{name}") is not None:
-            yield type_name, importlib.import_module(f"{package}.{name}")
+        with _import_errors(type_name):
+            found = importlib.util.find_spec(f"{package}.{name}")
+            module = importlib.import_module(f"{package}.{name}") if found else None
+        if module is not None:
+            yield type_name, module
+
+
+@contextmanager
+def _import_errors(type_name: str) -> Generator[None]:
+    """Name the integration whose module cannot be imported: it may be another distribution's."""
+    try:
+        yield
+    except Exception as error:
+        text = f"the integration {type_name} cannot be imported from {packages()[type_name]}: {error}"
+        raise InvalidIntegrationError(f"{text}; repair or uninstall that package") from error
 
 
 def _only_class(module: ModuleType, base: type[T]) -> type[T]:

@@ -18,8 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.integrations.notifications import SECRETS
-from tests.integrations.vendors_table import VENDOR_CASES
+from tests.integrations.vendors_table import SECRETS, VENDOR_CASES
 from tests.processes import Tocsin
 from tests.vendors import Fault, Receiver, Request, Vendor
 from tests.vendors.mail import Mailbox

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import Result
 
 from tests.cli.harness import CliHarness
-from tests.integrations.notifications import SECRETS, TIERS
-from tests.integrations.vendors_table import VENDOR_CASES
+from tests.integrations.notifications import TIERS
+from tests.integrations.vendors_table import SECRETS, VENDOR_CASES
 from tests.vendors import Fault, Vendor
 from tests.vendors.mail import Mailbox
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from audit import AuditLog
+from audit.schema import VERSION_TABLE
 from tests.cli.harness import REPOSITORY, TOKEN, TRIGGERED, gateway, tocsin
 from tests.ports import unused_port
 
@@ -45,6 +48,26 @@ def test_unavailable_database_is_exit_code_3(command: tuple[str, ...], environme
     assert "geheim" not in done.stderr
 
 
+def test_newer_schema_is_not_reported_as_an_edit(environment: Mapping[str, str], tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/audit.db"
+    log = AuditLog(url)
+    log.count()
+    log.close()
+    with sqlite3.connect(tmp_path / "audit.db") as connection:
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = 'v9_0_0'")
+    done = tocsin("audit", "verify", environment={**environment, "TOCSIN_DATABASE_URL": url})
+    assert done.returncode == 3
+    assert one_line(done).startswith("tocsin: the audit database has schema v9_0_0, which this version does not know")
+
+
+def test_export_to_a_missing_folder(environment: Mapping[str, str], tmp_path: Path) -> None:
+    log = AuditLog(f"sqlite:///{tmp_path}/state/audit.db")
+    log.count()
+    log.close()
+    done = tocsin("audit", "export", "nofolder/file", environment=environment, folder=tmp_path)
+    assert (done.returncode, one_line(done)) == (2, "tocsin: nofolder/file: No such file or directory")
+
+
 @pytest.mark.parametrize("command", [("audit", "verify"), ("worker",), ("incidents", "list")], ids=" ".join)
 def test_invalid_setting_is_named_without_secret(command: tuple[str, ...], environment: Mapping[str, str]) -> None:
     done = tocsin(*command, environment={**environment, "TOCSIN_DATABASE_URL": "mysql://tocsin:geheim@db/tocsin"})
@@ -67,7 +90,8 @@ def test_invalid_setting_is_named_without_secret(command: tuple[str, ...], envir
         (("audit", "verify", "binary"), 2, "tocsin: the file is not UTF-8 text"),
         (("audit", "verify", "alert.json"), 1, "alert.json:1: not a record of the audit log"),
         (("audit", "show", "incident-x"), 1, "tocsin: the audit log has no record of incident-x"),
-        (("audit", "export", "nofolder/file"), 2, "tocsin: nofolder/file: No such file or directory"),
+        (("audit", "verify"), 3, "tocsin: there is no audit log at "),
+        (("audit", "export", "nofolder/file"), 3, "tocsin: there is no audit log at "),
         (("policy", "check", "nofile"), 1, "nofile:1:1: cannot be read: No such file or directory"),
         (("policy", "check", "folder"), 1, "folder:1:1: the folder contains no *.yaml file"),
         (("policy", "check", "folder/nofile"), 1, "folder/nofile:1:1: cannot be read: No such file"),

@@ -23,18 +23,15 @@ from gateway.security.links import Links
 from gateway.security.tokens import Tokens
 from gateway.settings import GatewaySettings
 from integrations.base.open_destinations import open_destinations
-from integrations.base.registry import destination_types
+from integrations.base.registry import callbacks, destination_types
 from policy import load_policy
 from tests import DEV_SERVER
 from worker.temporal import register_search_attributes
 from worker.worker_group import WorkerDependencies, create_worker_group
 
 SECRET, OLD_SECRET, TOKEN = "whsec_new", "whsec_old", "a-long-bearer-token"
-PAGERDUTY_SECRET = "pd-secret"
-CALLBACK_SECRETS = {
-    "pagerduty": (PAGERDUTY_SECRET, "pd-older"),
-    **{name: (f"{name}-new", f"{name}-old") for name in ("opsgenie", "splunk_oncall", "slack", "jira", "servicenow")},
-}
+PAGERDUTY_SECRET = "pagerduty-new"
+CALLBACK_SECRETS = {one.name: (f"{one.name}-new", f"{one.name}-old") for one in callbacks()}
 LINK_SECRET = "link-secret"
 QUEUE = "gateway-tests"
 POLICY = """

@@ -17,6 +17,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from gateway.app import create_app
+from integrations.base.registry import callbacks
 from tests.gateway.conftest import CALLBACK_SECRETS, GatewayHarness
 from tests.gateway.test_pagerduty import key_of
 from tests.hostile import CONTROL, HOSTILE, INVISIBLE
@@ -123,7 +124,12 @@ SLACK = CallbackSender(slack, slack_signed, 200)
 JIRA = CallbackSender(jira, hub_signed)
 SERVICENOW = CallbackSender(servicenow, bearer)
 ALL = (PAGERDUTY, OPSGENIE, SPLUNK, SLACK, JIRA, SERVICENOW)
+"""Every vendor with a callback; a test compares it with the registry."""
 every_vendor = pytest.mark.parametrize("vendor", ALL, ids=[one.name for one in ALL])
+
+
+async def test_every_callback_is_tested() -> None:
+    assert {one.name for one in ALL} == {one.name for one in callbacks()}
 
 
 @pytest.mark.parametrize("vendor", [PAGERDUTY, OPSGENIE, SPLUNK, SLACK], ids=lambda one: one.name)

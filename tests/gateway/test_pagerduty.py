@@ -52,7 +52,7 @@ async def test_pagerduty_resolve_leaves_regulated_incident_open(gateway: Gateway
 async def test_any_of_several_signatures_is_accepted(gateway: GatewayHarness) -> None:
     incident = await gateway.open()
     payload = PagerDuty.callback("incident.acknowledged", await key_of(gateway, incident))
-    assert (await post(gateway, payload, "unknown", "pd-older")).status_code == 202
+    assert (await post(gateway, payload, "unknown", "pagerduty-old")).status_code == 202
 
 
 @pytest.mark.parametrize("header", ["", "v1=" + "0" * 64, "v2=abc", "v1=,v1=", "v1=é"])

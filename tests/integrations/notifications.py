@@ -26,21 +26,7 @@ from integrations.base.errors import normalize
 from integrations.base.open_destinations import open_destinations
 from integrations.base.registry import destination_types
 from policy import Target, load_policy
-from tests.vendors.teams import PATH as TEAMS_PATH
-
-SECRETS = {
-    "KEY": "routing-key-secret",
-    "SLACK": "xoxb-test",
-    "JIRA_USER": "bot@example.com",
-    "JIRA_TOKEN": "jira-token-secret",
-    "OPSGENIE": "genie-key",
-    "SPLUNK": "splunk-key",
-    "HOOK": "whsec_c2VjcmV0IG9mIHRoaXMgaG9vaw==",
-    "AUTH": "Bearer receiver-token",
-    "TEAMS": f"https://prod-1.westeurope.logic.azure.com{TEAMS_PATH}?api-version=2016-06-01&sig=teams-signature",
-    "SNOW_USER": "snow-user",
-    "SNOW_PASSWORD": "snow-password",
-}
+from tests.integrations.vendors_table import SECRETS
 
 TIERS = """
 version: 1

@@ -11,8 +11,9 @@ from temporalio.exceptions import ApplicationError
 
 from incident.digest import Digest, ModelTrend, NoisyMonitor, Trend
 from tests.hostile import CONTROL, HOSTILE, INVISIBLE
-from tests.integrations.notifications import SECRETS, make_content, make_notification, make_notifier, run, send_digest
+from tests.integrations.notifications import make_content, make_notification, make_notifier, run, send_digest
 from tests.integrations.test_every_vendor import FULL_CONTENT
+from tests.integrations.vendors_table import SECRETS
 from tests.vendors.mail import Mailbox
 
 SINCE = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)

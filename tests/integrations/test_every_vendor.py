@@ -14,8 +14,9 @@ from temporalio.exceptions import ApplicationError
 from incident.message import Fact, Link
 from incident.receipt import Receipt, Verb
 from tests.hostile import CONTROL, HOSTILE, INVISIBLE
-from tests.integrations.notifications import SECRETS, make_content, run
-from tests.integrations.vendors_table import VENDOR_CASES, VERBS, VendorHarness
+from tests.integrations.notifications import make_content, run
+from tests.integrations.vendor_harness import VendorHarness
+from tests.integrations.vendors_table import SECRETS, VENDOR_CASES, VERBS
 from tests.vendors import Fault
 from tests.vendors.specs import SPECS
 

@@ -9,8 +9,9 @@ from temporalio.exceptions import ApplicationError
 
 from incident.digest import Digest
 from incident.message import Fact
-from tests.integrations.notifications import SECRETS, make_content, make_notifier, run
-from tests.integrations.vendors_table import VENDOR_CASES, VendorHarness
+from tests.integrations.notifications import make_content, make_notifier, run
+from tests.integrations.vendor_harness import VendorHarness
+from tests.integrations.vendors_table import SECRETS, VENDOR_CASES
 from tests.vendors import Fault
 
 HTTP_VENDORS = ("opsgenie", "splunk_oncall", "webhook")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from tests.integrations.notifications import SECRETS, make_content, make_notification, make_notifier, run
+from tests.integrations.notifications import make_content, make_notification, make_notifier, run
+from tests.integrations.vendors_table import SECRETS
 from tests.vendors import Fault, Jira
 
 

@@ -10,14 +10,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.contracts import ChangeNotification
 from incident.change import Change
 from incident.message import Fact
-from tests.integrations.notifications import (
-    SECRETS,
-    make_change_notifier,
-    make_content,
-    make_notification,
-    make_notifier,
-    run,
-)
+from tests.integrations.notifications import make_change_notifier, make_content, make_notification, make_notifier, run
+from tests.integrations.vendors_table import SECRETS
 from tests.vendors import Fault, PagerDuty
 
 

@@ -173,3 +173,13 @@ def test_third_party_cannot_replace_own_type(tmp_path: Path, third_party: Path) 
     entry_points.write_text(entry_points.read_text().replace("pager9000 = ", "slack = "))
     code = "from integrations.base.registry import destination_types; print(destination_types()['slack'].__name__)"
     assert python(code, third_party) == "SlackConfig\n"
+
+
+@pytest.mark.parametrize("module", ["config", "callback"])
+def test_broken_third_party_integration_is_named(third_party: Path, module: str) -> None:
+    (third_party / "tocsin_pager9000" / f"{module}.py").write_text("import no_such_module")
+    environment = {**os.environ, "PYTHONPATH": str(third_party)}
+    command = [sys.executable, "-m", "cli.main", *(("policy", "check") if module == "config" else ("config",))]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "the integration pager9000 cannot be imported from tocsin_pager9000: No module named" in done.stderr

@@ -8,7 +8,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from tests.integrations.notifications import make_content, run
-from tests.integrations.vendors_table import VENDOR_CASES, VendorHarness
+from tests.integrations.vendor_harness import VendorHarness
+from tests.integrations.vendors_table import VENDOR_CASES
 from tests.vendors import Fault, ServiceNow
 
 

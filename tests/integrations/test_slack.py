@@ -7,7 +7,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from incident.digest import Digest
-from tests.integrations.notifications import SECRETS, make_content, make_notification, make_notifier, run, send_digest
+from tests.integrations.notifications import make_content, make_notification, make_notifier, run, send_digest
+from tests.integrations.vendors_table import SECRETS
 from tests.vendors import Fault, Slack
 
 HOSTILE = "<!channel> *bold* <https://evil.example|click> & `x`"

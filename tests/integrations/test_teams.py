@@ -10,7 +10,8 @@ import pytest
 from incident.digest import Digest
 from incident.message import Fact, Link
 from tests.integrations.notifications import make_content, run
-from tests.integrations.vendors_table import VENDOR_CASES, VendorHarness
+from tests.integrations.vendor_harness import VendorHarness
+from tests.integrations.vendors_table import VENDOR_CASES
 from tests.vendors import Teams
 
 

@@ -165,7 +165,10 @@ def test_all_invalid_values_are_named_at_once() -> None:
         ("FORWARDED_ALLOW_IPS", ["proxy", "10.0.0.0/99"]),
         ("TOCSIN_TASK_QUEUE", ["two words", "x" * 300]),
         ("TEMPORAL_NAMESPACE", ["two words"]),
-        ("TOCSIN_DATABASE_URL", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:x", "sqlite:///?mode=ro"]),
+        (
+            "TOCSIN_DATABASE_URL",
+            ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:x", "sqlite:///file:x", "sqlite:///?mode=ro"],
+        ),
         ("TOCSIN_STATE_DIR", ["/dev/null"]),
         ("TOCSIN_HOST", ["[", "a b", "http://x", "x:y"]),
     ],
