@@ -59,8 +59,9 @@ def width() -> int:
 
 
 def echo(text: str, colour: str = "", *, bold: bool = False) -> None:
-    """Print a line, coloured on a terminal."""
-    typer.echo(painted(text, colour, bold=bold))
+    """Print text, wrapped between words, and coloured on a terminal."""
+    for line in _wrapped(text, width()):
+        typer.echo(painted(line, colour, bold=bold))
 
 
 def painted(text: str, colour: str = "", *, bold: bool = False) -> str:

@@ -1,6 +1,7 @@
 """What endpoints declare in their signatures: the services, and the caller with the role that the endpoint needs."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -30,51 +31,24 @@ def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-def get_settings(services: ServicesDep) -> GatewaySettings:
-    return services.settings
+def _service(read: Callable[[Services], object]) -> Any:
+    """A dependency on one of the services."""
+
+    def dependency(services: ServicesDep) -> object:
+        return read(services)
+
+    return Depends(dependency)
 
 
-def get_client(services: ServicesDep) -> Client:
-    return services.client
-
-
-def get_limiter(services: ServicesDep) -> RateLimiter:
-    return services.limiter
-
-
-def get_ingester(services: ServicesDep) -> AlertIngester:
-    return services.ingester
-
-
-def get_dedup_store(services: ServicesDep) -> DedupStore:
-    return services.dedup_store
-
-
-def get_spool(services: ServicesDep) -> Spool:
-    return services.spool
-
-
-def get_health(services: ServicesDep) -> HealthMonitor:
-    return services.health
-
-
-def get_incidents(services: ServicesDep) -> IncidentCache:
-    return services.incidents
-
-
-def get_actions(services: ServicesDep) -> ActionService:
-    return services.actions
-
-
-SettingsDep = Annotated[GatewaySettings, Depends(get_settings)]
-ClientDep = Annotated[Client, Depends(get_client)]
-LimiterDep = Annotated[RateLimiter, Depends(get_limiter)]
-IngesterDep = Annotated[AlertIngester, Depends(get_ingester)]
-DedupStoreDep = Annotated[DedupStore, Depends(get_dedup_store)]
-SpoolDep = Annotated[Spool, Depends(get_spool)]
-HealthDep = Annotated[HealthMonitor, Depends(get_health)]
-IncidentsDep = Annotated[IncidentCache, Depends(get_incidents)]
-ActionsDep = Annotated[ActionService, Depends(get_actions)]
+SettingsDep = Annotated[GatewaySettings, _service(lambda services: services.settings)]
+ClientDep = Annotated[Client, _service(lambda services: services.client)]
+LimiterDep = Annotated[RateLimiter, _service(lambda services: services.limiter)]
+IngesterDep = Annotated[AlertIngester, _service(lambda services: services.ingester)]
+DedupStoreDep = Annotated[DedupStore, _service(lambda services: services.dedup_store)]
+SpoolDep = Annotated[Spool, _service(lambda services: services.spool)]
+HealthDep = Annotated[HealthMonitor, _service(lambda services: services.health)]
+IncidentsDep = Annotated[IncidentCache, _service(lambda services: services.incidents)]
+ActionsDep = Annotated[ActionService, _service(lambda services: services.actions)]
 
 
 class RequireRole:

@@ -132,8 +132,11 @@ def test_incident_list_in_pipe_has_one_line_each(environment: Mapping[str, str])
     assert all(line.endswith("region eu-west-1") for line in lines[1:])
 
 
-def test_incident_at_80_columns(environment: Mapping[str, str]) -> None:
+def test_incident_at_80_columns(environment: Mapping[str, str], stand_in: GatewayStandIn) -> None:
+    headline = "CRITICAL chatbot error_rate 31 % (limit 5 %) in production, region eu-west-1, segment premium"
+    stand_in.incidents[LONG_ID] = {**INCIDENTS[0], "headline": headline}
     lines = printed("incidents", "show", LONG_ID, environment=environment).splitlines()
+    assert f"{lines[0]} {lines[1]}" == headline
     assert f"Incident         {LONG_ID}" in lines
     assert f"Temporal         {TEMPORAL_URL}" in lines
     assert "Acknowledged by  bob" in lines
