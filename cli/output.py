@@ -105,7 +105,7 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
             typer.echo(" " * indent + line)
 
 
-def rich_console() -> "Console":
+def _rich_console() -> "Console":
     """A console of rich, for reports that ``simulation`` renders. It does not break lines in a pipe."""
     from rich.console import Console
 
@@ -114,7 +114,7 @@ def rich_console() -> "Console":
 
 def print_rich(renderable: Any) -> None:
     """Print a renderable of rich. In a pipe no line ends with spaces, and no URL is folded."""
-    console = rich_console()
+    console = _rich_console()
     if console.is_terminal:
         console.print(renderable)
         return

@@ -14,7 +14,7 @@ import typer
 from cli.database import database_url
 from cli.errors import UNUSABLE, exit_with_error
 from cli.groups import command_group
-from cli.output import Format, FormatOption, echo_json, print_rich, rich_console
+from cli.output import Format, FormatOption, echo_json, print_rich
 from worker.locations import SHIPPED_POLICY, display_path
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def run_tests(
     """Run the policy's unit tests. Exit code 1 if one fails."""
     from policy import PolicyError
     from simulation.test_cases import read_tests, test_files
-    from simulation.test_runner import print_results, run, write_junit
+    from simulation.test_runner import results_screen, run, write_junit
 
     path = policy_path(file)
     loaded = load(path)
@@ -133,7 +133,7 @@ def run_tests(
     if form is Format.json:
         echo_json(_results_json(test_run))
     else:
-        print_results(rich_console(), test_run)
+        print_rich(results_screen(test_run))
     if junit:
         write_junit(test_run, junit, loaded)
     if test_run.failed or (require_coverage and test_run.uncovered):
@@ -223,7 +223,7 @@ def diff(
     """Compare two policies on the alerts that were really received."""
     from cli.alert_history import AlertHistory, progress
     from simulation.comparison import compare
-    from simulation.diff_report import json_text, markdown, print_table, table_text
+    from simulation.diff_report import comparison_screen, json_text, markdown, table_text
 
     before, after = _named(old), _named(new)
     past = AlertHistory()
@@ -237,7 +237,7 @@ def diff(
         exit_with_error("the history has no alert", UNUSABLE)
     names = (f"{before.digest} ({old})", f"{after.digest} ({new})") if old != before.digest else (old, new)
     if form == "table" and output is None:
-        print_table(rich_console(), found)
+        print_rich(comparison_screen(found))
     else:
         text = {"table": table_text, "markdown": markdown, "json": json_text}[form](found, *names)
         if output:

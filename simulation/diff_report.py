@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -147,35 +147,35 @@ def _rate(found: Comparison, count: int, *, signed: bool = False) -> str:
     return f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"
 
 
-def print_table(console: Console, found: Comparison) -> None:
-    """Print the comparison on a terminal."""
-    console.print(summary(found), style="bold")
+def comparison_screen(found: Comparison) -> RenderableType:
+    """The comparison as tables."""
+    parts: list[RenderableType] = [Text(summary(found), style="bold")]
     if not found.changed:
-        console.print("No alert of this history is decided differently.")
+        parts.append("No alert of this history is decided differently.")
     if found.tier_changes():
-        _table(
-            console, "Incidents that change tier", ("tier", "incidents"), [(a, f"{n:,}") for a, n in tier_lines(found)]
-        )
+        tiers = [(change, f"{count:,}") for change, count in tier_lines(found)]
+        parts += _table("Incidents that change tier", ("tier", "incidents"), tiers)
     lines = list(page_lines(found))
     if lines:
-        _table(console, "Pages", ("paged", "before", "after", "difference"), lines, rate_title(found))
+        parts += _table("Pages", ("paged", "before", "after", "difference"), lines, rate_title(found))
     rows = [(change.kind, f"{count:,}", about(change), *outcomes(change)) for change, count in found.top_examples()]
     if rows:
-        _table(console, "Most severe changes", ("change", "alerts", "example", "before", "after"), rows)
+        parts += _table("Most severe changes", ("change", "alerts", "example", "before", "after"), rows)
     if found.lost_pages:
         lost = [(_place(one), about(one), *outcomes(one)) for one in found.lost_pages]
-        _table(
-            console,
+        parts += _table(
             f"All alerts that stop paging ({len(found.lost_pages):,})",
             ("place", "alert", "before", "after"),
             lost,
         )
+    return Group(*parts)
 
 
 def _table(
-    console: Console, title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = ""
-) -> None:
-    console.print(f"\n{title}" + (f" ({caption})" if caption else ""), style="bold underline")
+    title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = ""
+) -> tuple[RenderableType, RenderableType]:
+    """A title and its table."""
+    heading = Text(f"\n{title}" + (f" ({caption})" if caption else ""), style="bold underline")
     table = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = column in {"incidents", "alerts", "difference"} or (
@@ -185,7 +185,7 @@ def _table(
     for row in rows:
         style = _STYLES.get(row[0], "")
         table.add_row(*(Text(cell, style=style if index == 0 else "") for index, cell in enumerate(row)))
-    console.print(table)
+    return heading, table
 
 
 def _place(change: Change) -> str:
@@ -241,7 +241,7 @@ def table_text(found: Comparison, old: str, new: str) -> str:
     """The terminal's tables as text of 160 columns."""
     text = StringIO()
     text.write(f"{old} → {new}\n")
-    print_table(Console(file=text, width=160), found)
+    Console(file=text, width=160).print(comparison_screen(found))
     return text.getvalue()
 
 

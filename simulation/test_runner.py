@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, cast
 
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -192,21 +192,23 @@ def _line(one: Difference) -> str:
     return f"{one.key}: expected {one.expected}, got {one.got}" + (f" ({one.hint})" if one.hint else "")
 
 
-def print_results(console: Console, test_run: TestRun) -> None:
-    """Print one line for each test, and the differences of those that failed."""
+def results_screen(test_run: TestRun) -> RenderableType:
+    """One line for each test, and the differences of those that failed."""
+    lines: list[RenderableType] = []
     for file, results in groupby(test_run.results, key=lambda result: result.test.file):
-        console.print(Text(file, style="bold"))
+        lines.append(Text(file, style="bold"))
         for result in results:
             mark = Text("  ✓ ", style="green") if result.passed else Text("  ✗ ", style="bold red")
-            console.print(mark + Text(result.test.case.name, style="" if result.passed else "bold"))
+            lines.append(mark + Text(result.test.case.name, style="" if result.passed else "bold"))
             if not result.passed:
-                console.print(_failure(result))
+                lines.append(_failure(result))
     if test_run.uncovered:
-        console.print(Text(f"\nRules without a test: {', '.join(test_run.uncovered)}", style="yellow"))
+        lines.append(Text(f"\nRules without a test: {', '.join(test_run.uncovered)}", style="yellow"))
     passed, failed = len(test_run.results) - len(test_run.failed), len(test_run.failed)
     rules = f"{len(test_run.covered)} of {counted(len(test_run.covered) + len(test_run.uncovered), 'rule')} covered"
     counts = f"{failed} failed, {passed} passed" if failed else f"{passed} passed"
-    console.print(Text(f"\n{counts}; {rules}", style="bold red" if failed else "bold green"))
+    lines.append(Text(f"\n{counts}; {rules}", style="bold red" if failed else "bold green"))
+    return Group(*lines)
 
 
 def _failure(result: TestResult) -> RenderableType:

@@ -157,6 +157,32 @@ def test_tables_at_80_columns(environment: Mapping[str, str], command: tuple[str
     assert "│" not in text
 
 
+REPORTS = (
+    ("incidents", "list"),
+    ("config",),
+    ("destinations", "list"),
+    ("policy", "explain", "alert.json"),
+    ("policy", "test", "tests.yaml"),
+    ("policy", "diff", "policy.yaml", "other.yaml", "--history", "history.jsonl"),
+)
+
+
+@pytest.mark.parametrize("command", REPORTS, ids=" ".join)
+def test_no_line_in_a_pipe_ends_with_spaces(
+    environment: Mapping[str, str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "tests.yaml").write_text("tests:\n  - {name: wrong, alert: {monitor: m}, expect: {rule: errors}}\n")
+    (tmp_path / "other.yaml").write_text(
+        (tmp_path / "policy.yaml").read_text().replace("error_rate: 0.02", "error_rate: 1")
+    )
+    (tmp_path / "history.jsonl").write_text(json.dumps(TRIGGERED) + "\n")
+    files = [str(tmp_path / part) if (tmp_path / part).exists() else part for part in command]
+    output = tocsin(*files, environment={key: value for key, value in environment.items() if key != "COLUMNS"}).stdout
+    lines = output.splitlines()
+    assert len(lines) >= 4, output
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_colour_on_terminals_only(environment: Mapping[str, str]) -> None:
     coloured = on_terminal("incidents", "list", environment=environment)
     assert "\x1b[31mcritical\x1b[0m" in coloured
