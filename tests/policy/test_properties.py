@@ -4,7 +4,6 @@ import copy
 import dataclasses
 from datetime import timedelta
 from functools import cache
-from typing import Any
 
 import yaml
 from hypothesis import assume, example, given
@@ -14,8 +13,11 @@ from alerts import Alert
 from integrations.base.registry import destination_types
 from policy import IncidentFacts, Policy, PolicyError, PolicySource, parse_policy
 from policy.authoring.near_misses import near_misses
+from policy.cel.conditions import Condition
+from policy.cel.declarations import Declarations
+from policy.decide import CompiledRule
 from policy.decision import TIERS
-from tests.policy.generated import alerts, documents, policy_text, rule_lists
+from tests.policy.generated import alerts, conditions, documents, policy_text, rule_lists
 from tests.policy.policies import BASE, NOW, RULES
 
 TYPES = destination_types()
@@ -36,17 +38,26 @@ def without_unreachable(rules: list[tuple[str, str]]) -> tuple[Policy, set[str]]
     return _unchecked(rules), {path.removeprefix("rules[").split("]")[0] for path in paths}
 
 
+@cache
+def _empty() -> Policy:
+    return parse(policy_text(BASE, []))
+
+
+@cache
+def _always(tier: str) -> CompiledRule:
+    (rule,) = parse(policy_text(BASE, [("true", tier)])).rules
+    return rule
+
+
 def _unchecked(rules: list[tuple[str, str]]) -> Policy:
-    """The same rules, each loaded on its own."""
-    parts: list[Any] = []
-    for index, rule in enumerate(rules):
-        try:
-            (rule_alone,) = parse(policy_text(BASE, [rule])).rules
-        except PolicyError:
-            continue  # it contradicts itself
-        named = rule_alone.decision.model_copy(update={"rule": f"r{index}"})
-        parts.append(dataclasses.replace(rule_alone, name=f"r{index}", decision=named))
-    return dataclasses.replace(parse(policy_text(BASE, [])), rules=tuple(parts))
+    """The same rules, without the check that each can decide."""
+    declarations = Declarations.of(_empty().models, _empty().default_model)
+    parts: list[CompiledRule] = []
+    for index, (when, tier) in enumerate(rules):
+        rule, name = _always(tier), f"r{index}"
+        named = rule.decision.model_copy(update={"rule": name})
+        parts.append(dataclasses.replace(rule, name=name, decision=named, condition=Condition(when, declarations)))
+    return dataclasses.replace(_empty(), rules=tuple(parts))
 
 
 @given(rule_lists, alerts, st.builds(IncidentFacts, alerts=st.integers(0, 6)))
@@ -70,7 +81,17 @@ def test_guards_never_change_the_decision(rules: list[tuple[str, str]], alert: A
     assert policy.decide(alert, NOW, incident).rule == (matching[0] if matching else "otherwise")
 
 
-@given(rule_lists, alerts, st.builds(IncidentFacts, alerts=st.integers(0, 6)))
+def with_implied_rule(rules: list[tuple[str, str]], index: int, also: str) -> list[tuple[str, str]]:
+    """The rules, and one that matches only where an earlier one does."""
+    when, _ = rules[index % len(rules)]
+    return [*rules, (f"({when}) && {also}", "high")]
+
+
+implied = st.builds(with_implied_rule, rule_lists.filter(bool), st.integers(0, 5), conditions)
+"""Most of these lists have a rule that can never decide; of the others few do."""
+
+
+@given(st.one_of(implied, implied, implied, rule_lists), alerts, st.builds(IncidentFacts, alerts=st.integers(0, 6)))
 @example([("alert.value > 0.5", "low"), ("alert.value > 1.0", "low")], Alert(monitor="m", value=2.0), IncidentFacts())
 def test_unreachable_rules_never_decide(rules: list[tuple[str, str]], alert: Alert, incident: IncidentFacts) -> None:
     policy, unreachable = without_unreachable(rules)
