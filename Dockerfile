@@ -1,7 +1,11 @@
 # One image for gateway, worker and watchdog, with one process a container and no secret. See docs/operations.md.
 FROM python:3.11-slim-bookworm AS build
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /uv && /uv/bin/pip install --quiet --no-cache-dir uv
+# uv installs what uv.lock names by its hashes, and is itself installed by its hash: of its wheels for amd64 and arm64.
+RUN python -m venv /uv && printf '%s\n' 'uv==0.13.9 \' \
+        '--hash=sha256:d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19 \' \
+        '--hash=sha256:5435c5ce14a56431208ca0996416d310f1598e8c2c8ba707688985a16bb82dbe' > /uv/requirements.txt \
+    && /uv/bin/pip install --quiet --no-cache-dir --require-hashes --only-binary :all: --requirement /uv/requirements.txt
 WORKDIR /build
 COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN UV_PROJECT_ENVIRONMENT=/app /uv/bin/uv sync --frozen --no-dev --no-install-project --python "$(command -v python)"

@@ -2,12 +2,12 @@
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 SYNC := .venv/.synced
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
 export UV_PYTHON_DOWNLOADS := never
 export PYTHONWARNINGS := ignore:The package "pdpyras" is deprecated
 
-.PHONY: up demo test acceptance lint bench chaos format clean
+.PHONY: up demo test acceptance lint bench chaos search format clean
 
 up: $(SYNC)            ## The whole product on this machine: Temporal, worker, gateway
 	.venv/bin/tocsin up
@@ -35,6 +35,9 @@ bench: $(SYNC)         ## Figures, as ratios in one run; exits non-zero if a bou
 chaos: $(SYNC)         ## 20 minutes of faults in every process; exits non-zero on a violation
 	.venv/bin/python -m tests.chaos $(ARGS)
 
+search: $(SYNC)        ## Thousands of random streams of alerts against the invariant; exits non-zero on a violation
+	HYPOTHESIS_PROFILE=search .venv/bin/python -m pytest -n 2 -m "" tests/invariant $(ARGS)
+
 format: $(SYNC)
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
@@ -48,4 +51,4 @@ $(SYNC): pyproject.toml uv.lock $(filter .tools/%,$(UV))
 
 .tools/bin/uv:         # uv, by pip, into a folder of this checkout; the system stays unchanged
 	$(PYTHON) -m venv .tools
-	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9

@@ -19,6 +19,23 @@ BEST_EFFORT_TIMEOUT = 3.0  # seconds that a notification waits for the audit log
 _log = structlog.get_logger()
 
 
+def records_of(batch: AuditBatch) -> list[NewRecord]:
+    """The records of a batch's events, in their order."""
+    return [
+        NewRecord(
+            incident=batch.incident,
+            first_run_id=batch.first_run_id,
+            key=event.key,
+            at=event.at,
+            event=event.event,
+            by=event.by,
+            text=event.text,
+            data=event.data,
+        )
+        for event in batch.events
+    ]
+
+
 class AuditRecorder:
     """Appends the events of many incidents in one transaction: one flush to the disk serves them all."""
 
@@ -33,21 +50,7 @@ class AuditRecorder:
             ConflictError: the log holds a different event under one of the keys.
             SQLAlchemyError, OSError: the log is unavailable; Temporal retries.
         """
-        await self._committer.commit(
-            [
-                NewRecord(
-                    incident=batch.incident,
-                    first_run_id=batch.first_run_id,
-                    key=event.key,
-                    at=event.at,
-                    event=event.event,
-                    by=event.by,
-                    text=event.text,
-                    data=event.data,
-                )
-                for event in batch.events
-            ]
-        )
+        await self._committer.commit(records_of(batch))
 
     async def record_best_effort(self, batch: AuditBatch, *more: AuditEvent) -> bool:
         """Append events beside a notification. False if the log is unavailable: the incident writes them later."""

@@ -1,22 +1,26 @@
 """The activities' inputs and results, without their code: what workflows need to call them.
 
-Activity types, by name: ``classify`` (ClassifyRequest → Decision), ``page``, ``post``, ``ticket`` and ``console``
-(Notification → NotificationResult), ``add_to_digest`` (DigestRequest → NotificationResult), ``send_digest``
-(SendDigestRequest → SendDigestResult), ``write_audit_events`` (AuditBatch → None), ``list_change_subscribers``
-(Change → names of destinations), ``send_change_event`` (ChangeNotification → Receipt), ``scan_monitors``
-(ScanRequest → Scan), ``repair`` (RepairRequest → Repair).
+Activity types, by name: ``classify`` and ``describe`` (ClassifyRequest → Classification), ``decide_in_doubt``
+(DoubtRequest → Decision), ``page``, ``post``,
+``ticket`` and ``console`` (Notification → NotificationResult), ``add_to_digest`` (DigestRequest →
+NotificationResult), ``send_digest`` (SendDigestRequest → SendDigestResult), ``write_audit_events`` (AuditBatch →
+None), ``list_change_subscribers`` (Change → names of destinations), ``send_change_event`` (ChangeNotification →
+Receipt), ``scan_monitors`` (ScanRequest → Scan), ``repair`` (RepairRequest → Repair), ``refresh_descriptions``
+(None → Refresh), ``report_ended_incidents`` (None → EndedReport).
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from alerts import Alert
 from incident.audit_events import AuditBatch
 from incident.change import Change
 from incident.message import MessageContent
 from incident.receipt import Receipt
-from policy import IncidentFacts, Target
+from policy import Decision, IncidentFacts, Target
 
 
 class _Frozen(BaseModel):
@@ -29,13 +33,47 @@ class ClassifyRequest(_Frozen):
     alerts: tuple[Alert, ...]
     now: datetime
     incident: IncidentFacts = IncidentFacts()
+    describe: bool = Field(
+        default=False, description="Describe the alerts first. Workflow code of 1.0.0 does not ask for it."
+    )
+
+
+class DoubtRequest(_Frozen):
+    """Alerts of a model that no attempt could classify, without what they hold: that may be what fails."""
+
+    model: str
+    reason: str
+
+
+class Classification(_Frozen):
+    """The loudest decision, and the alerts that it is about, described and interpreted, in the request's order.
+
+    ``alerts`` is empty if a worker of 1.0.0 decided. ``undescribed`` are the positions of alerts that Arize did not
+    describe in time, and may describe later.
+    """
+
+    decision: Decision
+    alerts: tuple[Alert, ...] = ()
+    undescribed: tuple[int, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1_0_0(cls, value: Any) -> Any:
+        """The result was the decision itself: histories of open incidents have it."""
+        if isinstance(value, Mapping) and "decision" not in value:
+            return {"decision": cast("Mapping[str, Any]", value)}
+        return cast("Any", value)
 
 
 class NotificationResult(_Frozen):
-    """``audit_written``: the audit log holds the events that came with the notification, and its own."""
+    """``audit_written``: the audit log holds the events that came with the notification, and its own.
+
+    ``indexed``: the namespace has the search attribute of vendors' ids, so the incident may set it.
+    """
 
     receipt: Receipt
     audit_written: bool
+    indexed: bool = Field(default=False, exclude_if=lambda value: not value)
 
 
 class DigestRequest(_Frozen):
@@ -82,10 +120,11 @@ class ScanRequest(_Frozen):
 
 
 class Scan(_Frozen):
-    """The discrepancies found, and the triggered monitors that have an incident."""
+    """The discrepancies found, the triggered monitors that have an incident, and how many could not be compared."""
 
     found: tuple[Discrepancy, ...] = ()
     matched: dict[str, str] = {}
+    failed: int = Field(default=0, exclude_if=lambda value: not value)
 
 
 class RepairRequest(_Frozen):
@@ -96,8 +135,27 @@ class RepairRequest(_Frozen):
 
 
 class Repair(_Frozen):
-    """How many incidents were opened and cleared, and the incident of every triggered monitor."""
+    """How many incidents were opened and cleared, the incident of every triggered monitor, and what failed."""
 
     opened: int = 0
     cleared: int = 0
     matched: dict[str, str] = {}
+    failed: int = Field(
+        default=0, description="Monitors that could not be repaired.", exclude_if=lambda value: not value
+    )
+
+
+class EndedReport(_Frozen):
+    """How many incidents that ended outside Tocsin were reported, and how many of them were opened again."""
+
+    reported: int = 0
+    reopened: int = 0
+
+
+class Refresh(_Frozen):
+    """What a refresh of the descriptions did: monitors that Arize lists, those read again, and those that are gone."""
+
+    monitors: int = 0
+    described: int = 0
+    removed: int = 0
+    complete: bool = Field(default=True, description="Nothing was left for the next refresh.")

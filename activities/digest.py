@@ -5,14 +5,12 @@ sent after, so a crash loses nothing and a digest that is marked is not sent aga
 acceptance and the mark sends it again under the same key: an e-mail's ``Message-ID``, a message's metadata.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -23,20 +21,24 @@ from audit import AuditLog, DigestLedger
 from audit.digests import DigestItem
 from audit.figures import EVENTS, by_model, incident_figures
 from incident.audit_events import notification_event
-from incident.dedup_key import incident_dedup_key
+from incident.dedup_key import incident_dedup_key, is_run, parse_dedup_key
 from incident.digest import Digest, ModelTrend, NoisyMonitor, Trend
 from incident.message import MessageContent
 from incident.receipt import Receipt
 from integrations.base.destination import Destination
-from integrations.base.errors import normalize
+from integrations.base.errors import PartialDeliveryError, normalize
+from integrations.base.threads import OwnThreads
 from policy import DestinationConfig, Policy
 from policy.decision import TIERS
+from policy.digest_times import DigestTimes
 
 PERIODS = 8
 """How many periods a digest compares: the current one and those before it."""
 NOISY_MONITORS = 5
 TREND_FROM = timedelta(days=6)
 """Digests with at least this period include the trend, unless their destination says otherwise."""
+_THREADS = 8
+"""Of the database: while it is locked, no page waits for a thread."""
 _RESOLVING_EVENTS = ("resolved", "cleared")
 _REFIRING_EVENTS = ("reopened", "refired")
 
@@ -59,6 +61,7 @@ class DigestSender:
         self._destinations = destinations
         self._log = log
         self._ledger = DigestLedger(log.database)
+        self._threads = OwnThreads("digests", _THREADS)
         self._recorder = recorder
         self._speed = speed
         self._incident_url = incident_url
@@ -73,7 +76,7 @@ class DigestSender:
         url = self._incident_url(incident_dedup_key(audit.incident, audit.first_run_id))
         content = request.content.model_copy(update={"incident_url": url})
         item = DigestItem(request.key, content.incident, now, content.model_dump_json(), content.drill)
-        await asyncio.to_thread(self._ledger.add, target.name, item)
+        await self._threads.run(self._ledger.add, target.name, item)
         receipt = Receipt(
             destination=target.name, type=target.type, id=f"digest-{target.name}", at=now, key=request.key
         )
@@ -89,18 +92,29 @@ class DigestSender:
         if destination is None or config is None:
             raise _unknown_destination(request.destination)
         now = datetime.now(UTC)
-        claimed = await asyncio.to_thread(self._ledger.claim, request.destination, request.key, now)
+        claimed = await self._threads.run(self._ledger.claim, request.destination, request.key, now)
         if claimed.receipt:
             receipt = Receipt.model_validate_json(claimed.receipt)
             return SendDigestResult(incidents=len(claimed.items), receipt=receipt)
-        digest = await asyncio.to_thread(self._digest, request, config, claimed.items, now)
+        digest = await self._threads.run(self._digest, request, config, claimed.items, now)
         if not digest.contents and digest.trend is None and config.when_empty == "skip":
             receipt = destination.receipt(request.key, "empty digest, not sent")
         else:
             with integration_errors():
-                receipt = await normalize(destination, destination.send_digest(digest, activity.info().attempt))
-        await asyncio.to_thread(self._ledger.mark_sent, request.key, receipt.model_dump_json(), receipt.at)
+                receipt = await self._send(destination, digest)
+        await self._mark_sent(request.key, receipt)
         return SendDigestResult(incidents=len(claimed.items), receipt=receipt)
+
+    async def _send(self, destination: Destination, digest: Digest) -> Receipt:
+        """Raises IntegrationError; a digest that some recipients have is not sent to them again."""
+        try:
+            return await normalize(destination, destination.send_digest(digest, activity.info().attempt))
+        except PartialDeliveryError as error:
+            await self._mark_sent(digest.key, error.receipt)
+            raise
+
+    async def _mark_sent(self, key: str, receipt: Receipt) -> None:
+        await self._threads.run(self._ledger.mark_sent, key, receipt.model_dump_json(), receipt.at)
 
     def _digest(
         self, request: SendDigestRequest, config: DestinationConfig, items: tuple[DigestItem, ...], now: datetime
@@ -114,6 +128,7 @@ class DigestSender:
         return Digest(
             key=request.key,
             destination=request.destination,
+            timezone=config.timezone,
             contents=contents,
             since=min([edges[-2], *(item.at for item in items)]),
             until=now,
@@ -131,13 +146,13 @@ class DigestSender:
         """An incident that was gathered at night may be resolved in the morning."""
         since = min((item.at for item in items), default=None)
         events = (*_RESOLVING_EVENTS, *_REFIRING_EVENTS)
-        resolved: set[str] = set()
+        resolved: dict[str, set[str]] = {}
         for record in self._log.read(events=events, since=since) if since else ():
-            key = incident_dedup_key(record.incident, record.first_run_id)
-            (resolved.add if record.event in _RESOLVING_EVENTS else resolved.discard)(key)
+            runs = resolved.setdefault(record.incident, set())
+            (runs.add if record.event in _RESOLVING_EVENTS else runs.discard)(record.first_run_id)
         contents = [(MessageContent.model_validate_json(item.content), item.key.partition(":")[0]) for item in items]
         return tuple(
-            content.model_copy(update={"state": "Resolved"}) if key in resolved else content
+            content.model_copy(update={"state": "Resolved"}) if _is_of(resolved, key) else content
             for content, key in contents
         )
 
@@ -172,12 +187,17 @@ def _unknown_destination(name: str) -> ApplicationError:
 
 def period_edges(schedule: str, timezone: str, now: datetime, speed: float = 1.0) -> list[datetime]:
     """The times at which the last digests were due, and ``now`` as the last one: the edges of the periods."""
-    firings = CronSim(schedule, now.astimezone(ZoneInfo(timezone)), reverse=True)
-    past = [next(firings).astimezone(UTC) for _ in range(PERIODS + 1)]
+    past = DigestTimes(schedule, timezone).before(now, PERIODS + 1)
     # The newest firing is the one that sends this digest, within minutes; a digest sent by hand has an open period.
-    edges = past[1:] if now - past[0] < timedelta(minutes=30) else past[:-1]
-    return [*(now - (now - edge) / speed for edge in reversed(edges)), now]
+    edges = past[:-1] if now - past[-1] < timedelta(minutes=30) else past[1:]
+    return [*(now - (now - edge) / speed for edge in edges), now]
 
 
 def _day(at: datetime, timezone: str) -> str:
     return f"{at.astimezone(ZoneInfo(timezone)):%d %b}"
+
+
+def _is_of(runs: Mapping[str, set[str]], dedup_key: str) -> bool:
+    """Whether a key is that of one of these incidents' runs."""
+    incident, part = parse_dedup_key(dedup_key) or ("", "")
+    return any(is_run(run, part) for run in runs.get(incident, ()))

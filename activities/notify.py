@@ -1,6 +1,6 @@
 """The activities that notify people: ``page``, ``post``, ``ticket``, ``console``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from temporalio import activity
@@ -22,6 +22,11 @@ that another worker has loaded already."""
 _log = structlog.get_logger()
 
 
+async def never_indexed() -> bool:
+    """Nothing is known of the namespace's search attributes."""
+    return False
+
+
 class Notifier:
     """Finds the destination by name and sends the notification.
 
@@ -33,11 +38,19 @@ class Notifier:
         destinations: Mapping[str, Destination],
         recorder: AuditRecorder,
         incident_url: Callable[[str], str] = lambda incident_key: "",
+        indexed: Callable[[], Awaitable[bool]] = never_indexed,
     ) -> None:
-        """``incident_url`` returns the address of an incident's page, by the incident's dedup key."""
+        """
+        Args:
+            destinations: by name.
+            recorder: writes the audit events.
+            incident_url: returns the address of an incident's page, by the incident's dedup key.
+            indexed: whether the namespace has the search attribute of vendors' ids.
+        """
         self._destinations = destinations
         self._recorder = recorder
         self._incident_url = incident_url
+        self._indexed = indexed
 
     @activity.defn(name="page")
     async def page(self, notification: Notification) -> NotificationResult:
@@ -64,7 +77,8 @@ class Notifier:
             raise to_application_error(error) from None
         event = notification.sent_event(receipt)
         written = await self._recorder.record_best_effort(notification.audit, event)
-        return NotificationResult(receipt=receipt, audit_written=written)
+        indexed = notification.verb == "notify" and await self._indexed()
+        return NotificationResult(receipt=receipt, audit_written=written, indexed=indexed)
 
     async def _send(self, notification: Notification) -> Receipt:
         attempt = activity.info().attempt + notification.retry_after_giveup

@@ -1,51 +1,88 @@
-"""Reads a request's body as JSON, strictly: an ambiguous or hostile body is refused with the reason.
+"""Reads a request's body as JSON, as far as it can be read without doubt.
 
-Python's own parser accepts NaN, Infinity, duplicate keys, lone surrogates and integers of any length. Parsers differ
-in how they read those, and a page is lost if two systems read a body differently.
+Senders' libraries write NaN and Infinity, integers of any length, other encodings than UTF-8, and keys twice. Whatever
+has one meaning is read. Two different values under one key have none: parsers differ in which they take.
 """
 
+import codecs
 import json
-import math
 import re
 from typing import Any, cast
 
 from alerts.errors import BodyError, TooLargeError
+from alerts.numbers import ExactFloat, read_float, read_int
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
-MAX_DIGITS = 19  # of an integer: a signed 64-bit number has no more
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+_CODECS = re.compile(
+    r"(iso8859|cp1?\d{3}|koi8|mac|utf-(16|32)|shift_jis|euc|gb|big5|hz|johab|tis-620|ptcp)[a-z0-9_-]*", re.ASCII
+)
+"""Codecs of character sets, without those of Python that do something else."""
 
 
-def read_body(body: bytes) -> dict[str, Any]:
+def read_body(body: bytes, content_type: str = "") -> dict[str, Any]:
     """Read a JSON object of at most 256 KiB and 32 levels.
+
+    Args:
+        body: the raw body.
+        content_type: the request's, for the character set of a body that is not UTF-8, UTF-16 or UTF-32.
 
     Raises:
         TooLargeError: the body is too large.
-        BodyError: the body is not valid JSON; the message names the fault and its place.
+        BodyError: the body is not valid JSON, or no object; the message names the fault and its place.
+    """
+    value = read_json(body, content_type)
+    if not isinstance(value, dict):
+        raise BodyError(f"the body must be a JSON object, not {name_of_type(value)}", "no JSON object")
+    return cast("dict[str, Any]", value)
+
+
+def read_json(body: bytes, content_type: str = "") -> Any:
+    """Read JSON of any type, with the limits of ``read_body``, and with the same errors.
+
+    NaN is null. A number that no float holds is the largest float, so that it stays beyond every threshold.
     """
     if len(body) > MAX_BYTES:
         raise TooLargeError(f"the body has {len(body):,} bytes; at most {MAX_BYTES:,} are accepted")
-    try:
-        text = body.decode("utf-8-sig")  # editors on Windows write a byte order mark
-    except UnicodeDecodeError as error:
-        raise BodyError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    text = _decoded(body, content_type)
     try:
         value = json.loads(
             text,
-            object_pairs_hook=_object_without_duplicates,
-            parse_constant=_refuse_constant,
-            parse_float=_finite_float,
-            parse_int=_bounded_int,
+            object_pairs_hook=_object_without_doubt,
+            parse_constant=_read_constant,
+            parse_float=read_float,
+            parse_int=read_int,
         )
     except RecursionError:
         raise _too_deep() from None
     except json.JSONDecodeError as error:
-        raise BodyError(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
-    if not isinstance(value, dict):
-        raise BodyError(f"the body must be a JSON object, not {_name_of(value)}")
-    return cast("dict[str, Any]", replace_surrogates(value))
+        place = f"line {error.lineno}, column {error.colno}"
+        fault = "not JSON" if text.strip() else "empty body"
+        raise BodyError(f"the body is not JSON: {error.msg} at {place}", fault) from None
+    return replace_surrogates(value)
+
+
+def _decoded(body: bytes, content_type: str) -> str:
+    """The body as text: in UTF-8, UTF-16 or UTF-32 with or without a byte order mark, or in the stated charset.
+
+    Raises BodyError.
+    """
+    encoding = json.detect_encoding(body)  # by the byte order mark, or the zeros among the first four bytes
+    try:
+        return body.decode(encoding)
+    except UnicodeDecodeError as error:
+        fault = error
+    stated = _CHARSET.search(content_type)
+    try:
+        if stated and _CODECS.fullmatch(name := codecs.lookup(stated[1]).name):
+            return body.decode(name)
+    except (LookupError, UnicodeDecodeError):
+        pass
+    name = encoding.removesuffix("-sig").upper()
+    raise BodyError(f"the body is not {name}: {fault.reason} at byte {fault.start}", f"not {name}") from None
 
 
 def replace_surrogates(value: Any, depth: int = 1) -> Any:
@@ -63,38 +100,30 @@ def replace_surrogates(value: Any, depth: int = 1) -> Any:
 
 
 def _too_deep() -> BodyError:
-    return BodyError(f"the body is nested deeper than {MAX_DEPTH} levels")
+    return BodyError(f"the body is nested deeper than {MAX_DEPTH} levels", "nested too deep")
 
 
-def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object_without_doubt(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. A key may appear twice with the same value. Raises BodyError."""
     result = dict(pairs)
     if len(result) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise BodyError(f"the key {key[:60]!r} appears twice in one object")
-            seen.add(key)
+        seen: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in seen and json.dumps(seen[key]) != json.dumps(value):
+                raise BodyError(f"the key {key[:60]!r} appears twice in one object, with two values", "duplicate key")
+            seen[key] = value
     return result
 
 
-def _refuse_constant(name: str) -> Any:
-    raise BodyError(f"{name} is not a number in JSON; leave the field out instead")
+def _read_constant(name: str) -> float | None:
+    """``NaN``, ``Infinity`` and ``-Infinity``, which Python and others write."""
+    return None if name == "NaN" else ExactFloat("-1e999" if name.startswith("-") else "1e999")
 
 
-def _finite_float(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise BodyError(f"the number {text[:30]} is too large")
-    return number
-
-
-def _bounded_int(text: str) -> int:
-    if len(text.lstrip("-")) > MAX_DIGITS:
-        raise BodyError(f"the integer {text[:12]}… has {len(text)} digits; at most {MAX_DIGITS} are accepted")
-    return int(text)
-
-
-def _name_of(value: object) -> str:
+def name_of_type(value: object) -> str:
+    """What a JSON value is, for messages: ``an array``, ``a string``."""
+    if isinstance(value, dict):
+        return "an object"
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -20,9 +20,13 @@ class AlertError(TocsinError):
 
 
 class BodyError(AlertError):
-    """The body is not JSON that Tocsin reads."""
+    """The body is not JSON that Tocsin reads. ``fault`` is the kind of fault: the same for every body that has it."""
 
     code: ClassVar[str] = "invalid_body"
+
+    def __init__(self, reason: str, fault: str = "invalid JSON") -> None:
+        super().__init__(reason)
+        self.fault = fault
 
 
 class TooLargeError(BodyError):

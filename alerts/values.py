@@ -1,11 +1,15 @@
 """Parses single values of a body into the types of an Alert; an unusable value becomes nothing."""
 
-import math
+import base64
+import binascii
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
+
+from alerts.numbers import is_percent, milliseconds, number_text, quantity
 
 NAME_CHARS = 255  # Arize's own limit on a monitor's name
 TEXT_CHARS = 1000
@@ -13,28 +17,54 @@ LABELS = 64
 MAX_SECONDS = 10 * 365 * 86_400
 
 _NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?")
+_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}|\d{4}-?W\d{2}(?:-?\d)?")
 _EPOCH_SECONDS = range(946_684_800, 4_102_444_800)  # 2000 to 2100
 _EPOCH_MILLIS = range(946_684_800_000, 4_102_444_800_000)
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"  # needed to write several languages and emoji
-_STACKED_MARKS = re.compile(r"(?:(?<=[\u0300-\u036f]{3})[\u0300-\u036f])+")
-"""Combining marks after three others, which would cover the lines around; no language stacks more than three."""
+_STACKED_MARKS = re.compile(r"([\u0300-\u036f]{3})[\u0300-\u036f]+")
+"""Combining marks after three others would cover the lines around; no language stacks more than three."""
+
+
+class _Safe(dict[int, int | str]):
+    """A table for ``str.translate``: what stands for a character in ``clean``. Each is looked up once."""
+
+    def __missing__(self, code: int) -> int | str:
+        category = unicodedata.category(chr(code))
+        safe: int | str = code
+        if category in {"Cc", "Zl", "Zp"}:
+            safe = " "
+        elif category in {"Cf", "Cs"} and chr(code) not in _JOINERS:
+            safe = ""
+        if code < _KEPT_CODES:
+            self[code] = safe
+        return safe
+
+
+_SAFE = _Safe()
+_KEPT_CODES = 0x20000  # all living scripts and emoji; the table takes 13 MB at most
 
 
 def clean(value: str, limit: int) -> str:
     """One line of text, without characters that change how the text around it is displayed."""
     if not (value.isascii() and value.isprintable()):
-        value = "".join(
-            " "
-            if unicodedata.category(char) in {"Cc", "Zl", "Zp"}
-            else ""
-            if unicodedata.category(char) in _UNSAFE_CATEGORIES and char not in _JOINERS
-            else char
-            for char in value
-        )
-        value = _STACKED_MARKS.sub("", value)
+        value = _STACKED_MARKS.sub(r"\1", value.translate(_SAFE))
     value = " ".join(value.split())
-    return value if len(value) <= limit else value[: limit - 1].rstrip() + "…"
+    return value if len(value) <= limit else _cut(value, limit - 1).rstrip(" ,;:{[(·-") + "…"
+
+
+def _cut(value: str, end: int) -> str:
+    """The text's beginning, up to the end of a word if one ends near, and never within a character of several codes."""
+    space = value.rfind(" ", end * 4 // 5, end + 1)
+    if space > 0:
+        return value[:space]
+    while end > 1 and (
+        unicodedata.combining(value[end])
+        or unicodedata.category(value[end]) in {"Mn", "Me", "Mc", "Sk"}
+        or "\u200d" in value[end - 1 : end + 1]
+        or "\U0001f1e6" <= value[end] <= "\U0001f1ff"  # letters of a flag
+    ):
+        end -= 1
+    return value[:end]
 
 
 def text(value: Any, limit: int = NAME_CHARS) -> str:
@@ -42,31 +72,22 @@ def text(value: Any, limit: int = NAME_CHARS) -> str:
     if isinstance(value, bool) or value is None:
         return ""
     if isinstance(value, int | float):
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return clean(number_text(value), limit)
     return clean(value, limit) if isinstance(value, str) else ""
 
 
 def number(value: Any) -> float | None:
-    """A finite float from a number, or from text such as ``0.31``, ``1,250`` or ``31 %``."""
-    if isinstance(value, bool) or value is None:
+    """A finite float from a number, or from text such as ``0.31``, ``1,250`` or ``31 %``, which is 0.31."""
+    found = quantity(value)
+    if found is None:
         return None
-    if isinstance(value, int | float):
-        return float(value) if math.isfinite(value) else None
-    if not isinstance(value, str) or len(value) > 100:
-        return None
-    digits = (
-        value.strip().replace(",", "")
-        if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", value.strip())
-        else value.strip()
-    )
-    is_percentage = digits.endswith("%")
-    digits = digits.removesuffix("%").rstrip()
-    if not _NUMBER.fullmatch(digits):
-        return None
-    result = float(digits)
-    if is_percentage:
-        result /= 100
-    return result if math.isfinite(result) else None
+    return found.number / 100 if is_percent(found.unit) else found.number
+
+
+def is_percentage(name: str) -> bool:
+    """Whether the name of a metric says that its values are from 0 to 100."""
+    words = name.casefold().replace("_", " ")
+    return bool(re.search(r"(?<![a-z])(pct|percent|percentage)(?![a-z])|%", words))
 
 
 def moment(value: Any) -> datetime | None:
@@ -87,15 +108,39 @@ def moment(value: Any) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if int(seconds) in _EPOCH_SECONDS else None
 
 
+def instant(value: Any) -> datetime | None:
+    """Like ``moment``, for when something happened: a date without a time of day does not say that."""
+    return None if is_date(value) else moment(value)
+
+
+def is_date(value: Any) -> bool:
+    """Whether a text is a date without a time of day."""
+    return isinstance(value, str) and _DATE.fullmatch(value.strip()) is not None
+
+
 def seconds(value: Any) -> int | None:
-    found = number(value)
-    return int(found) if found is not None and 0 <= found <= MAX_SECONDS else None
+    """Whole seconds from a number, or from text such as ``300 s`` or ``5 min``."""
+    found = quantity(value)
+    number_of = found.number * (milliseconds(found.unit) or 1000) / 1000 if found is not None else -1
+    return int(number_of) if 0 <= number_of <= MAX_SECONDS else None
 
 
 def snake(value: Any) -> str:
     """``EMBEDDING_DRIFT``, ``Error Rate`` and ``errorRate`` as ``embedding_drift``, ``error_rate``."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text(value))
     return re.sub(r"[^0-9a-z%.]+", "_", words.casefold()).strip("_")
+
+
+def global_id(value: str) -> tuple[str, ...]:
+    """The parts of one of Arize's global ids, which are base64 of ``Monitor:61000:salt``; empty for any other text."""
+    if not 12 <= len(value) <= 200 or not re.fullmatch(r"[A-Za-z0-9+/_-]+={0,2}", value):
+        return ()
+    try:
+        decoded = base64.b64decode(value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ()
+    parts = decoded.split(":")
+    return tuple(parts) if len(parts) in (2, 3) and parts[0].isalpha() and parts[1].isdigit() else ()
 
 
 def web_address(value: Any) -> str:
@@ -106,28 +151,46 @@ def web_address(value: Any) -> str:
     return address
 
 
-def labels(value: Any) -> dict[str, str]:
-    """A map of texts, from a map, ``["a:b", "c=d"]``, ``"a=b, c=d"`` or ``[{"name": …, "value": …}]``."""
+def labels(value: Any, *, join: bool = False) -> dict[str, str]:
+    """A map of texts, from a map, ``["a:b", "c=d"]``, ``"a=b, c=d"`` or ``[{"name": …, "value": …}]``.
+
+    Of more than 64, those that come first in the alphabet are kept, so that the sender's order changes nothing.
+
+    Args:
+        value: the map.
+        join: of equal keys of a list, every value counts; otherwise the last.
+    """
     found: dict[str, str] = {}
+
+    def add(key: str, item: str) -> None:
+        found[key] = f"{found[key]}, {item}" if join and key in found else item
+
     if isinstance(value, str):
         value = [part for part in re.split(r"[,;]", value) if part.strip()]
     if isinstance(value, Mapping):
         for key, item in cast("Mapping[Any, Any]", value).items():
-            found[text(key)] = _label_text(item)
+            found[text(key)] = label_text(item)
     elif isinstance(value, list):
         for entry in cast("list[Any]", value):
             if isinstance(entry, Mapping):
                 pair = cast("Mapping[Any, Any]", entry)
-                found[text(pair.get("name", pair.get("key")))] = _label_text(pair.get("value", ""))
-            else:
-                key, _, item = re.sub(r"[=:]", "\0", text(entry), count=1).partition("\0")
-                found[key.strip()] = item.strip()
-    return dict([(key, item) for key, item in found.items() if key][:LABELS])
+                name = pair.get("name", pair.get("key"))
+                if "value" in pair:
+                    add(text(name), label_text(pair["value"]))
+                    continue
+                entry = name  # a tag of Arize has a name only, such as "team:legal-ai"
+            key, _, item = re.sub(r"[=:]", "\0", text(entry), count=1).partition("\0")
+            add(key.strip(), item.strip())
+    kept = [(key, clean(item, NAME_CHARS)) for key, item in found.items() if key]
+    return dict(kept if len(kept) <= LABELS else sorted(kept)[:LABELS])
 
 
-def _label_text(value: Any) -> str:
+def label_text(value: Any) -> str:
+    """A label's value as text; the items of a list are joined by commas, and an object is JSON."""
     if isinstance(value, list):
-        return clean(", ".join(text(item) for item in cast("list[Any]", value)), NAME_CHARS)
+        return clean(", ".join(label_text(item) for item in cast("list[Any]", value)), NAME_CHARS)
+    if isinstance(value, Mapping):
+        return clean(json.dumps(value, ensure_ascii=False, sort_keys=True), NAME_CHARS)
     if isinstance(value, bool):
         return "true" if value else "false"
     return text(value)

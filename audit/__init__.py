@@ -5,12 +5,15 @@ The same database holds every policy that ever decided, and the digest ledger.
 
 from audit.chain import AuditRecord, ChainChecker, ChainFault, check, record_hash
 from audit.digests import DigestLedger
-from audit.errors import AmbiguousDigestError, ConflictError, SchemaError
+from audit.errors import AlteredPolicyError, AmbiguousDigestError, ConflictError, SchemaError
 from audit.group_commit import GroupCommitter
 from audit.log import AuditLog, NewRecord
 from audit.policies import ArchivedPolicy, PolicyArchive
+from audit.verification import NOT_SHOWN, Verification, verify
 
 __all__ = [
+    "NOT_SHOWN",
+    "AlteredPolicyError",
     "AmbiguousDigestError",
     "ArchivedPolicy",
     "AuditLog",
@@ -23,6 +26,8 @@ __all__ = [
     "NewRecord",
     "PolicyArchive",
     "SchemaError",
+    "Verification",
     "check",
     "record_hash",
+    "verify",
 ]

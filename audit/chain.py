@@ -12,10 +12,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 GENESIS = "0" * 64
 """The hash that the first record refers to."""
+
+
+_GAP = "the record that was the newest when this one was written is missing before it"
 
 
 class AuditRecord(BaseModel):
@@ -43,13 +46,19 @@ class AuditRecord(BaseModel):
 
 
 class ChainFault(BaseModel):
-    """Evidence that a log was changed: the record where it shows, and a sentence."""
+    """Evidence that a log was changed: the record where it shows, and a sentence.
+
+    ``position`` is the record's place among those that were verified, from 1. ``gap`` says that only the record before
+    it in the whole log is missing, as in an export of one incident.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     incident: str
     number: int
     fault: str
+    position: int = Field(default=0, exclude=True)
+    gap: bool = Field(default=False, exclude=True)
 
 
 def record_hash(record: AuditRecord) -> str:
@@ -83,12 +92,15 @@ class ChainChecker:
             faults.append(f"number {record.number} follows {number}: deleted or reordered")
         if record.previous != previous:
             faults.append("it does not follow the record before it: edited, deleted or reordered")
-        if self._whole and record.anchor != self.last_hash:
-            faults.append("the record that was the newest when this one was written is missing before it")
+        gap = self._whole and record.anchor != self.last_hash
         self._ends[(record.incident, record.first_run_id)] = (record.number, record.hash)
         self.last_hash = record.hash
         self.records += 1
-        return [ChainFault(incident=record.incident, number=record.number, fault=fault) for fault in faults]
+        found = [self._fault(record, fault) for fault in faults]
+        return [*found, self._fault(record, _GAP).model_copy(update={"gap": True})] if gap else found
+
+    def _fault(self, record: AuditRecord, fault: str) -> ChainFault:
+        return ChainFault(incident=record.incident, number=record.number, fault=fault, position=self.records)
 
 
 def check(records: Iterable[AuditRecord], *, whole: bool = True) -> list[ChainFault]:

@@ -21,3 +21,9 @@ class AmbiguousDigestError(TocsinError, LookupError):
     """Several policies have a digest that begins like this."""
 
     code: ClassVar[str] = "policy_digest_ambiguous"
+
+
+class AlteredPolicyError(TocsinError, LookupError):
+    """The text of an archived policy does not match its digest."""
+
+    code: ClassVar[str] = "policy_altered"

@@ -98,6 +98,14 @@ class AuditLog:
             for row in connection.execute(query.execution_options(yield_per=1000)):
                 yield _record(row)
 
+    def incidents(self, beginning: str) -> list[str]:
+        """The incidents whose id begins like this, in the order of their ids."""
+        query = select(records.c.incident).distinct().order_by(records.c.incident)
+        query = query.where(records.c.incident.startswith(beginning, autoescape=True))
+        with self._database.reading() as connection:
+            # SQLite compares without case here.
+            return [one for (one,) in connection.execute(query) if one.startswith(beginning)]
+
     def count(self, events: Collection[str] = ()) -> int:
         """The number of records; of every event, or of some."""
         query = select(func.count()).select_from(records)

@@ -17,6 +17,7 @@ from rich.table import Table
 from benchmarks import audit, reference
 from benchmarks import cli as command_line
 from benchmarks import policy as policies
+from benchmarks.arize import descriptions
 from benchmarks.bare import connect
 from benchmarks.bench import Bench, cores, server_port
 from benchmarks.figures import Figure
@@ -24,6 +25,7 @@ from benchmarks.incidents import incident_cost, latency, many_open, second_worke
 from tests.ports import unused_port
 from tests.processes import Tocsin
 from tests.vendors import Fault, Jira, PagerDuty, Slack
+from tests.vendors.arize import ArizeTenant
 from tests.vendors.policy import SECRETS, write_policy
 from tests.waiting import wait_for
 from worker.embedded import server_command
@@ -91,9 +93,13 @@ async def run(scale: float) -> list[Figure]:
         await storm(bench, idle)
         await throughput(bench)
         await many_open(bench, idle)
+    with ArizeTenant(checked=False) as tenant:
+        settings = {**tenant.environment, "TOCSIN_RECONCILE_INTERVAL": "off"}
+        async with running(scale, None, **settings) as described:
+            await descriptions(described, tenant)
     async with running(scale, Fault(delay=0.25), TOCSIN_WORKER_SLOTS="4") as limited:
         await second_worker(limited)
-    return sorted(bench.figures + limited.figures, key=lambda figure: figure.what[:3])
+    return sorted(bench.figures + described.figures + limited.figures, key=lambda figure: figure.what[:3])
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
 """The command line's HTTP client for the gateway: its address, and the API token."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlsplit
 
 import typer
 
@@ -12,13 +12,22 @@ if TYPE_CHECKING:
     import httpx
 
 _TIMEOUT = 30.0  # seconds
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def call(method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, str] | None = None) -> Any:
+def call(
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    params: dict[str, str] | None = None,
+    *,
+    remedies: Mapping[int, str] | None = None,
+) -> Any:
     """Call the API and return the decoded answer. Ends the command if the gateway refuses, with its reasons.
 
     The token is TOCSIN_TOKEN, or the local one that ``tocsin up`` created in the state folder.
+
+    Args:
+        remedies: what a person can do, by the status of a refusal.
     """
     from worker.bootstrap import api_token, gateway_url
     from worker.settings import read_settings
@@ -37,7 +46,7 @@ def call(method: str, path: str, body: dict[str, Any] | None = None, params: dic
     answer = request(method, url, json=body, params=params, headers={"Authorization": f"Bearer {token}"})
     content = _decoded(answer, url)
     if answer.is_error:
-        _refuse(answer.status_code, content)
+        _refuse(answer.status_code, content, (remedies or {}).get(answer.status_code, ""))
     return content
 
 
@@ -45,22 +54,16 @@ def request(method: str, url: str, **options: Any) -> "httpx.Response":
     """Send one request. Ends the command if nothing answers. Proxies are ignored for this machine's own addresses."""
     import httpx
 
+    from worker.this_machine import is_this_machine
+
     try:
-        with httpx.Client(timeout=_TIMEOUT, trust_env=not is_loopback(url)) as client:
+        with httpx.Client(timeout=_TIMEOUT, trust_env=not is_this_machine(url)) as client:
             return client.request(method, url, **options)
     except httpx.HTTPError as error:
         reason = f"{url} does not answer ({type(error).__name__})"
         exit_with_error(f"{reason}: is `tocsin up` running? TOCSIN_PUBLIC_URL is its address", UNUSABLE)
     except (httpx.InvalidURL, ValueError, ImportError) as error:  # ImportError: a SOCKS proxy without its package
         exit_with_error(f"{url} cannot be requested: {error}; check TOCSIN_PUBLIC_URL and HTTP_PROXY", UNUSABLE)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL names this machine."""
-    try:
-        return urlsplit(url).hostname in _LOOPBACK
-    except ValueError:
-        return False
 
 
 class _Object(dict[str, Any]):
@@ -84,8 +87,9 @@ def _not_the_gateway(reason: str) -> NoReturn:
     exit_with_error(f"{reason}: is it Tocsin's gateway? TOCSIN_PUBLIC_URL is its address", UNUSABLE)
 
 
-def _refuse(status: int, content: _Object) -> NoReturn:
-    remedy = "; check TOCSIN_TOKEN" if status == 401 else ""
+def _refuse(status: int, content: _Object, remedy: str) -> NoReturn:
+    remedy = "check TOCSIN_TOKEN" if status == 401 else remedy
+    remedy = f"; {remedy}" if remedy else ""
     typer.echo(f"tocsin: {status} {content.get('detail', '')}{remedy}", err=True)
     for reason in content.get("reasons", []):
         typer.echo(f"  {reason}", err=True)

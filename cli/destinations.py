@@ -15,10 +15,12 @@ from cli.groups import command_group
 from cli.output import Format, FormatOption, Styled, echo, echo_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from incident.notification import Notification
     from incident.receipt import Receipt, Verb
     from integrations.base.destination import Destination
-    from policy import DestinationConfig, Policy
+    from policy import DestinationConfig, Policy, Target
     from worker.settings import Settings
 
 destinations = command_group("List destinations, and test their delivery.")
@@ -174,7 +176,7 @@ def _notification(
     from incident.notification import Notification
     from policy import Target
 
-    first_run_id = drill[-12:].ljust(32, "0")
+    first_run_id = drill[-12:].rjust(32, "0")
     content = MessageContent(
         headline=f"DRILL test of {name}: {_NO_FIRE}",
         state="Resolved" if verb == "resolve" else "Drill",
@@ -218,18 +220,26 @@ def _digest_schedule(policy: "Policy", name: str) -> str:
 
 
 def _rules_by_destination(policy: "Policy") -> dict[str, list[str]]:
-    """The rules that notify each destination. "(fallback)" and "(regulated)" stand for uses that no one rule names."""
+    """What notifies each destination: the rules, and in parentheses uses that no one rule names."""
     found: dict[str, list[str]] = {}
-    for rule in (*policy.rules, policy.otherwise):
-        decision = rule.decision
-        targets = [*(target for step in decision.steps for target in step.notify), *decision.digest, *decision.tickets]
-        for target in dict.fromkeys(targets):
-            found.setdefault(target.name, []).append(rule.name)
-        for target in decision.fallback:
-            if "(fallback)" not in found.setdefault(target.name, []):
-                found[target.name].append("(fallback)")
-    for target in policy.governance_tickets:
-        found.setdefault(target.name, []).append("(regulated)")
+
+    def add(targets: "Iterable[Target]", use: str) -> None:
+        for target in targets:
+            if use not in found.setdefault(target.name, []):
+                found[target.name].append(use)
+
+    named = {model.owner for model in (*policy.models.values(), policy.default_model)}
+    owners = [target for name, target in policy.owners.items() if name in named]
+    for rule in (*policy.rules, policy.unmapped, policy.otherwise, policy.unreadable):
+        decision, raised = rule.decision, rule.decision.on_ack_timeout
+        steps = [*decision.steps, *(raised.steps if raised else ())]
+        add([*(target for step in steps for target in step.notify), *decision.digest, *decision.tickets], rule.name)
+        add([*decision.fallback, *(raised.fallback if raised else ())], "(fallback)")
+        if rule.notify_owner:
+            add(owners, f"{rule.name} (owner)")
+    add(policy.governance_tickets, "(regulated)")
+    if policy.watchdog is not None:
+        add(policy.watchdog.notify, "(watchdog)")
     return found
 
 

@@ -8,7 +8,7 @@ import typer
 
 from cli.client import call
 from cli.errors import exit_with_error
-from cli.incidents import login_name
+from cli.incidents import By
 from cli.output import echo
 
 _POLL_INTERVAL = 0.5  # seconds
@@ -27,7 +27,7 @@ def drill(
     rule: Annotated[str, typer.Argument(help="A rule of the policy in force. It notifies what it names.")],
     model: Annotated[str, typer.Option(help="A model of the policy, with its team, runbook and owner.")] = "",
     environment: Annotated[str, typer.Option(help="The environment of the simulated alert.")] = "production",
-    by: Annotated[str, typer.Option(help="Your name; the login name by default.", show_default=False)] = "",
+    by: By = "",
     wait: Annotated[float, typer.Option(help="Minutes to wait for an acknowledgement.", min=0)] = 60.0,
     yes: Annotated[bool, typer.Option("--yes", help="Page people without asking first.")] = False,
 ) -> None:
@@ -38,26 +38,25 @@ def drill(
     """
     if not yes:
         typer.confirm(f"This does everything that {rule} does: it may page people. Continue?", abort=True, err=True)
-    who = by or login_name()
-    body = {"rule": rule, "model": model, "environment": environment, "by": who}
+    body = {"rule": rule, "model": model, "environment": environment, "by": by}
     incident = call("POST", "/api/drills", body)["incident"]
     echo(f"Drill {incident}", bold=True)
     outcome = _watch(incident, time.monotonic() + wait * 60)
     if outcome.incident["state"] not in _ENDED:
         if not outcome.answered:
             echo(f"Nobody acknowledged within {wait:g} min.", "red", bold=True)
-        _end(outcome.incident, who)
+        _end(outcome.incident, by)
     if outcome.undelivered:
         exit_with_error("a notification failed, see above")
     if not outcome.answered:
         raise typer.Exit(1)
 
 
-def _end(incident: dict[str, Any], who: str) -> None:
+def _end(incident: dict[str, Any], by: str) -> None:
     if incident["regulated"]:
         echo(f"The model is regulated: a person with the role {incident['closed_by']} closes the drill.", "yellow")
         return
-    call("POST", f"/api/incidents/{incident['id']}/resolve", {"by": who, "note": "the drill is over"})
+    call("POST", f"/api/incidents/{incident['id']}/resolve", {"by": by, "note": "the drill is over"})
     echo("The drill is over; every destination that it notified is updated.", "green")
 
 

@@ -3,8 +3,9 @@
 Exit codes of every command:
 
 - 0: success.
-- 1: the command ran, and the answer is no: a check failed, the gateway refused, a setting or a policy is not valid.
-- 2: the command could not run: wrong usage, a file that cannot be read, no token, no gateway.
+- 1: the command ran, and the answer is no: a check failed, the gateway refused, a setting or a policy is not valid, a
+  long-running process could not start.
+- 2: the command could not run: wrong usage, a file that is missing or cannot be read, no token, no gateway.
 - 3: the audit log's database cannot be read. ``tocsin audit verify`` reports an edited log with 1, and this with 3.
 - 130: interrupted by Ctrl-C.
 """

@@ -1,6 +1,6 @@
 """``tocsin incidents list|show|ack|resolve|annotate``."""
 
-import getpass
+import re
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -22,9 +22,14 @@ _STATE_COLOURS = {
     "closed": "bright_black",
     "resolved": "green",
 }
-_FINGERPRINT_CHARS = 12
+_MOST = 200  # incidents in one answer of the API
+_WHOLE_ID = re.compile(r"incident-.+-[0-9a-f]{12,64}")
+"""A whole id: no list is read for it, so it works also while Temporal is unavailable."""
 Id = Annotated[str, typer.Argument(help="The incident's id, incident-<model>-<fingerprint>, or the start of it.")]
-By = Annotated[str, typer.Option(help="Your name; the login name by default.", show_default=False)]
+By = Annotated[
+    str,
+    typer.Option(help="A name to show beside the owner of your token, who acts.", show_default=False),
+]
 Note = Annotated[str, typer.Option(help="A note for the record.")]
 
 
@@ -37,7 +42,7 @@ def list_incidents(
     tier: Annotated[str, typer.Option(help="critical, high or low")] = "",
     team: Annotated[str, typer.Option(help="Only this team's.")] = "",
     model: Annotated[str, typer.Option(help="Only this model's.")] = "",
-    limit: Annotated[int, typer.Option(help="At most so many, up to 200.", min=1, max=200)] = 50,
+    limit: Annotated[int, typer.Option(help="At most so many, up to 200.", min=1, max=_MOST)] = 50,
     form: FormatOption = Format.text,
 ) -> None:
     """List incidents, newest first."""
@@ -49,6 +54,10 @@ def list_incidents(
         typer.echo("No incidents.")
     else:
         print_table(("INCIDENT", "TIER", "OPENED (UTC)", "STATE", "HEADLINE"), map(_row, found["incidents"]))
+        if len(found["incidents"]) == limit:
+            more = "; --limit shows up to 200" if limit < _MOST else ""
+            text = f"the newest {limit}; there may be more, so filter by --state, --tier, --team or --model{more}"
+            typer.echo(text, err=True)
 
 
 def _row(incident: dict[str, Any]) -> tuple[str | Styled, ...]:
@@ -58,8 +67,16 @@ def _row(incident: dict[str, Any]) -> tuple[str | Styled, ...]:
         Styled(tier, _TIER_COLOURS.get(tier, "")),
         _time(incident["opened_at"]),
         Styled(_state(incident), _STATE_COLOURS.get(incident["state"], "")),
-        incident["headline"] or incident["model"],
+        _title(incident),
     )
+
+
+def _title(incident: dict[str, Any]) -> str:
+    """The headline, and the monitor if it is not in it: several monitors of a model may have one headline."""
+    headline = incident["headline"] or incident["model"]
+    alert: dict[str, Any] = incident["alert"] or {}
+    monitor = str(alert.get("monitor", ""))
+    return f"{headline} ({monitor})" if monitor and monitor not in headline else headline
 
 
 def _state(incident: dict[str, Any]) -> str:
@@ -74,10 +91,32 @@ def _state(incident: dict[str, Any]) -> str:
 
 
 @incidents.command()
-def show(incident: Id, form: FormatOption = Format.text) -> None:
-    """Show an incident: its state, the reason for it, and its timeline."""
-    found = call("GET", f"/api/incidents/{quote(_full_id(incident), safe='')}")
+def show(
+    incident: Id,
+    run: Annotated[
+        str,
+        typer.Option(help="An earlier opening of the same incident: its run, as `show` lists them."),
+    ] = "",
+    form: FormatOption = Format.text,
+) -> None:
+    """Show an incident: its state, the reason for it, its timeline, and its other openings."""
+    full_id = _full_id(incident)
+    found = call("GET", f"/api/incidents/{quote(full_id, safe='')}", params={"run": run} if run else None)
     _print(found, form)
+    if form is Format.text:
+        _print_other_openings(found, full_id)
+
+
+def _print_other_openings(shown: dict[str, Any], incident: str) -> None:
+    """A monitor opens an incident of the same id each time that it is triggered after a close."""
+    found: list[dict[str, Any]] = call("GET", "/api/incidents", params={"id": incident, "limit": "20"})["incidents"]
+    others = [one for one in found if one["id"] == incident and one["first_run_id"] != shown["first_run_id"]]
+    if others:
+        typer.echo("\nOther openings, shown by --run:")
+        print_table(
+            ("RUN", "OPENED (UTC)", "STATE", "HEADLINE"),
+            [(one["first_run_id"], _time(one["opened_at"]), _state(one), one["headline"]) for one in others],
+        )
 
 
 @incidents.command()
@@ -104,33 +143,47 @@ def annotate(
 
 
 def _act(incident: str, action: str, by: str, note: str, form: Format) -> None:
-    path = f"/api/incidents/{quote(_full_id(incident), safe='')}/{action}"
-    found = call("POST", path, {"by": by or login_name(), "note": note})
+    full_id, run = _named(incident)
+    path = f"/api/incidents/{quote(full_id, safe='')}/{action}"
+    found = call("POST", path, {"by": by, "note": note}, params={"run": run} if run else None)
     if "timeline" not in found and form is Format.text:  # accepted; the result is not known yet
         typer.echo(f"{found['incident']}: {found['state']}. {found['detail']}")
         return
     _print(found, form)
 
 
-def login_name() -> str:
-    """The name of the user of this machine; empty, which means the token's name, if there is none, as in containers."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""
-
-
 def _full_id(incident: str) -> str:
-    """The id that starts with the given text. Ends the command if there is none, or more than one."""
-    if len(incident.rpartition("-")[2]) == _FINGERPRINT_CHARS:
-        return incident
-    found = [one["id"] for one in call("GET", "/api/incidents", params={"limit": "200"})["incidents"]]
-    matching = sorted({one for one in found if one.startswith((incident, f"incident-{incident}"))})
-    if not matching:
-        exit_with_error(f"no incident starts with {incident}; `tocsin incidents list` shows the ids")
-    if len(matching) > 1:
-        exit_with_error(f"{incident} fits {len(matching)} incidents: {', '.join(matching[:5])}; give more of the id")
-    return matching[0]
+    return _named(incident)[0]
+
+
+def _named(incident: str) -> tuple[str, str]:
+    """The id that a text stands for: the beginning of an id, or a model's name. Of several, the only open one.
+
+    The second is the first run of its opening, if it had to be read. Ends the command if the text stands for none, or
+    for more than one.
+    """
+    if _WHOLE_ID.fullmatch(incident):
+        return incident, ""
+    remedies = {503: f"the whole id works also now, {incident} does not: `tocsin send` and messages show it"}
+    found: list[dict[str, Any]] = call("GET", "/api/incidents", params={"limit": "200"}, remedies=remedies)["incidents"]
+    by_id = [one for one in found if str(one["id"]).startswith((incident, f"incident-{incident}"))]
+    # All of an id but its fingerprint: monitor-61 is not the beginning of monitor-610 then.
+    named = [one for one in by_id if str(one["id"]).rpartition("-")[0] in {incident, f"incident-{incident}"}]
+    by_id = named or by_id
+    matching = by_id or [one for one in found if str(one["model"]).casefold() == incident.casefold()]
+    latest = list({one["id"]: one for one in reversed(matching)}.values())  # an id may have had earlier incidents
+    open_ones = [one for one in latest if one["state"] not in {"resolved", "closed"}]
+    candidates = open_ones or latest
+    if not candidates:
+        exit_with_error(f"no incident is called {incident}; `tocsin incidents list` shows the ids and models")
+    if len(candidates) > 1:
+        lines = [f"  {one['id']}  {one['state']}  {_title(one)}" for one in candidates[:10]]
+        lines += [f"  and {len(candidates) - 10} more"] if len(candidates) > 10 else []
+        number = f"{len(candidates)} {'open ' if open_ones else ''}incidents"
+        exit_with_error("\n".join([f"{incident} fits {number}; give the id of one, or its beginning:", *lines]))
+    found_one = candidates[0]
+    is_whole = not found_one.get("partial") and "first_run_id" in found_one
+    return found_one["id"], found_one["first_run_id"] if is_whole else ""
 
 
 def _print(incident: dict[str, Any], form: Format) -> None:
@@ -149,14 +202,17 @@ def _print(incident: dict[str, Any], form: Format) -> None:
             ("Acknowledged by", incident["acknowledged_by"]),
             ("Resolved by", incident["resolved_by"]),
             ("Alerts", str(incident["alert_count"])),
+            ("Fired again", _times(incident.get("refire_count", 0))),
             ("Rule", incident["rule"]),
             ("Reason", str(decision.get("reason", ""))),
             ("Team", incident["team"]),
-            ("Closed by", f"a person with the role {closed_by}" if closed_by else ""),
+            ("Must be closed by", f"a person with the role {closed_by}" if closed_by else ""),
             ("Arize", str(alert.get("url", ""))),
             ("Temporal", incident["temporal_url"]),
         ]
     )
+    if incident["partial"]:
+        typer.echo("Its details are unavailable: no worker answers. `tocsin health worker` says why.", err=True)
     if incident["timeline"]:
         typer.echo()
         print_table(
@@ -166,6 +222,10 @@ def _print(incident: dict[str, Any], form: Format) -> None:
                 for entry in incident["timeline"]
             ],
         )
+
+
+def _times(count: int) -> str:
+    return "" if not count else "once" if count == 1 else f"{count} times"
 
 
 def _time(text: str) -> str:

@@ -14,6 +14,7 @@ from typer.completion import install_callback, show_callback  # noqa: E402
 
 from cli.completion import prepare_completion  # noqa: E402
 from cli.groups import Entry, LazyGroup  # noqa: E402
+from cli.process_end import end_process  # noqa: E402
 from cli.streams import prepare_streams  # noqa: E402
 
 
@@ -28,7 +29,10 @@ class Commands(LazyGroup):
         "send": Entry("cli.send", "send", "Send a signed alert to the gateway."),
         "drill": Entry("cli.drill", "drill", "Run a fire drill of a rule."),
         "incidents": Entry("cli.incidents", "incidents", "List, show, acknowledge, resolve and annotate incidents."),
+        "intake": Entry("cli.intake", "intake", "List, show and replay deliveries that nothing could read."),
+        "changes": Entry("cli.changes", "changes", "List deploys and other reported changes."),
         "policy": Entry("cli.policy", "policy", "Check, test, explain and compare policies."),
+        "arize": Entry("cli.arize", "arize", "Connect a tenant of Arize, check it, and manage its monitors as code."),
         "destinations": Entry("cli.destinations", "destinations", "List destinations, and test their delivery."),
         "audit": Entry("cli.audit", "audit", "Verify, show and export the audit log."),
         "token": Entry("cli.token", "token", "Create API tokens."),
@@ -79,6 +83,11 @@ def main() -> None:
     prepare_completion()
     try:
         app(prog_name="tocsin")
+    except BaseException as error:
+        end_process(error)
+        raise
+    else:
+        end_process(None)
     finally:
         gc.freeze()  # else the interpreter collects everything once more when it exits: a sixth of a command's time
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from datetime import MAXYEAR, UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -36,6 +36,7 @@ class FailOn(StrEnum):
 
     LOST_PAGES = "lost-pages"
     LOST_REGULATION = "lost-regulation"
+    MOVED_SECRETS = "moved-secrets"
     ANY_CHANGE = "any-change"
 
 
@@ -44,11 +45,26 @@ def policy_path(given: Path | None) -> Path:
     return (given or Path(os.environ.get("TOCSIN_POLICY") or SHIPPED_POLICY)).absolute()
 
 
+def require_readable(path: Path) -> None:
+    """End the command with exit code 2 if there is no policy at this path, or it cannot be read."""
+    try:
+        files = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
+        if not files:
+            exit_with_error(f"{display_path(path)}: the folder contains no *.yaml file", UNUSABLE)
+        for file in files:
+            with file.open("rb") as opened:
+                opened.read(1)
+    except OSError as error:
+        place = display_path(Path(error.filename or path))
+        exit_with_error(f"{place}: the policy cannot be read: {error.strerror}", UNUSABLE)
+
+
 def load(path: Path) -> "Policy":
     """Load the policy at an absolute path. Ends the command with every problem if it is not valid."""
     from integrations.base.registry import destination_types
     from policy import PolicyError, load_policy
 
+    require_readable(path)
     try:
         return load_policy(path, destination_types())
     except PolicyError as error:
@@ -71,12 +87,13 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
     form: FormatOption = Format.text,
 ) -> None:
-    """Report every problem with its file, line and column. Exit code 1 if one is an error."""
+    """Report every problem with its file, line and column. Exit code 1 if one is an error, 2 without a policy."""
     from incident.text import counted
     from integrations.base.registry import destination_types
-    from policy import PolicyError, load_policy
+    from policy import PolicyError, load_policy, short_digest
 
     path = policy_path(file)
+    require_readable(path)
     loaded: Policy | None = None
     try:
         loaded = load_policy(path, destination_types(), os.environ)
@@ -96,7 +113,7 @@ def check(
             typer.echo(_lines(problems), err=True)
         if loaded:
             size_text = f"{counted(len(loaded.rules), 'rule')}, {counted(len(loaded.destinations), 'destination')}"
-            typer.echo(f"{display_path(path)}: good; {size_text}, {loaded.digest}")
+            typer.echo(f"{display_path(path)}: good; {size_text}, {short_digest(loaded.digest)}")
     if failed:
         raise typer.Exit(1)
 
@@ -172,7 +189,7 @@ def explain(
     """Show what an alert does: who is notified, when, and why."""
     path = policy_path(file)
     loaded = load(path)
-    read = _read_alert(alert)
+    read = _read_alert(alert, loaded)
     if at and at.year >= MAXYEAR:
         exit_with_error("--at leaves no time for the escalation after it: name an earlier year", UNUSABLE)
     now = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
@@ -187,14 +204,15 @@ def explain(
     print_rich(explanation(loaded, read, now, display_path(path)))
 
 
-def _read_alert(file: Path) -> "Alert":
-    from alerts import AlertError, is_change, normalise, read_body
+def _read_alert(file: Path, loaded: "Policy") -> "Alert":
+    from alerts import AlertError, is_change, read_json
+    from policy import read_payload
 
     try:
-        body = read_body(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
-        if is_change(str(body.get("event", ""))):
-            exit_with_error(f"{file}: {body['event']} is a change event, not an alert; it opens no incident")
-        return normalise(body)
+        body = read_json(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
+        if isinstance(body, dict) and is_change(event := str(cast("dict[str, Any]", body).get("event", ""))):
+            exit_with_error(f"{file}: {event} is a change event, not an alert; it opens no incident")
+        return read_payload(loaded.mappings, body).alert
     except AlertError as error:
         exit_with_error(f"{file}: {error}")
 
@@ -220,7 +238,10 @@ def diff(
         typer.Option(help="Exit with code 1 in this case; may be repeated.", show_default=False),
     ] = None,
 ) -> None:
-    """Compare two policies on the alerts that were really received."""
+    """Compare two policies: every key, and the decisions about the alerts that were really received.
+
+    A secret that goes to another host fails whatever `--fail-on` names.
+    """
     from cli.alert_history import AlertHistory, progress
     from simulation.comparison import compare
     from simulation.diff_report import comparison_screen, json_text, markdown, table_text
@@ -233,9 +254,7 @@ def diff(
         typer.echo(f"left out: {reason}", err=True)
     if len(past.skipped) > 10:
         typer.echo(f"left out: {len(past.skipped) - 10:,} more", err=True)
-    if not found.alerts:
-        exit_with_error("the history has no alert", UNUSABLE)
-    names = (f"{before.digest} ({old})", f"{after.digest} ({new})") if old != before.digest else (old, new)
+    names = (_titled(old, before), _titled(new, after))
     if form == "table" and output is None:
         print_rich(comparison_screen(found))
     else:
@@ -244,13 +263,25 @@ def diff(
             output.write_text(text, encoding="utf-8")
         else:
             typer.echo(text, nl=False)
+    moved = bool(found.loses("moved secret"))
     failed = {
-        FailOn.LOST_PAGES: bool(found.lost_pages),
-        FailOn.LOST_REGULATION: found.no_longer_regulated > 0,
-        FailOn.ANY_CHANGE: found.changed > 0,
+        FailOn.LOST_PAGES: bool(found.lost_pages or found.loses("lost page")),
+        FailOn.LOST_REGULATION: found.no_longer_regulated > 0 or bool(found.loses("lost regulation")),
+        FailOn.MOVED_SECRETS: moved,
+        FailOn.ANY_CHANGE: found.changed > 0 or bool(found.keys),
     }
-    if any(failed[name] for name in fail_on or ()):
+    if any(failed[name] or moved for name in fail_on or ()):
         raise typer.Exit(1)
+    if not found.alerts:
+        exit_with_error("the history has no alert: only the policies' keys were compared", UNUSABLE)
+
+
+def _titled(name: str, policy: "Policy") -> str:
+    """The digest, and the file if the policy was named by one."""
+    from policy import short_digest
+
+    digest = short_digest(policy.digest)
+    return digest if policy.digest.startswith(name.partition("/")[0]) else f"{digest} ({name})"
 
 
 def _named(name: str) -> "Policy":
@@ -268,14 +299,16 @@ def _named(name: str) -> "Policy":
 
 def _archived(digest: str) -> "ArchivedPolicy":
     from audit import PolicyArchive
+    from policy import short_digest
 
     archive = PolicyArchive(database_url())
     try:
         found = archive.find(digest)
+        known = "" if found else ", ".join(one.digest for one in archive.all())
     except LookupError as error:
         exit_with_error(str(error.args[0]))
     if found is None:
-        known = ", ".join(one.digest for one in archive.all())
+        known = ", ".join(short_digest(one.digest) for one in archive.all())
         archived = f"archived: {known}" if known else "no policy is archived yet"
         exit_with_error(f"{digest} is neither a file nor the digest of a policy that was in force; {archived}")
     return found
@@ -295,10 +328,17 @@ def show(
     if listed:
         from audit import PolicyArchive
 
+        faults: list[str] = []
         for archived in PolicyArchive(database_url()).all():
-            files = ", ".join(name for name, _ in archived.source.files)
+            fault = archived.fault
+            faults += [fault] if fault else []
+            files = "EDITED" if fault else ", ".join(name for name, _ in archived.source.files)
             typer.echo(f"{archived.digest}  since {archived.since:%Y-%m-%d %H:%M:%S} UTC  {files}")
+        if faults:
+            exit_with_error("\n".join(faults))
         return
+    if not digest:
+        require_readable(policy_path(file))
     try:
         source = _archived(digest).source if digest else read_source(policy_path(file))
     except PolicyError as error:

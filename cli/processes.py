@@ -13,6 +13,11 @@ from cli.errors import exit_with_error
 if TYPE_CHECKING:
     from worker.settings import Settings
 
+
+def _port(text: str) -> Any:
+    return typer.Option(help=text, min=0, max=65_535, show_default=False)
+
+
 Insecure = Annotated[bool, typer.Option(help="Accept alerts without authentication.")]
 
 
@@ -23,17 +28,17 @@ class Part(StrEnum):
 
 
 def up(
-    port: Annotated[
-        int, typer.Option(help="The gateway's port; another is used if it is taken. TOCSIN_PORT", show_default=False)
-    ] = 0,
-    temporal_port: Annotated[int, typer.Option(help="The embedded Temporal server's port.")] = 7233,
-    ui_port: Annotated[int, typer.Option(help="The port of its UI.")] = 8233,
+    port: Annotated[int | None, _port("The gateway's port; 8080, or another if that is in use. TOCSIN_PORT")] = None,
+    temporal_port: Annotated[
+        int | None, _port("The embedded Temporal server's port; 7233, or another if that is in use.")
+    ] = None,
+    ui_port: Annotated[int | None, _port("The port of its UI; 8233, or another if that is in use.")] = None,
     policy: Annotated[str, typer.Option(help="The policy: a file or folder. TOCSIN_POLICY")] = "",
     state_dir: Annotated[str, typer.Option(help="The folder for databases and local secrets. TOCSIN_STATE_DIR")] = "",
     speed: Annotated[
-        float,
+        float | None,
         typer.Option(help="Divide every duration of the policy, for experiments. TOCSIN_SPEED", show_default=False),
-    ] = 0,
+    ] = None,
     insecure: Insecure = False,
 ) -> None:
     """Run everything on this machine: Temporal (unless TEMPORAL_ADDRESS is set), worker and gateway."""
@@ -45,7 +50,7 @@ def up(
         "TOCSIN_STATE_DIR": state_dir,
         "TOCSIN_SPEED": speed,
     }
-    environment = {**os.environ, **{name: str(value) for name, value in given.items() if value}}
+    environment = {**os.environ, **{name: str(value) for name, value in given.items() if value not in {None, ""}}}
     _run(run_up(environment, UpOptions(temporal_port=temporal_port, ui_port=ui_port, insecure=insecure)))
 
 
@@ -92,7 +97,11 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     import uvloop
 
     from policy import PolicyError
+    from worker.locations import restrict_new_files
 
+    restrict_new_files()
+
+    os.umask(0o077)  # databases and spools hold customers' data
     gc.enable()  # cli.main turns it off for commands that end soon
     try:
         uvloop.run(work)

@@ -35,7 +35,7 @@ def new(
 ) -> None:
     """Create a token, add its hash to the tokens file, and print the token. It cannot be shown again.
 
-    The gateway reads the file when it starts.
+    The gateway reads the file again when it changes. A name has one token: to replace it, remove its line first.
     """
     from gateway.security.tokens import TokenFileError, Tokens
     from worker.bootstrap import TOKENS, new_token, token_line
@@ -47,10 +47,13 @@ def new(
     settings = read_settings(os.environ)
     path = file or settings.api_tokens or settings.state_dir / TOKENS
     try:
-        if path.exists():
-            Tokens.read(path)
+        names = (
+            {caller.name.casefold() for caller in Tokens.read(path).known().values()} if path.exists() else set[str]()
+        )
     except TokenFileError as error:
         exit_with_error(str(error))
+    if name.casefold() in names:
+        exit_with_error(f"{display_path(path)} has a token of {name} already: remove its line, or choose another name")
     created = new_token()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
@@ -59,4 +62,4 @@ def new(
     with path.open("a", encoding="utf-8") as output:
         output.write(f"{gap}{token_line(role, name, created)}\n")
     typer.echo(created)
-    typer.echo(f"its hash is in {display_path(path)}, which the gateway reads when it starts", err=True)
+    typer.echo(f"its hash is in {display_path(path)}, which the gateway reads again when it changes", err=True)

@@ -8,7 +8,7 @@ refused before anything is sent, as far as that can be checked; the incident its
 import asyncio
 import uuid
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -17,10 +17,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from gateway.ingest.actions import IncidentClosedError
 from gateway.ingest.ingester import AlertIngester, UnavailableError
+from gateway.known_runs import KnownRuns
 from gateway.problems import RETRY_LATER, Problem
 from gateway.query_client import IncidentQueryClient
 from gateway.temporal_errors import is_temporal_unavailable, temporal_refused
 from incident.actions import closure_denied_text, may_close
+from incident.dedup_key import is_run
 from incident.events import EventIds, ResponderAction
 from incident.view import IncidentView
 from workflows.contracts import INCIDENT_QUERY, PROCESSED_EVENT_IDS_QUERY
@@ -29,6 +31,7 @@ DESCRIBE_TIMEOUT = 2.0  # seconds, for an answer of Temporal's server
 QUERY_TIMEOUT = timedelta(seconds=3)  # for an answer of a worker, which may have to replay the history
 PROCESSING_TIMEOUT = 10.0  # seconds
 MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.02, 0.5  # seconds
+_DENIED = "closure_denied"
 
 
 class AcceptedAction(BaseModel):
@@ -42,17 +45,27 @@ class AcceptedAction(BaseModel):
 class ActionService:
     """Applies actions to incidents and reads incidents."""
 
-    def __init__(self, client: Client, ingester: AlertIngester, queries: IncidentQueryClient | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        ingester: AlertIngester,
+        queries: IncidentQueryClient | None = None,
+        runs: KnownRuns | None = None,
+    ) -> None:
         """
         Args:
             client: of Temporal.
             ingester: makes the actions durable.
             queries: shared with others that query incidents.
+            runs: what this gateway read of incidents, for actions while Temporal is unavailable.
         """
         self._client, self._ingester, self._queries = client, ingester, queries or IncidentQueryClient(client)
+        self._runs = runs or KnownRuns()
 
     async def apply(self, incident: str, action: ResponderAction) -> IncidentView | AcceptedAction:
         """Send the action, and wait some seconds until a worker has processed it.
+
+        An action that names no run of the incident is for the one that is open now, or was when it was read last.
 
         Returns:
             The incident after the action; or that the action is durable, if nobody processed it in time.
@@ -61,8 +74,14 @@ class ActionService:
             Problem: 404 if there is no such incident, 409 if it is closed, 403 if the role does not allow the action,
                 503 if neither Temporal nor the spool accepted it.
         """
-        action = action.model_copy(update={"id": action.id or f"{action.source}-{uuid.uuid4().hex}"})
-        await self._refuse_impossible(incident, action)
+        action = action.model_copy(
+            update={
+                "id": action.id or f"{action.source}-{uuid.uuid4().hex}",
+                "occurred_at": action.occurred_at or datetime.now(UTC),
+            }
+        )
+        first_run_id = await self._refuse_impossible(incident, action) or self._runs.find(incident)
+        action = action.model_copy(update={"first_run_id": action.first_run_id or first_run_id})
         try:
             in_temporal = await self._ingester.accept_action(incident, action)
         except IncidentClosedError:
@@ -99,26 +118,47 @@ class ActionService:
                 raise
             return None
 
-    async def _refuse_impossible(self, incident: str, action: ResponderAction) -> None:
-        """Raises Problem for an action that cannot succeed. Without an answer to the check, the action is sent."""
+    async def _refuse_impossible(self, incident: str, action: ResponderAction) -> str:
+        """The incident's first run; empty without an answer of Temporal: then the action is sent unchecked.
+
+        Raises:
+            Problem: the action cannot succeed.
+        """
         handle = self._client.get_workflow_handle(incident)
         try:
             async with asyncio.timeout(DESCRIBE_TIMEOUT):
                 execution = await handle.describe(rpc_timeout=timedelta(seconds=DESCRIBE_TIMEOUT))
         except RPCError as error:
             _raise_refusal(error, incident)
-            return
+            return ""
         except (TimeoutError, RuntimeError) as error:
             if not is_temporal_unavailable(error):
                 raise
-            return
-        if execution.status != WorkflowExecutionStatus.RUNNING:
+            return ""
+        first_run_id = execution.raw_description.workflow_execution_info.first_run_id
+        is_open = execution.status == WorkflowExecutionStatus.RUNNING
+        self._runs.note(incident, first_run_id, is_open=is_open)
+        if not is_open:
             raise _closed()
+        if not is_run(first_run_id, action.first_run_id):
+            raise _another_run()
         if action.type != "resolve":
-            return  # the other actions do not depend on the incident's state
+            return first_run_id  # the other actions do not depend on the incident's state
         view = await self.read(incident)
-        if view is not None:
+        if view is None:
+            return first_run_id
+        try:
             _raise_if_impossible(view, action)
+        except Problem as problem:
+            if problem.error_code == _DENIED:
+                await self._record_refusal(incident, action)
+            raise
+        return first_run_id
+
+    async def _record_refusal(self, incident: str, action: ResponderAction) -> None:
+        """The attempt to close a regulated incident without the role is an audit event of the incident."""
+        with suppress(IncidentClosedError, UnavailableError):  # the refusal is the answer, whatever becomes of it
+            await self._ingester.accept_action(incident, action.model_copy(update={"refused": True}))
 
     async def _until_processed(self, incident: str, action: ResponderAction) -> IncidentView:
         interval = MIN_POLL_INTERVAL
@@ -141,9 +181,8 @@ class ActionService:
 
 
 def _raise_if_impossible(view: IncidentView, action: ResponderAction) -> None:
-    if action.first_run_id and not view.first_run_id.startswith(action.first_run_id):
-        detail = "it is closed already; the incident that is open now is another one, with its own messages"
-        raise Problem(409, detail, code=IncidentClosedError.code)
+    if not is_run(view.first_run_id, action.first_run_id):
+        raise _another_run()
     if view.state == "closed":
         raise _closed()
     if view.state == "resolved":
@@ -164,5 +203,10 @@ def _closed() -> Problem:
     return Problem(409, "it is closed already", code=IncidentClosedError.code)
 
 
+def _another_run() -> Problem:
+    detail = "it is closed already; the incident that is open now is another one, with its own messages"
+    return Problem(409, detail, code=IncidentClosedError.code)
+
+
 def _closure_denied(view: IncidentView) -> Problem:
-    return Problem(403, closure_denied_text(view.closed_by), code="closure_denied")
+    return Problem(403, closure_denied_text(view.closed_by), code=_DENIED)

@@ -12,12 +12,15 @@ from gateway.health_monitor import HealthMonitor
 from gateway.incident_cache import IncidentCache
 from gateway.ingest.dedup_store import DedupStore
 from gateway.ingest.ingester import AlertIngester
+from gateway.ingest.reported_changes import ChangeRecorder
 from gateway.ingest.spool import Spool
+from gateway.quarantine.quarantine import Quarantine
+from gateway.quarantine.replay import QuarantineReplay
 from gateway.security.rates import RateLimiter, client_address
 from gateway.security.tokens import Caller
 from gateway.services import Services
 from gateway.settings import GatewaySettings
-from incident.events import Role
+from policy import Role
 
 # Only for the OpenAPI document: ``RequireRole`` checks the header itself, to answer with problem details.
 _bearer = HTTPBearer(auto_error=False, description="A token of TOCSIN_API_TOKENS.")
@@ -46,6 +49,9 @@ LimiterDep = Annotated[RateLimiter, _service(lambda services: services.limiter)]
 IngesterDep = Annotated[AlertIngester, _service(lambda services: services.ingester)]
 DedupStoreDep = Annotated[DedupStore, _service(lambda services: services.dedup_store)]
 SpoolDep = Annotated[Spool, _service(lambda services: services.spool)]
+QuarantineDep = Annotated[Quarantine, _service(lambda services: services.quarantine)]
+ReplayDep = Annotated[QuarantineReplay, _service(lambda services: services.replay)]
+ChangesDep = Annotated[ChangeRecorder, _service(lambda services: services.changes)]
 HealthDep = Annotated[HealthMonitor, _service(lambda services: services.health)]
 IncidentsDep = Annotated[IncidentCache, _service(lambda services: services.incidents)]
 ActionsDep = Annotated[ActionService, _service(lambda services: services.actions)]
@@ -60,12 +66,19 @@ class RequireRole:
     def __init__(self, role: Role) -> None:
         self.role: Role = role
 
-    async def __call__(
-        self, request: Request, settings: SettingsDep, limiter: LimiterDep, credentials: _Bearer
-    ) -> Caller:
+    async def __call__(self, request: Request, credentials: _Bearer) -> Caller:
         del credentials
-        caller = settings.tokens.require(request.headers.get("authorization", ""), self.role)
-        await limiter.spend("api", caller.name)
+        return await self.admit(request)
+
+    async def admit(self, request: Request) -> Caller:
+        """The caller. ``GuardedRoute`` calls this before the body is read, and it counts once for a request."""
+        admitted: Caller | None = getattr(request.state, "caller", None)
+        if admitted is not None:
+            return admitted
+        services = get_services(request)
+        caller = services.settings.tokens.require(request.headers.get("authorization", ""), self.role)
+        await services.limiter.spend("api", caller.name)
+        request.state.caller = caller
         return caller
 
 
@@ -82,7 +95,30 @@ class RequireCodecRole:
     def __init__(self, role: Role) -> None:
         self.role: Role = role
 
-    async def __call__(self, request: Request, services: ServicesDep, credentials: _Bearer) -> None:
+    async def __call__(self, request: Request, credentials: _Bearer) -> None:
         del credentials
+        await self.admit(request)
+
+    async def admit(self, request: Request) -> None:
+        """Called before the body is read, and counted once for a request."""
+        if getattr(request.state, "admitted", False):
+            return
+        services = get_services(request)
         services.codec_sessions.require(request, self.role)
         await services.limiter.spend("api", client_address(request))
+        request.state.admitted = True
+
+
+async def optional_viewer(request: Request, services: ServicesDep, credentials: _Bearer) -> Caller | None:
+    """The caller of an endpoint that shows more to a viewer than to anyone; None without a bearer token.
+
+    Raises Problem: 401 for a token that is not valid: nobody guesses tokens here, either.
+    """
+    del credentials
+    authorization = request.headers.get("authorization", "")
+    if authorization.strip()[:6].casefold() != "bearer":
+        return None  # another scheme is for a proxy in front
+    return services.settings.tokens.require(authorization, "viewer")
+
+
+OptionalViewerDep = Annotated[Caller | None, Depends(optional_viewer)]

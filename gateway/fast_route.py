@@ -6,20 +6,19 @@ here directly.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from gateway.ingest.bodies import bounded_receive
+from gateway.ingest.bodies import body_limit, bounded_receive
 from gateway.problems import Problem, Problems
 from gateway.request_id import bound_request_id, read_request_id, send_with_request_id
 from gateway.services import Services
 
 Endpoint = Callable[[Request, Services], Awaitable[Response]]
-_log = structlog.get_logger()
 
 
 class FastRouteApp(FastAPI):
@@ -48,13 +47,22 @@ class FastRouteApp(FastAPI):
             return
         request_id = read_request_id(scope)
         send = send_with_request_id(send, request_id)
+        if scope["path"].startswith("/webhooks/"):
+            scope = {**scope, "path": scope["path"].rstrip("/")}  # senders do not follow a redirect of a POST
         with bound_request_id(request_id):
             endpoint = self._fast_routes.get((scope["method"], scope["path"]))
             if endpoint is None:
-                bounded = bounded_receive(receive) if scope["path"].startswith("/api/") else receive
-                await super().__call__(scope, bounded, send)
+                await self._call_framework(scope, receive, send)
             else:
                 await self._call_endpoint(endpoint, scope, receive, send)
+
+    async def _call_framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+        bounded = bounded_receive(receive, body_limit(scope["path"]))
+        # ``Problems.on_failure`` has answered and logged the error. Starlette raises it again for the server, whose log
+        # line would have the message, and with it what the request contained. If the answer had begun already, the
+        # server notices that it is not complete, and closes the connection.
+        with suppress(Exception):
+            await super().__call__(scope, bounded, send)
 
     async def _call_endpoint(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -64,8 +72,6 @@ class FastRouteApp(FastAPI):
             response = await self._problems.answer(request, problem)
         except ClientDisconnect:
             return
-        except Exception:  # noqa: BLE001  # the sender must get an answer, and sends again after a 500
-            _log.exception("request_failed", path=scope["path"])
-            problem = Problem(500, "the gateway failed on this request; its log has the details")
-            response = await self._problems.answer(request, problem)
+        except Exception as error:  # noqa: BLE001  # the sender must get an answer, and sends again after a 500
+            response = await self._problems.on_failure(request, error)
         await response(scope, receive, send)

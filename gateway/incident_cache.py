@@ -7,6 +7,7 @@ knows by itself; concurrent readers of one incident share a query; and the numbe
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,12 +20,20 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
+from gateway.known_runs import KnownRuns
 from gateway.query_client import IncidentQueryClient
-from incident.view import IncidentView
+from incident.view import IncidentView, ended_view
 from workflows.contracts import INCIDENT_QUERY
 
 MAX_CONCURRENCY = 8  # queries of one gateway; ``worker.worker_group`` limits a worker's workflow tasks
 TIMEOUT = 10.0  # seconds, the wait for the concurrency limit included
+ENDED_OUTSIDE: Mapping[WorkflowExecutionStatus | None, str] = {
+    WorkflowExecutionStatus.TERMINATED: "terminated",
+    WorkflowExecutionStatus.CANCELED: "canceled",
+    WorkflowExecutionStatus.FAILED: "failed",
+    WorkflowExecutionStatus.TIMED_OUT: "timed out",
+}
+"""How a workflow may end that does not complete, in words."""
 CACHE_SIZE = 2_000  # views, a few KiB each
 
 
@@ -38,18 +47,28 @@ class _CachedView:
 class IncidentCache:
     """The views of incidents, by run."""
 
-    def __init__(self, client: Client, queries: IncidentQueryClient | None = None) -> None:
+    def __init__(
+        self, client: Client, queries: IncidentQueryClient | None = None, runs: KnownRuns | None = None
+    ) -> None:
         """
         Args:
             client: of Temporal.
             queries: shared with others that query incidents.
+            runs: gets to know the incidents that are read.
         """
-        self._client, self._queries = client, queries or IncidentQueryClient(client)
+        self._client, self._queries, self._runs = client, queries or IncidentQueryClient(client), runs or KnownRuns()
         self._gate = asyncio.Semaphore(MAX_CONCURRENCY)
         self._cached: OrderedDict[str, _CachedView] = OrderedDict()
         self._in_flight: dict[tuple[str, int], asyncio.Task[IncidentView | None]] = {}
 
     async def view(self, execution: WorkflowExecution) -> IncidentView | None:
+        """The incident's view, which is closed if its workflow ended without completing; see ``_view``."""
+        view = await self._view(execution)
+        if view is None or execution.status not in ENDED_OUTSIDE:
+            return view
+        return ended_view(view, ENDED_OUTSIDE[execution.status], execution.close_time)
+
+    async def _view(self, execution: WorkflowExecution) -> IncidentView | None:
         """The incident's view, or None if no worker answers in time.
 
         Args:
@@ -63,11 +82,12 @@ class IncidentCache:
                 execution = await handle.describe(rpc_timeout=timedelta(seconds=TIMEOUT))
             except RPCError:
                 return None
-        if isinstance(execution, WorkflowExecutionDescription) and execution.raw_description.HasField(
-            "pending_workflow_task"
-        ):
-            # The server adds some events only when the task completes: until then the length does not show news.
-            return await self._query(execution)
+        if isinstance(execution, WorkflowExecutionDescription):
+            first_run_id = execution.raw_description.workflow_execution_info.first_run_id
+            self._runs.note(execution.id, first_run_id, is_open=running)
+            if execution.raw_description.HasField("pending_workflow_task"):
+                # The server adds some events only when the task completes: until then the length does not show news.
+                return await self._query(execution)
         cached = self._cached.get(execution.run_id)
         if cached is not None and cached.history_length == execution.history_length:
             self._cached.move_to_end(execution.run_id)

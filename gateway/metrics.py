@@ -12,7 +12,7 @@ BUILD_INFO = Gauge("tocsin_build_info", "1, with the version that runs.", ["vers
 BUILD_INFO.labels(VERSION).set(1)
 ALERTS = Counter(
     "tocsin_alerts",
-    "Alerts by outcome: started, joined, recorded, spooled, refused or unavailable.",
+    "Alerts by outcome: started, joined, recorded, spooled, quarantined, refused or unavailable.",
     ["outcome"],
     registry=registry,
 )
@@ -35,6 +35,12 @@ POLICY_RELOADS = Counter(
     ["outcome"],
     registry=registry,
 )
+CONDITION_FAILURES = Counter(
+    "tocsin_condition_failures",
+    "Alerts for which a condition of the policy cannot be evaluated, by its place. They are decided in doubt, louder.",
+    ["place"],
+    registry=registry,
+)
 SPOOL_ITEMS = Gauge(
     "tocsin_spool_items", "Alerts, responder actions and changes that wait for Temporal.", registry=registry
 )
@@ -46,6 +52,40 @@ SPOOL_AGE = Gauge("tocsin_spool_oldest_age_seconds", "The age of the oldest item
 DEDUP_STORE_UP = Gauge(
     "tocsin_dedup_store_up",
     "1 if the dedup store answered last time, otherwise 0. Alerts are accepted without it.",
+    registry=registry,
+)
+DESCRIPTIONS = Gauge(
+    "tocsin_monitor_descriptions",
+    "Monitors of Arize that the gateway can describe without a request.",
+    registry=registry,
+)
+ARIZE_UP = Gauge(
+    "tocsin_arize_up",
+    "0 if a worker reported in the last minutes that Arize's API is slow, down, limits the rate or refuses the key.",
+    registry=registry,
+)
+QUARANTINED = Gauge(
+    "tocsin_quarantined", "Authentic deliveries that nothing could read, and that wait for a replay.", registry=registry
+)
+QUARANTINED_BYTES = Gauge("tocsin_quarantined_bytes", "The size of those deliveries.", registry=registry)
+QUARANTINE_DROPPED = Counter(
+    "tocsin_quarantine_dropped",
+    "Deliveries that fell out of the quarantine before a replay, by reason: count, bytes or age.",
+    ["reason"],
+    registry=registry,
+)
+QUARANTINE_REPLAYED = Counter(
+    "tocsin_quarantine_replayed", "Deliveries of the quarantine that a replay turned into alerts.", registry=registry
+)
+MAPPING_FAILURES = Counter(
+    "tocsin_mapping_failures",
+    "Bodies that a mapping of the policy matches and could not read.",
+    registry=registry,
+)
+REPORTED_CHANGES = Counter(
+    "tocsin_reported_changes",
+    "Changes that were reported to /webhooks/changes by outcome: recorded, known, spooled, refused or unavailable.",
+    ["outcome"],
     registry=registry,
 )
 HEALTH_PROBLEMS = Gauge(
@@ -61,10 +101,22 @@ def export_dedup_store(is_up: Callable[[], bool]) -> None:
     DEDUP_STORE_UP.set_function(lambda: float(is_up()))
 
 
+def export_descriptions(count: Callable[[], int], is_arize_up: Callable[[], bool]) -> None:
+    """Read the number of descriptions, and Arize's state, at each scrape."""
+    DESCRIPTIONS.set_function(lambda: float(count()))
+    ARIZE_UP.set_function(lambda: float(is_arize_up()))
+
+
 def export_health(checks: Sequence[str], problem_count: Callable[[str], float]) -> None:
     """Read the number of each check's problems at each scrape; NaN if the check has no result."""
     for check in checks:
         HEALTH_PROBLEMS.labels(check).set_function(lambda check=check: problem_count(check))
+
+
+def export_quarantine(held: Callable[[], tuple[int, int]]) -> None:
+    """Read the number and the bytes of the quarantined deliveries at each scrape."""
+    QUARANTINED.set_function(lambda: held()[0])
+    QUARANTINED_BYTES.set_function(lambda: held()[1])
 
 
 def export_spool(depth: Callable[[], Depth]) -> None:

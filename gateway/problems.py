@@ -1,20 +1,29 @@
-"""Error answers: RFC 9457 problem details with the cause and the remedy."""
+"""Error answers: RFC 9457 problem details with the cause and the remedy, or a page for a person with a browser."""
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+import structlog
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from alerts import TocsinError
+from alerts import TocsinError, clean
+from gateway.templates import render
+from gateway.traces import trace
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_LATER = {"Retry-After": "5"}
+MAX_REASONS = 20
+_REASON_CHARS = 300
+_PAGES = ("/incidents/", "/codec")
+"""The paths of pages: a person reads them, whatever the Accept header says."""
+_APIS = ("/api/", "/webhooks/", "/codec/")
+_log = structlog.get_logger()
 
 
 class ProblemDetails(BaseModel):
@@ -63,12 +72,12 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 class Problems:
-    """Turns every error of an application into a problem, FastAPI's own included."""
+    """Turns every error of an application into a problem, FastAPI's own and unexpected ones included."""
 
     def __init__(self, count_refusal: Callable[[Request], Awaitable[None]]) -> None:
         """
         Args:
-            count_refusal: called for every 401; may raise a Problem that is answered instead.
+            count_refusal: called for every 401 and 500; may raise a Problem that is answered instead.
         """
         self._count_refusal = count_refusal
 
@@ -77,45 +86,71 @@ class Problems:
         app.add_exception_handler(ClientDisconnect, self._on_disconnect)
         app.add_exception_handler(HTTPException, self._on_http_exception)
         app.add_exception_handler(RequestValidationError, self._on_invalid_request)
+        app.add_exception_handler(Exception, self.on_failure)
 
-    async def answer(self, request: Request, problem: Problem) -> JSONResponse:
+    async def answer(self, request: Request, problem: Problem) -> Response:
         if problem.status == 401:
             try:
                 await self._count_refusal(request)
             except Problem as limited:
                 problem = limited
-        return _response(
-            problem.status, problem.detail, problem.reasons, code=problem.error_code, headers=problem.headers
-        )
+        return _response(request, problem)
 
-    async def _on_problem(self, request: Request, error: Exception) -> JSONResponse:
+    async def on_failure(self, request: Request, error: Exception) -> Response:
+        """For an error of the gateway's own: 500, and one bounded log line without what the request contained.
+
+        A source that causes many of them is limited like one that is refused often, and is not logged then: neither a
+        full disk nor a slow log may follow from what anyone sends.
+        """
+        try:
+            await self._count_refusal(request)
+        except Problem as limited:
+            return _response(request, limited)
+        path = clean(request.scope["path"], 200)
+        _log.error("request_failed", method=request.method, path=path, error=type(error).__name__, trace=trace(error))
+        return _response(request, Problem(500, "the gateway failed on this request; its log has the details"))
+
+    async def _on_problem(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
         return await self.answer(request, error)
 
-    async def _on_disconnect(self, request: Request, error: Exception) -> JSONResponse:
+    async def _on_disconnect(self, request: Request, error: Exception) -> Response:
         """The client closed the connection, or was cut off, before its request was complete: nobody reads this."""
-        del request, error
-        return _response(400, "the request ended before it was complete")
+        del error
+        return _response(request, Problem(400, "the request ended before it was complete"))
 
-    async def _on_http_exception(self, request: Request, error: Exception) -> JSONResponse:
-        del request
+    async def _on_http_exception(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _response(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+        detail = str(error.detail)
+        if error.status_code == 404:
+            detail = "there is nothing at this address; /openapi.json describes the API"
+        return _response(request, Problem(error.status_code, detail, headers=dict(error.headers or {})))
 
-    async def _on_invalid_request(self, request: Request, error: Exception) -> JSONResponse:
-        del request
+    async def _on_invalid_request(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         reasons = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
-        return _response(422, "the request does not have the form that this endpoint accepts", reasons)
+        detail = "the request does not have the form that this endpoint accepts"
+        return _response(request, Problem(422, detail, *reasons))
 
 
-def _response(
-    status: int,
-    detail: str,
-    reasons: list[str] | None = None,
-    *,
-    code: str = "",
-    headers: dict[str, str] | None = None,
-) -> JSONResponse:
-    body = ProblemDetails(title=title_of(status), status=status, detail=detail, code=code, reasons=reasons or [])
-    return JSONResponse(body.model_dump(), status, headers=headers, media_type=MEDIA_TYPE)
+def wants_page(request: Request) -> bool:
+    """Whether a person with a browser reads the answer, not a program."""
+    path = request.scope["path"]
+    if path.startswith(_APIS):
+        return False
+    return path.startswith(_PAGES) or "text/html" in request.headers.get("accept", "")
+
+
+def _response(request: Request, problem: Problem) -> Response:
+    title = title_of(problem.status)
+    detail = clean(problem.detail, 2_000)
+    # What a request named may be text that UTF-8 cannot encode, and as long as the request.
+    reasons = [clean(reason, _REASON_CHARS) for reason in problem.reasons[:MAX_REASONS]]
+    if len(problem.reasons) > MAX_REASONS:
+        reasons.append(f"and {len(problem.reasons) - MAX_REASONS} more")
+    if wants_page(request):
+        page = render("problem.html", problem.status, title=title, detail=detail, reasons=reasons)
+        page.headers.update(problem.headers or {})
+        return page
+    body = ProblemDetails(title=title, status=problem.status, detail=detail, code=problem.error_code, reasons=reasons)
+    return JSONResponse(body.model_dump(), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from temporalio.client import Client
 
 from gateway.action_service import ActionService
+from gateway.callback_incidents import CallbackIncidents
 from gateway.health_monitor import HealthMonitor
 from gateway.incident_cache import IncidentCache
 from gateway.ingest.dedup_store import DedupStore
 from gateway.ingest.ingester import AlertIngester
+from gateway.ingest.reported_changes import ChangeRecorder
 from gateway.ingest.spool import Spool
+from gateway.quarantine.quarantine import Quarantine
+from gateway.quarantine.replay import QuarantineReplay
 from gateway.responder_replies import ResponderReplies
 from gateway.security.codec_sessions import CodecSessions
 from gateway.security.encryption import EncryptionCodec
@@ -27,9 +31,13 @@ class Services:
     dedup_store: DedupStore
     spool: Spool
     ingester: AlertIngester
+    quarantine: Quarantine
+    replay: QuarantineReplay
+    changes: ChangeRecorder
     health: HealthMonitor
     incidents: IncidentCache
     actions: ActionService
+    callback_incidents: CallbackIncidents
     replies: ResponderReplies
     codec: EncryptionCodec
     codec_sessions: CodecSessions

@@ -1,17 +1,20 @@
 """The gateway's settings, as ``create_app`` takes them. ``worker.settings`` reads them from the environment."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from alerts import TocsinError
 from gateway.health_monitor import CHECK_INTERVAL
+from gateway.ingest.first_decision import Decide, defer_to_worker
 from gateway.ingest.spool import LIMIT_BYTES
-from gateway.ingest.starter import Decide, defer_to_worker
+from gateway.quarantine.store import Limits
 from gateway.security.encryption import Keyring
 from gateway.security.links import Links
 from gateway.security.rates import Rates
 from gateway.security.tokens import Tokens
+from integrations.arize.description_cache import DescriptionCache
+from policy.cel.mapping import AlertMapping
 
 
 class UnauthenticatedError(TocsinError):
@@ -37,6 +40,8 @@ class GatewaySettings:
     """Encrypt the spool and the codec server's sessions; empty without encryption."""
     rates: Rates = field(default_factory=Rates)
     arize_secrets: tuple[str, ...] = field(default=(), repr=False)
+    arize_secret_file: Callable[[], tuple[str, ...]] = field(default=tuple, repr=False)
+    """Returns further signing secrets, from a file that may change."""
     arize_tokens: tuple[str, ...] = field(default=(), repr=False)
     callback_secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]], repr=False)
     """By the vendor's name. Callbacks of a vendor without a secret are refused."""
@@ -44,8 +49,15 @@ class GatewaySettings:
     """Replies to a responder are sent only to URLs with this prefix; Slack's callback names the rest."""
     rules: Callable[[], Collection[str]] = frozenset
     """The names of the policy's rules, for drills."""
+    mappings: Callable[[], Sequence[AlertMapping]] = tuple
+    """The policy's mappings, for bodies in other formats."""
+    quarantine: Limits = field(default_factory=Limits)
+    changes_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """Of the secrets that sign requests to ``/webhooks/changes``. Without one, they are refused."""
     decide: Decide = defer_to_worker
     """The policy's decision about a first alert. The incident starts with it, and lists find it at once."""
+    descriptions: DescriptionCache | None = None
+    """The descriptions of monitors, which ``decide`` reads; kept up to date while the gateway runs, and closed then."""
     links: Links = field(default_factory=lambda: Links("", ()), repr=False)
     tokens: Tokens = field(default_factory=lambda: Tokens({}))
     health_interval: float = CHECK_INTERVAL
@@ -54,9 +66,14 @@ class GatewaySettings:
     """Accept alerts without authentication."""
     temporal_ui_url: str = ""
 
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The signing secrets of Arize's webhooks that are valid now."""
+        return (*self.arize_secrets, *self.arize_secret_file())
+
     def __post_init__(self) -> None:
         """Raises UnauthenticatedError."""
-        if not (self.arize_secrets or self.arize_tokens or self.insecure):
+        if not (self.webhook_secrets or self.arize_tokens or self.insecure):
             raise UnauthenticatedError(
                 "anyone could page you: set ARIZE_WEBHOOK_SECRET or ARIZE_WEBHOOK_TOKEN to the value that Arize uses, "
                 "or start with --insecure to accept unauthenticated alerts"

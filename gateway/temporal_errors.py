@@ -1,8 +1,14 @@
-"""The meaning of the Temporal client's errors."""
+"""The meaning of the Temporal client's errors: unavailable, busy with one workflow, or refusing for good.
+
+RESOURCE_EXHAUSTED has three meanings. Temporal limits its rate; one workflow takes nothing now; or gRPC refuses a
+message over 4 MB, which is no better at the next attempt (https://docs.temporal.io/troubleshooting/blob-size-limit-error).
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from temporalio.api.enums.v1 import ResourceExhaustedCause
+from temporalio.api.errordetails.v1 import ResourceExhaustedFailure
 from temporalio.service import RPCError, RPCStatusCode
 
 from gateway.problems import RETRY_LATER, Problem
@@ -18,11 +24,46 @@ _UNAVAILABLE = {
 }
 
 
+_TOO_LARGE = "larger than max"
+"""gRPC's words, in all versions: "received message larger than max (5242880 vs. 4194304)"."""
+_SIGNALS_LIMIT = "limit for signal events"
+"""Of one run: it accepts signals again when it has continued as new."""
+_BUSY_CAUSES = {
+    ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW,
+}
+
+
 def is_temporal_unavailable(error: Exception) -> bool:
     """Whether Temporal did not process the request, as opposed to refusing it."""
     if isinstance(error, RPCError):
-        return error.status in _UNAVAILABLE
+        return error.status in _UNAVAILABLE and not is_refused(error) and not is_busy(error)
     return isinstance(error, TimeoutError) or _never_connected(error)
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether Temporal will never accept this request as it is: it is too large, or has a part that is not valid."""
+    if not isinstance(error, RPCError):
+        return False
+    if error.status == RPCStatusCode.RESOURCE_EXHAUSTED:
+        return _TOO_LARGE in error.message
+    return error.status == RPCStatusCode.INVALID_ARGUMENT and not is_busy(error)
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether this one workflow accepts nothing now: it continues as new, or its run has all signals that fit."""
+    if not isinstance(error, RPCError):
+        return False
+    if error.status == RPCStatusCode.INVALID_ARGUMENT:
+        return _SIGNALS_LIMIT in error.message
+    return error.status == RPCStatusCode.RESOURCE_EXHAUSTED and _cause(error) in _BUSY_CAUSES
+
+
+def _cause(error: RPCError) -> "ResourceExhaustedCause.ValueType | None":
+    failure = ResourceExhaustedFailure()
+    for detail in error.grpc_status.details:
+        if detail.Unpack(failure):
+            return failure.cause
+    return None
 
 
 def describe_error(error: Exception) -> str:

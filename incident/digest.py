@@ -1,11 +1,12 @@
 """The content of a digest."""
 
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from incident.message import TRIGGERED, MessageContent
-from incident.text import Line
+from incident.text import Line, counted
 
 
 class _Frozen(BaseModel):
@@ -52,10 +53,17 @@ class Digest(_Frozen):
     contents: tuple[MessageContent, ...]
     since: datetime
     until: datetime | None = None
+    timezone: str = Field(default="UTC", description="The destination's time zone, in which people read times.")
     periods: tuple[str, ...] = ()
     counts: tuple[int, ...] = Field(default=(), description="Incidents in each period; the last is this digest's.")
     noisy: tuple[NoisyMonitor, ...] = ()
     trend: Trend | None = None
+
+    @property
+    def title(self) -> str:
+        """``3 incidents since 2026-11-24 09:00 Europe/Berlin``"""
+        since = self.since.astimezone(ZoneInfo(self.timezone))
+        return f"{counted(len(self.counted), 'incident')} since {since:%Y-%m-%d %H:%M} {self.timezone}"
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -69,3 +77,8 @@ class Digest(_Frozen):
     def counted(self) -> tuple[MessageContent, ...]:
         """The incidents without fire drills, which are listed and never counted."""
         return tuple(content for content in self.contents if not content.drill)
+
+
+def more_text(hidden: int) -> str:
+    """The last line of a digest that is longer than its destination can show; empty if nothing is hidden."""
+    return f"… and {hidden:,} more" if hidden > 0 else ""

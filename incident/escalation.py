@@ -1,10 +1,17 @@
 """The escalation of an incident: holds, steps, acknowledgement timeouts, reminders, and what resumes it."""
 
+from collections.abc import Callable
 from datetime import datetime
 
+from incident.due_steps import StillDue, kept_deadlines, merged_steps, still_due, with_remaining_hold
+from incident.obligations import new_obligations
 from incident.outbox import Outbox
 from incident.state import Deadline, IncidentState
 from policy import Decision, Step, Target, format_duration
+
+OBLIGATIONS = "obligations"
+REFIRE = "refire"
+"""Names for ``workflow.patched``: what incidents of version 1.0.0 did not do."""
 
 
 def reminder_targets(decision: Decision) -> tuple[Target, ...]:
@@ -15,9 +22,10 @@ def reminder_targets(decision: Decision) -> tuple[Target, ...]:
 class Escalation:
     """All rules about which destinations an incident notifies, and when. Changes the state it is given."""
 
-    def __init__(self, state: IncidentState, outbox: Outbox) -> None:
+    def __init__(self, state: IncidentState, outbox: Outbox, patched: Callable[[str], bool]) -> None:
         self._state = state
         self._outbox = outbox
+        self._patched = patched
 
     # ── Decisions ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -25,10 +33,54 @@ class Escalation:
         """Start by the first decision, at once or after its hold."""
         self._apply_decision(decision)
         self._record_decision(decision, now)
+        if not decision.hold:
+            self.start(now)
+            return
+        if self._state.cycle > 0 and self._patched(REFIRE):
+            self._state.forget_acknowledgement()
+            self._state.state = "holding"
+        self._hold(decision, now)
+
+    def refire(self, decision: Decision, now: datetime, reason: str) -> None:
+        """A new escalation in the same incident, which its earlier acknowledgement does not stop.
+
+        Args:
+            decision: about the alert that fires again. If the earlier ones have cleared, its tier is the incident's;
+                otherwise they may still be triggered, and the tier does not fall. Neither does it if nobody has
+                acknowledged: then the earlier escalation goes on beside the new one.
+            now: the time.
+            reason: such as ``after it had cleared``.
+        """
+        state, current = self._state, self._decision()
+        is_unanswered = state.bounded and not state.acknowledged_at
+        if (is_unanswered or not state.cleared) and state.tier and current.louder_than(decision.tier):
+            decision = current.with_obligations(decision)
+        state.cleared = False
+        state.refire_count += 1
+        state.record(now, "refired", f"fires again {reason}")
+        self._record_decision(decision, now)
+        state.alert = state.latest_alert
+        state.times.escalated_at = now
+        state.forget_acknowledgement()
+        state.forget_merges()
+        state.state = "received"
+        due = still_due(state)
+        if not is_unanswered:
+            self.stop()
+            self._apply_decision(decision)
+        elif decision.hold:
+            state.decision = current.with_obligations(decision)
+            self._open_tickets(state.decision)
+        else:
+            self._apply_decision(decision)
+        note = f"Fires again {reason}."
+        self._outbox.broadcast("refresh", note, kinds=frozenset({"post", "console"}))
+        self._outbox.broadcast("note", note, kinds=frozenset({"ticket"}))
         if decision.hold:
+            state.state = "holding"
             self._hold(decision, now)
         else:
-            self.start(now)
+            self.start(now, note, due)
 
     def apply_later_decision(self, decision: Decision, now: datetime) -> None:
         """A later alert raises the tier, ends the hold, or changes nothing."""
@@ -37,8 +89,87 @@ class Escalation:
             self._raise_tier(decision, now)
         elif state.state == "holding" and not decision.hold and state.tier == decision.tier:
             state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
+            due = still_due(state)
             self._apply_decision(decision)
+            self.start(now, due=due)
+        else:
+            self.adopt(decision, now)
+
+    def adopt(self, decision: Decision, now: datetime) -> None:
+        """Take over who owns and closes the incident from a decision that does not raise its tier.
+
+        What was adopted is never lowered: see ``Decision.with_obligations``.
+        """
+        state, current = self._state, self._decision()
+        adopted = current.with_obligations(decision)
+        says = new_obligations(current, adopted)
+        if not says or not self._patched(OBLIGATIONS):
+            return
+        state.decision = adopted
+        if state.held_decision is not None:
+            state.held_decision = state.held_decision.with_obligations(adopted)
+        text = f"{says}, by rule {decision.rule}"
+        state.record(now, "obligations_added", text, rule=decision.rule, policy=decision.policy)
+        if state.state != "holding" or adopted.regulated:
+            self._open_tickets(adopted)
+        if state.state == "holding":
+            return
+        note = f"A later alert says: {says}."
+        self._outbox.broadcast("refresh", note, kinds=frozenset({"post", "console"}))
+        self._outbox.broadcast("note", note, kinds=frozenset({"ticket"}))
+        if adopted.owner != current.owner and not state.acknowledged_at:
+            self._notify_new_targets(decision, f"{state.cycle}-owner", note)
+
+    def reconsider(self, decision: Decision, now: datetime, still_missing: str = "") -> None:
+        """The decision about the same alerts, after Arize described them: it may raise the tier, never lower it.
+
+        ``still_missing`` says what Arize cannot describe either.
+        """
+        state, current = self._state, self._decision()
+        assert state.tier is not None
+        text = f"{decision.tier} by rule {decision.rule}: {decision.reason}"
+        text += f" ({still_missing})" if still_missing else ""
+        data = {"rule": decision.rule, "tier": decision.tier, "policy": decision.policy}
+        if decision.louder_than(state.tier):
+            state.record(now, "description_arrived", f"now {text}", **data)
+            self._raise_tier(with_remaining_hold(decision, state.opened_at, now), now)
+            return
+        is_lower = decision.tier != state.tier
+        text += f"; it stays {state.tier}" if is_lower else ""
+        state.record(now, "description_arrived", text, **data)
+        adopted = ("team", "owner", "service", "runbook", "links")
+        adopted = adopted if is_lower else (*adopted, "rule", "reason", "priority", "tags", "trace", "policy")
+        update = {name: getattr(decision, name) or getattr(current, name) for name in adopted}
+        state.decision = current.model_copy(update=update).with_obligations(decision)
+        if state.held_decision is not None and state.cycle == 0:
+            state.held_decision = state.held_decision.model_copy(update=update).with_obligations(decision)
+        if state.state == "holding" and not (decision.hold or is_lower):
+            state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
+            state.held_decision = None
             self.start(now)
+            return
+        self._notify_of_description(decision, now, text, is_lower=is_lower)
+
+    def _notify_of_description(self, decision: Decision, now: datetime, text: str, *, is_lower: bool) -> None:
+        """Open the tickets, notify the rule's destinations that have no message yet, and update all others."""
+        state = self._state
+        if state.state != "holding" or decision.regulated:
+            self._open_tickets(self._decision())
+        if state.state == "holding":
+            return
+        note = f"Arize described the monitor: {text}."
+        self._outbox.broadcast("refresh", note, kinds=frozenset({"post", "console"}))
+        self._outbox.broadcast("note", note, kinds=frozenset({"ticket"}))
+        if not (is_lower or state.acknowledged_at):
+            self._notify_new_targets(decision, f"{state.cycle}-described", note)
+
+    def _notify_new_targets(self, decision: Decision, key: str, note: str) -> None:
+        """Notify those of the decision's first step that hold no message yet."""
+        state = self._state
+        notified = {receipt.destination for receipt in state.receipts} | {one.target.name for one in state.pending}
+        for target in decision.steps[0].notify if decision.steps else ():
+            if target.name not in notified:
+                self._outbox.enqueue("notify", target, f"{key}-{target.name}", note)
 
     def _raise_tier(self, decision: Decision, now: datetime) -> None:
         state, held = self._state, self._state.held_decision
@@ -46,11 +177,23 @@ class Escalation:
             return  # this rise is being held already
         self._record_decision(decision, now)
         state.alert = state.latest_alert
+        state.times.escalated_at = now
+        state.forget_merges()
         if decision.hold:
+            self._adopt_regulation(decision)
             self._hold(decision, now)
             return
+        due = still_due(state)
         self._apply_decision(decision)
-        self.start(now)
+        self.start(now, due=due)
+
+    def _adopt_regulation(self, decision: Decision) -> None:
+        """A rise that is held obliges at once: the monitor may clear before the hold ends."""
+        current = self._decision()
+        if not decision.regulated or current.regulated:
+            return
+        self._state.decision = current.with_obligations(decision)
+        self._open_tickets(self._decision())
 
     def _record_decision(self, decision: Decision, now: datetime) -> None:
         text = f"{decision.tier} by rule {decision.rule}: {decision.reason}"
@@ -60,11 +203,14 @@ class Escalation:
     def _apply_decision(self, decision: Decision) -> None:
         state = self._state
         current = state.decision
-        if current and current.regulated and not decision.regulated:
-            # Once regulated, always regulated: a later alert without the model's name removes no obligation.
-            kept = {"regulated": True, "closed_by": current.closed_by, "tickets": (*decision.tickets, *current.tickets)}
-            decision = decision.model_copy(update=kept)
-        state.decision, state.tier, state.held_decision = decision, decision.tier, None
+        kept = decision.with_obligations(current) if current else decision
+        # Once regulated, always regulated.
+        is_needed = current is not None and current.regulated and not decision.regulated
+        if is_needed or (kept != decision and self._patched(OBLIGATIONS)):
+            decision = kept
+        held = state.held_decision
+        keeps_hold = state.bounded and held is not None and held.louder_than(decision.tier)
+        state.decision, state.tier, state.held_decision = decision, decision.tier, held if keeps_hold else None
         if decision.regulated:
             self._open_tickets(decision)  # for every tier, and during a hold
 
@@ -74,41 +220,73 @@ class Escalation:
         state.held_decision = decision
         if state.cycle == 0:
             state.state = "holding"
+        if state.bounded and state.state == "holding":
+            state.level = 0  # acknowledged now, and withdrawn, it begins with the first step
         state.schedule(now, decision.hold, "hold")
         state.record(now, "holding", f"notifies only if it is still triggered in {format_duration(decision.hold)}")
 
     # ── Steps ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def start(self, now: datetime, note: str = "") -> None:
-        """Take the first step and schedule the later ones. ``note`` gives the reason when it is not an alert."""
+    def start(self, now: datetime, note: str = "", due: StillDue | None = None) -> None:
+        """Take the first step and schedule the later ones. What was due before stays due: nobody has acknowledged it.
+
+        Args:
+            now: the time.
+            note: the reason, when it is not an alert.
+            due: what is still due, by the decision before this one; by default, by this one.
+        """
         state, decision = self._state, self._decision()
+        due = still_due(state) if due is None else due
+        has_first = bool(decision.steps)
+        steps = merged_steps(decision.steps, due.steps, now)
+        if state.bounded and due.decision is not None:
+            decision = due.with_timeout(decision).model_copy(update={"steps": tuple(one.step for one in steps)})
+            state.decision = decision
         state.cycle += 1
         state.level = 0
-        state.acknowledged_by = state.acknowledged_source = ""
-        state.acknowledged_at = None
-        state.deadlines = []
-        if state.state in {"holding", "acknowledged"}:
+        state.forget_acknowledgement()
+        state.deadlines = kept_deadlines(state, steps[0].step if has_first else Step())
+        is_denied = state.state == "awaiting_human" and not state.cleared  # this is louder than what was denied
+        if state.state in {"holding", "acknowledged"} or (state.bounded and is_denied):
             state.state = "received"
         self._open_tickets(decision)
         for target in decision.digest:
             self._outbox.enqueue("notify", target, f"digest-{state.cycle}-{target.name}", digest=True)
-        for index, step in enumerate(decision.steps):
-            if index == 0:
-                self._take_step(0, step, now, note)
+        for index, one in enumerate(steps):
+            if index == 0 and has_first:
+                self._take_step(0, one.step, now, note)
             else:
-                state.schedule(now, step.after, "step", index)
-        if decision.respond_within:
-            state.schedule(now, decision.respond_within, "ack_timeout")
+                state.deadlines.append(Deadline(at=one.at, kind="step", step=index))
+        if timeout := due.timeout_at(decision, now):
+            state.deadlines.append(Deadline(at=timeout, kind="ack_timeout"))
+
+    def stop(self) -> None:
+        """Drop every deadline but the retries of tickets, and the hold of a louder alert: nobody knows of it yet.
+
+        Who acknowledges during the hold of the whole incident acknowledges what is held, too.
+        """
+        state = self._state
+        held, holds = state.held_decision, [one for one in state.deadlines if one.kind == "hold"]
+        state.keep_only_ticket_retries()
+        if not state.bounded or held is None:
+            return
+        if state.state == "holding":
+            self._apply_decision(held)
+        else:
+            state.deadlines += holds
 
     def resume(self, now: datetime) -> None:
         """Continue after an acknowledgement was withdrawn: the remaining steps, or all of them if none remains."""
         state, decision = self._state, self._state.decision
         if decision is None or state.state == "awaiting_human":
             return
+        if state.bounded and state.level == 0 and (decision.steps or state.cycle == 0):
+            self.start(now)  # acknowledged during a hold, before the first step
+            return
         remaining = list(enumerate(decision.steps))[state.level :]
         taken_after = decision.steps[state.level - 1].after if state.level else 0.0
         for index, step in remaining:
-            state.schedule(now, step.after - taken_after, "step", index)
+            state.schedule(now, max(step.after - taken_after, 0.0), "step", index)
         if decision.respond_within:
             state.schedule(now, decision.respond_within, "ack_timeout")
         elif decision.steps and not remaining:
@@ -124,13 +302,11 @@ class Escalation:
             text = f"step {index + 1} after {waited} without an acknowledgement: {names}"
             state.record(now, "escalated", text)
             self._outbox.broadcast("note", f"Escalated: {text}.", kinds=frozenset({"post", "ticket"}))
-        notified = {receipt.destination for receipt in state.receipts} | {one.target.name for one in state.pending}
-        for target in step.notify:
-            key = f"{state.cycle}-step-{index + 1}-{target.name}"
-            # A pager folds a second trigger with the same key into the first without a sound, so a repeated step has
-            # a key of its own.
-            dedup_key = f"{state.dedup_key}/{key}" if target.name in notified else state.dedup_key
-            self._outbox.enqueue("notify", target, key, note, dedup_key=dedup_key)
+        for target, dedup_key in [(one, self._outbox.page_key(one, self._step_key(index, one))) for one in step.notify]:
+            self._outbox.enqueue("notify", target, self._step_key(index, target), note, dedup_key=dedup_key)
+
+    def _step_key(self, index: int, target: Target) -> str:
+        return f"{self._state.cycle}-step-{index + 1}-{target.name}"
 
     def _open_tickets(self, decision: Decision) -> None:
         note = "This incident must be closed by a person." if decision.regulated else ""
@@ -154,6 +330,9 @@ class Escalation:
             case "remind":
                 self._remind(now)
             case "silence":
+                if state.cleared and state.bounded:
+                    state.record(now, "silence_expired", "the monitor has cleared")
+                    return
                 state.record(now, "silence_expired", "still triggered")
                 self.start(now, "The silence expired and the monitor is still triggered.")
             case "retry":
@@ -167,8 +346,11 @@ class Escalation:
             return
         assert held.hold is not None
         self._state.record(now, "hold_expired", f"still triggered after {format_duration(held.hold)}")
+        due, current = still_due(self._state), self._decision()
+        if self._state.bounded and current.louder_than(held.tier):
+            held = current.with_obligations(held)  # nobody acknowledged meanwhile
         self._apply_decision(held)
-        self.start(now)
+        self.start(now, due=due)
 
     def _ack_timeout(self, now: datetime) -> None:
         state, decision = self._state, self._decision()
@@ -177,10 +359,12 @@ class Escalation:
             return
         text = f"not acknowledged within {format_duration(waited)}: now {raised.tier}"
         state.record(now, "ack_timeout", text)
+        due = still_due(state)
+        is_silent = state.bounded and not raised.steps
         state.decision = decision.model_copy(
             update={
                 "tier": raised.tier,
-                "steps": raised.steps,
+                "steps": decision.steps if is_silent else raised.steps,
                 "fallback": raised.fallback or decision.fallback,
                 "remind": raised.remind or decision.remind,
                 "digest": (),
@@ -189,7 +373,8 @@ class Escalation:
             }
         )
         state.tier = raised.tier
-        self.start(now)
+        if not is_silent:  # otherwise nobody else is to be notified, and the steps go on
+            self.start(now, due=due)
 
     def _remind(self, now: datetime) -> None:
         state, decision = self._state, self._decision()

@@ -1,10 +1,13 @@
 """What happens to an incident from outside: alerts, and the actions of responders."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts import Alert
+from incident.tickets import Ticket
+from policy import Role
 
 ActionType = Literal[
     "acknowledge",
@@ -16,10 +19,9 @@ ActionType = Literal[
     "reassign",
     "silence",
     "false_alarm",
+    "merge",
 ]
-Role = Literal["viewer", "responder", "compliance", "admin"]
-ROLES: tuple[Role, ...] = ("viewer", "responder", "compliance", "admin")
-"""Each role includes the rights of the roles before it."""
+"""``merge``: the vendor merged its own incident into another one. The incident here stays open."""
 
 
 class _Frozen(BaseModel):
@@ -32,6 +34,12 @@ class GroupedAlert(_Frozen):
     alert: Alert
     count: int = 1
     event_ids: tuple[str, ...] = ()
+    last_at: datetime | None = Field(default=None, description="When the newest repeat happened; `alert` is the first.")
+
+    @property
+    def happened_at(self) -> datetime | None:
+        """When the newest of them happened, by the sender's clock."""
+        return self.last_at or self.alert.occurred_at
 
 
 class AlertBatch(_Frozen):
@@ -54,6 +62,20 @@ class ResponderAction(_Frozen):
         default="", description="The incident's first run, or its beginning; an action for another run is dropped."
     )
     id: str = Field(default="", description="The callback's own id: a redelivery is dropped.")
+    occurred_at: datetime | None = Field(default=None, description="In UTC, by the vendor's clock.")
+    refused: bool = Field(default=False, description="The gateway refused it already: it is only recorded.")
+    ticket: Ticket | None = Field(
+        default=None, description="The ticket in which it was done; only one that the incident opened counts."
+    )
+    vendor_id: str = Field(
+        default="",
+        description="The vendor's own id of the incident, or, of a merge, of the one that it is part of now.",
+    )
+    merged_into: str = Field(
+        default="",
+        description="It was done in the vendor's incident with this id. It counts as long as this one is part of it.",
+        exclude_if=lambda value: not value,
+    )
 
     @property
     def channel(self) -> str:

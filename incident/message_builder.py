@@ -1,14 +1,16 @@
 """Builds the content of a message from an incident's state."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from alerts import Alert
+from incident.amounts import format_amount
 from incident.message import TRIGGERED, Fact, Link, MessageContent
 from incident.state import IncidentState
+from incident.text import counted
 
 LOCK_SCREEN_CHARS = 60
 """What a locked phone shows of a page: tier, model, metric and value must fit."""
-_RATIO_SUFFIXES = ("_rate", "_ratio", "_share", "accuracy", "relevance", "precision", "recall")
 _STATE_TEXTS = {
     "received": TRIGGERED,
     "notified": TRIGGERED,
@@ -52,20 +54,52 @@ def _facts(state: IncidentState, alert: Alert) -> tuple[Fact, ...]:
     closed_by = decision.closed_by if decision else ""
     values = {
         "Drill": f"of rule {alert.drill}: no real alert" if alert.drill else "",
+        "Unreadable": alert.notes if alert.quarantined else "",
+        "Show it": f"tocsin intake show {alert.quarantined}" if alert.quarantined else "",
         "Environment": alert.environment,
-        "Segment": ", ".join(f"{key}: {value}" for key, value in alert.segment.items()),
+        "Measured": _measured(alert),
+        "Segment": _pairs(alert.segment),
+        "Excluded": _pairs(alert.excluded),
         "Model version": alert.model_version,
         "Prompt version": alert.prompt_version,
         "Baseline": _baseline(alert),
+        "Window": _window(alert),
         "Since": f"{alert.occurred_at or state.opened_at:%Y-%m-%d %H:%M:%S} UTC",
-        "Alerts": str(state.alert_count) if state.alert_count > 1 else "",
+        "Deliveries": str(state.alert_count) if alert.quarantined else "",
+        "Fired again": counted(state.refire_count, "time") if state.refire_count else "",
+        "Alerts": str(state.alert_count) if state.alert_count > 1 and not alert.quarantined else "",
         "Team": decision.team if decision else "",
         "Owner": decision.owner if decision else "",
-        "Closed by": f"a person with the role {closed_by}" if closed_by else "",
+        "Must be closed by": f"a person with the role {closed_by}" if closed_by else "",
         "Acknowledged by": state.acknowledged_by,
         "Monitor": alert.monitor,
+        "Project": alert.project if alert.project != alert.model else "",
+        "Not described": alert.undescribed,
     }
     return tuple(Fact(label=label, value=value) for label, value in values.items())
+
+
+def _pairs(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in labels.items())
+
+
+def _window(alert: Alert) -> str:
+    """The time to look at in Arize."""
+    window = alert.failing_window()
+    if window is None:
+        return ""
+    begin, end = window
+    last = f"{end:%H:%M:%S}" if begin.date() == end.date() else f"{end:%Y-%m-%d %H:%M:%S}"
+    return f"{begin:%Y-%m-%d %H:%M:%S} to {last} UTC"
+
+
+def _measured(alert: Alert) -> str:
+    """What the monitor measures in Arize's words, for a person who looks for it there."""
+    if alert.custom_metric or alert.custom_metric_id:
+        return f"custom metric {alert.custom_metric or alert.custom_metric_id}"
+    if alert.aggregation and alert.dimension:
+        return f"{alert.aggregation} of {alert.dimension}"
+    return ""
 
 
 def _links(state: IncidentState, alert: Alert) -> tuple[Link, ...]:
@@ -86,16 +120,16 @@ def headline(state: IncidentState) -> str:
     prefix = " ".join(["DRILL"] * bool(alert.drill) + [(state.tier or "alert").upper()])
     model = alert.model or alert.monitor
     metric = alert.metric or (alert.monitor if alert.model else "")
-    value = format_amount(alert.metric, alert.value)
+    value = format_amount(alert, alert.value)
     room = LOCK_SCREEN_CHARS - len(prefix) - len(value) - 3
     if len(model) + len(metric) > room:
         metric = _shortened(metric, max(room - len(model), room // 2))
         model = _shortened(model, room - len(metric))
     text = " ".join(part for part in (prefix, model, metric, value) if part)
     if alert.threshold is not None:
-        text += f" (limit {format_amount(alert.metric, alert.threshold)})"
+        text += f" (limit {format_amount(alert, alert.threshold)})"
     elif alert.baseline and alert.value is not None:
-        text += f" (was {format_amount(alert.metric, alert.baseline)})"
+        text += f" (was {format_amount(alert, alert.baseline)})"
     places = [alert.environment, alert.region, *_segment_values(alert)]
     return " · ".join([text, *(place for place in places if place)])
 
@@ -116,18 +150,5 @@ def _segment_values(alert: Alert) -> list[str]:
 def _baseline(alert: Alert) -> str:
     if alert.baseline is None:
         return ""
-    text = format_amount(alert.metric, alert.baseline)
+    text = format_amount(alert, alert.baseline)
     return text if alert.change is None else f"{text} ({alert.change * 100:+,.0f} %)"
-
-
-def format_amount(metric: str, value: float | None) -> str:
-    """``31 %`` for a ratio, ``6,200 ms`` for a latency, otherwise the number."""
-    if value is None:
-        return ""
-    if metric.endswith("_ms"):
-        return f"{value:,.0f} ms" if abs(value) < 1e15 else f"{value:g} ms"
-    if metric.endswith(_RATIO_SUFFIXES) and -1 <= value <= 1:
-        return f"{value * 100:.3g} %"
-    if 1000 <= abs(value) < 1e15:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"

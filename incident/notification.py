@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from incident.audit_events import AuditBatch, AuditEvent, notification_event
-from incident.dedup_key import incident_dedup_key
+from incident.dedup_key import incident_dedup_key, parse_dedup_key
 from incident.message import MessageContent
 from incident.receipt import Receipt, Verb
 from incident.text import Text
@@ -30,7 +30,8 @@ class Notification(BaseModel):
     @property
     def incident_key(self) -> str:
         """The incident's own key, by which callbacks name it: its id and its first run."""
-        return incident_dedup_key(self.audit.incident, self.audit.first_run_id)
+        own = self.key.partition(":")[0]  # the keys of an incident's notifications begin with it
+        return own if parse_dedup_key(own) else incident_dedup_key(self.audit.incident, self.audit.first_run_id)
 
     @property
     def pager_dedup_key(self) -> str:

@@ -1,14 +1,24 @@
 """The notifications of an incident: what is pending, under which key, and what follows a failure."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 
+from alerts.bounded import json_size
 from incident.audit_events import notification_event
+from incident.limits import PENDING_NOTES_BYTES
 from incident.receipt import Receipt, Verb
 from incident.state import Deadline, IncidentState, PendingNotification
 from policy import Target
 
 RETRY_INTERVAL = timedelta(minutes=1)
 """After all attempts of a notification failed for a temporary reason and the fallback was notified."""
+KEPT_MESSAGES = 20
+"""Messages at each destination that are updated: an incident that waits for a person may fire for weeks."""
+KEPT_PAGES = 200
+"""Pages at each destination that are resolved with the incident."""
+_NOTE_BYTES = 600
+"""About what a pending update has beside its note."""
+_FEW_BYTES = 4 * 2**10
 SUPPORTS_ACK = frozenset({"page", "post", "console"})
 HAS_THREAD = frozenset({"post", "ticket", "console"})
 
@@ -33,10 +43,20 @@ class Outbox:
     ) -> None:
         """Add a notification. ``key`` is unique within the incident."""
         state = self._state
+        if verb == "remind" and state.bounded:
+            self._drop_waiting_reminders(target)
+        dedup_key = dedup_key or state.dedup_key
+        if (
+            verb == "notify"
+            and dedup_key == state.dedup_key
+            and target.kind == "page"
+            and target.name not in state.keyed
+        ):
+            state.keyed.append(target.name)
         state.pending.append(
             PendingNotification(
                 key=f"{state.dedup_key}:{key}",
-                dedup_key=dedup_key or state.dedup_key,
+                dedup_key=dedup_key,
                 verb=verb,
                 target=target,
                 note=note,
@@ -45,6 +65,16 @@ class Outbox:
                 original_receipt=original_receipt,
             )
         )
+
+    def page_key(self, target: Target, key: str) -> str:
+        """The dedup key of a page: a pager folds a second trigger with the same key into the first without a sound.
+
+        The first page of a pager may have arrived although no receipt came back.
+        """
+        state = self._state
+        known = {receipt.destination for receipt in state.receipts} | {one.target.name for one in state.pending}
+        is_known = target.name in known or (state.bounded and target.name in state.keyed)
+        return f"{state.dedup_key}/{key}" if is_known else state.dedup_key
 
     def has(self, key: str) -> bool:
         """Whether a notification with this key is pending, was sent, or waits for a retry."""
@@ -59,10 +89,23 @@ class Outbox:
         ``source`` is the type of destination that the change came from. When several destinations of that type were
         notified, all of them are updated: a callback does not say which one it came from, and an update is idempotent.
         """
-        for receipt in self._state.receipts:
+        for receipt in self._updated_receipts(verb):
             target = self._state.notified_targets.get(receipt.destination)
             if target and target.kind in kinds and not self._is_source(target, source):
                 self._enqueue_update(verb, target, receipt, note)
+
+    def _updated_receipts(self, verb: Verb) -> list[Receipt]:
+        """Of each destination the last ones; all of them are resolved."""
+        receipts = self._state.receipts
+        if verb == "resolve" or not self._state.bounded:
+            return list(receipts)
+        later = Counter(one.destination for one in receipts)
+        kept: list[Receipt] = []
+        for receipt in receipts:
+            later[receipt.destination] -= 1
+            if later[receipt.destination] < KEPT_MESSAGES:
+                kept.append(receipt)
+        return kept
 
     def _is_source(self, target: Target, source: str) -> bool:
         """Whether an action came from this destination, which shows it already.
@@ -79,9 +122,45 @@ class Outbox:
 
     def _enqueue_update(self, verb: Verb, target: Target, receipt: Receipt, note: str) -> None:
         state = self._state
+        if state.bounded and verb == "note" and self._has_too_many_notes(target):
+            return  # the destination is unavailable for long; the timeline and the audit log have it
         base = receipt.key.removeprefix(f"{state.dedup_key}:")
         key = f"{verb}-{state.event_number}-{base}"
+        if state.bounded and verb != "note":
+            self._drop_superseded(verb, receipt)
         self.enqueue(verb, target, key, note, dedup_key=receipt.id, original_receipt=receipt)
+
+    def _drop_superseded(self, verb: Verb, receipt: Receipt) -> None:
+        """A destination that is unavailable for long gets the last of these updates, beside the one in flight."""
+        state = self._state
+        same = [one for one in state.pending if one.verb == verb and one.original_receipt == receipt]
+        keys = {one.key for one in same[1:]}
+        state.pending = [one for one in state.pending if one.key not in keys]
+
+    def _drop_waiting_reminders(self, target: Target) -> None:
+        """A destination that is unavailable for long gets the last reminder, beside the one in flight."""
+        state = self._state
+        waiting = [one for one in state.pending if one.verb == "remind" and one.target.name == target.name]
+        keys = {one.key for one in waiting[1:]}
+        state.pending = [one for one in state.pending if one.key not in keys]
+
+    def _keep_receipt(self, receipt: Receipt, target: Target) -> None:
+        """A ticket's receipt is kept for ever: it is the incident's case. Reminders are dropped first."""
+        state = self._state
+        state.receipts.append(receipt)
+        own = [one for one in state.receipts if one.destination == receipt.destination]
+        if not state.bounded or target.kind == "ticket":
+            return
+        if len(own) > (KEPT_PAGES if target.kind == "page" else KEPT_MESSAGES):
+            state.receipts.remove(next((one for one in own[:-1] if ":remind-" in one.key), own[0]))
+
+    def _has_too_many_notes(self, target: Target) -> bool:
+        """Whether so many notes wait for a destination that no more are added. Others must not suffer for it."""
+        sizes = Counter[str]()
+        for one in self._state.pending:
+            sizes[one.target.name] += json_size(one.note) + _NOTE_BYTES
+        own = sizes[target.name]
+        return own > PENDING_NOTES_BYTES or (own > _FEW_BYTES and sizes.total() > 4 * PENDING_NOTES_BYTES)
 
     def mark_sent(self, notification: PendingNotification, receipt: Receipt, *, audit_written: bool) -> None:
         """The vendor accepted the notification. ``audit_written``: the audit log holds its event already."""
@@ -91,7 +170,7 @@ class Outbox:
         state.append_event(event, written=audit_written)
         if notification.verb not in {"notify", "remind"}:
             return
-        state.receipts.append(receipt)
+        self._keep_receipt(receipt, target)
         if not notification.digest:
             state.notified_targets[target.name] = target
         if state.state == "received":
@@ -115,8 +194,9 @@ class Outbox:
             return
         if not notification.fallback_for:
             self._enqueue_fallback(notification, reason)
-        if not permanent or notification.fallback_for or not state.decision.fallback:
-            retry = notification.model_copy(update={"retry_after_giveup": True})
+        others = [one for one in state.decision.fallback if one.name != target.name or not state.bounded]
+        if not permanent or notification.fallback_for or not others:
+            retry = notification.model_copy(update={"retry_after_giveup": True, "since": None})
             state.deadlines.append(Deadline(at=now + RETRY_INTERVAL, kind="retry", notification=retry))
 
     def _enqueue_fallback(self, failed: PendingNotification, reason: str) -> None:

@@ -3,18 +3,32 @@
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from alerts import Alert
+from alerts.bounded import cut_text, json_size
 from incident.audit_events import AuditEvent
-from incident.dedup_key import incident_dedup_key
+from incident.dedup_key import earlier_dedup_key, incident_dedup_key
+from incident.events import ResponderAction
+from incident.limits import UNWRITTEN_BYTES
+from incident.order import EventTimes
 from incident.receipt import Receipt, Verb
+from incident.text import counted
 from policy import Decision, Target, Tier
 
 TIMELINE_LENGTH = 200
 """Only the latest entries are kept for reading; the audit log keeps all."""
+_FEW_EVENTS = 8
+"""So few unwritten events fit in any case: none has more than an alert and its text."""
+_REPEATED_EVENTS = frozenset(
+    {"alert_added", "annotated", "classification_failed", "notification_failed", "no_data", "refired"}
+)
+"""Events of which any number may occur, so that they are counted while the audit log is unavailable for long."""
 
 State = Literal["received", "holding", "notified", "acknowledged", "awaiting_human", "resolved", "closed"]
+Queue = Literal["page", "message", "retry", "update", "digest"]
+"""First attempts of pages, and of other messages; reminders and later attempts; updates; and entries of digests, which
+wait for the database."""
 DeadlineKind = Literal["hold", "step", "ack_timeout", "remind", "retry", "silence"]
 
 
@@ -35,6 +49,19 @@ class PendingNotification(BaseModel):
     """The destination that could not be reached, when this notification replaces it."""
     retry_after_giveup: bool = False
     """All earlier attempts were given up; one may have reached the vendor all the same."""
+    since: datetime | None = None
+    """Since when it is being sent: a run that continues as new starts the attempts again, and not their time."""
+
+    @property
+    def queue(self) -> Queue:
+        """What it waits for: nothing in one queue waits for what is in another."""
+        if self.digest:
+            return "digest"
+        if self.verb not in {"notify", "remind"}:
+            return "update"
+        if self.verb == "remind" or self.retry_after_giveup:
+            return "retry"
+        return "page" if self.target.kind == "page" else "message"
 
 
 class Deadline(BaseModel):
@@ -73,6 +100,8 @@ class IncidentState(BaseModel):
     alert: Alert | None = None
     """The alert that the decision is about; ``latest_alert`` is the last one that arrived."""
     latest_alert: Alert | None = None
+    undescribed: list[Alert] = []
+    """The alerts that were decided without Arize's description, the latest of each monitor, as they were read."""
     alert_count: int = 0
     cleared: bool = False
     acknowledged_by: str = ""
@@ -80,8 +109,11 @@ class IncidentState(BaseModel):
     acknowledged_at: datetime | None = None
     resolved_by: str = ""
     closed_at: datetime | None = None
+    times: EventTimes = Field(default_factory=EventTimes)
     cycle: int = 0
-    """How often the escalation started: once, and again for each rise of the tier."""
+    """How often the escalation started: once, and again for each rise of the tier and whenever it fires again."""
+    refire_count: int = 0
+    """How often it fired again."""
     level: int = 0
     """The escalation step last taken, from 1; 0 before the first."""
     reminders: int = 0
@@ -93,13 +125,33 @@ class IncidentState(BaseModel):
     timeline: list[TimelineEntry] = []
     unwritten_events: list[AuditEvent] = []
     """Audit events that are not known to be in the audit log yet."""
+    omitted_events: dict[str, int] = {}
+    """How many events of each kind found no room among the unwritten ones."""
+    bounded: bool = False
+    """The state keeps the limits of ``incident.limits``; those of runs that 1.0 began do not."""
+    random_key: bool = False
+    """The key has the end of the run's id. Those of incidents that 1.0 opened have its beginning."""
+    keyed: list[str] = []
+    """The pagers, by name, to which a page with the incident's own key was sent, or may have been."""
+    vendor_ids: list[str] = []
+    """The vendors' own ids that lead to this incident: ``pagerduty:PGR0VU2``, ``pagerduty-merged:PT4KHLK``."""
+    indexed: bool = False
+    """The namespace has the search attribute of ``vendor_ids``: a worker said so."""
+    early_actions: list[ResponderAction] = []
+    """Actions in tickets whose receipts have not arrived yet."""
     event_number: int = 0
     processed_event_ids: list[str] = []
 
     @property
     def dedup_key(self) -> str:
         """The incident's key at every vendor."""
-        return incident_dedup_key(self.incident, self.first_run_id)
+        key = incident_dedup_key if self.random_key else earlier_dedup_key
+        return key(self.incident, self.first_run_id)
+
+    @property
+    def is_silenced(self) -> bool:
+        """A person silenced it for a time, which is not over."""
+        return any(one.kind == "silence" for one in self.deadlines)
 
     @property
     def is_over(self) -> bool:
@@ -116,11 +168,46 @@ class IncidentState(BaseModel):
         entry = TimelineEntry(at=event.at, event=event.event, by=event.by, text=event.text[:500])
         self.timeline = [*self.timeline, entry][-TIMELINE_LENGTH:]
         if not written:
-            self.unwritten_events.append(event)
+            self._add_unwritten(event)
+
+    def _add_unwritten(self, event: AuditEvent) -> None:
+        """While the audit log is unavailable for long, events lose their alert; at last only their number is kept."""
+        if self.bounded and len(self.unwritten_events) >= _FEW_EVENTS:
+            size = sum(json_size(one) for one in self.unwritten_events)
+            if size + json_size(event) > UNWRITTEN_BYTES // 2:
+                data = {name: value for name, value in event.data.items() if name != "alert"}
+                event = event.model_copy(update={"text": cut_text(event.text, 500), "data": data})
+                is_repeated = event.event in _REPEATED_EVENTS or event.event.startswith("update_sent_")
+                room = UNWRITTEN_BYTES * 3 // 4 if is_repeated else UNWRITTEN_BYTES
+                if size + json_size(event) > room:
+                    self.omitted_events = {
+                        **self.omitted_events,
+                        event.event: self.omitted_events.get(event.event, 0) + 1,
+                    }
+                    return
+        self.unwritten_events.append(event)
+
+    def record_omitted(self, now: datetime) -> None:
+        """Record how many events were omitted, as soon as the audit log has all the others."""
+        if self.omitted_events and not self.unwritten_events:
+            counts = ", ".join(f"{number:,} {event}" for event, number in self.omitted_events.items())
+            total = counted(sum(self.omitted_events.values()), "event")
+            self.omitted_events = {}
+            self.record(now, "events_omitted", f"{total} while the audit log was unavailable: {counts}")
 
     def schedule(self, now: datetime, seconds: float, kind: DeadlineKind, step: int = 0) -> None:
         """Set a deadline that many seconds from now."""
         self.deadlines.append(Deadline(at=now + timedelta(seconds=seconds), kind=kind, step=step))
+
+    def forget_acknowledgement(self) -> None:
+        """Nobody works on it any more."""
+        self.acknowledged_by = self.acknowledged_source = ""
+        self.acknowledged_at = None
+
+    def forget_merges(self) -> None:
+        """The pages of the earlier escalation were merged into another incident of the vendor, and no later ones."""
+        if self.bounded:
+            self.vendor_ids = [one for one in self.vendor_ids if "-merged:" not in one]
 
     def keep_only_ticket_retries(self) -> None:
         """Drop every deadline but the retries of tickets: a person's answer does not make a ticket unnecessary."""

@@ -4,32 +4,43 @@
 close. The workflow feeds events to the state machine and dispatches the notifications it queues.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from alerts import Alert
-from incident.actions import PROCESSED_EVENT_IDS, ActionHandler
-from incident.escalation import Escalation
+from incident.actions import ARIZE, EVENT_ORDER, PROCESSED_EVENT_IDS, ActionHandler
+from incident.amounts import amount_of
+from incident.escalation import OBLIGATIONS, REFIRE, Escalation
 from incident.events import GroupedAlert, ResponderAction
-from incident.message_builder import format_amount
+from incident.order import MAX_CLOCK_ERROR, believable
 from incident.outbox import Outbox
 from incident.receipt import Receipt
 from incident.state import Deadline, IncidentState, PendingNotification
 from incident.text import counted
-from policy import Decision, IncidentFacts
+from policy import Decision, IncidentFacts, format_duration
 
 _REPEATS_NOTED = (2, 5)
 """Repeats are noted in threads at the 2nd and 5th alert, the 20th and 50th, and so on."""
+
+_MAX_UNDESCRIBED = 4
+"""Alerts that are described later; those of one monitor count once, and an incident has one."""
 
 
 class IncidentStateMachine:
     """Changes an IncidentState. Every method takes the time; none reads a clock or has a side effect."""
 
-    def __init__(self, state: IncidentState) -> None:
+    def __init__(self, state: IncidentState, patched: Callable[[str], bool] = lambda _: True) -> None:
+        """
+        Args:
+            state: which it changes.
+            patched: whether this incident behaves in the way of that name, as ``workflow.patched`` says. It is asked
+                only where the behaviour differs from version 1.0.0, so that other incidents have no event for it.
+        """
         self.state = state
+        self._patched = patched
         self._outbox = Outbox(state)
-        self._escalation = Escalation(state, self._outbox)
-        self._actions = ActionHandler(state, self._outbox, self._escalation)
+        self._escalation = Escalation(state, self._outbox, patched)
+        self._actions = ActionHandler(state, self._outbox, self._escalation, patched)
 
     # ── Alerts ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -55,60 +66,239 @@ class IncidentStateMachine:
         )
 
     def add_alerts(self, alerts: Sequence[GroupedAlert], decision: Decision, now: datetime) -> None:
-        """Add alerts that are triggered, and the loudest decision about them."""
+        """Add alerts that are triggered, and the loudest decision about them.
+
+        Those that were triggered before the monitor last cleared are only recorded.
+        """
         state = self.state
+        current = [one for one in alerts if not state.times.is_older_trigger(one.happened_at, now)]
+        if len(current) < len(alerts) and self._patched(EVENT_ORDER):
+            older = [one for one in alerts if one not in current]
+            if not current:
+                self._record_older_only(older, decision, now)
+                return
+            self._record_older(older, now)
+            alerts = current
+        closed = state.decision if state.is_over else None
         if state.is_over:
             # Triggered again while its last updates were being sent: a new problem, not an echo.
-            state.record(now, "reopened", "triggered again before it was closed")
+            fires = any(one.alert.status == "triggered" for one in alerts)
+            what = "fires again: triggered" if fires else "opened again: its monitor has no data,"
+            state.record(now, "reopened", f"{what} before it was closed")
             state.state, state.decision, state.tier, state.alert = "received", None, None, None
             state.resolved_by, state.cleared = "", False
-        self._record_alerts(alerts, now)
-        if state.cleared:
+            state.times.escalated_at = now  # what somebody did before does not stop it
+        refired = self._refired(alerts, now) if state.decision else ""
+        refired = refired if refired and self._patched(REFIRE) else ""
+        self._record_alerts(alerts, now, note_repeats=not refired)
+        if refired:
+            self._escalation.refire(decision, now, refired)
+        elif state.cleared:
             state.cleared = False
             if state.state == "awaiting_human":
                 state.state = "acknowledged" if state.acknowledged_at else "notified"
             state.record(now, "refired", "triggered again after it had cleared")
-        if state.decision is None:
+            self._escalation.apply_later_decision(decision, now)
+        elif state.decision is None:
+            if closed and closed.regulated and not decision.regulated and self._patched(OBLIGATIONS):
+                decision = decision.with_obligations(closed)
             self._escalation.apply_first_decision(decision, now)
         else:
             self._escalation.apply_later_decision(decision, now)
 
-    def _record_alerts(self, alerts: Sequence[GroupedAlert], now: datetime) -> None:
+    def _refired(self, alerts: Sequence[GroupedAlert], now: datetime) -> str:
+        """Why these alerts are no repeat of what the incident knows; empty if they are one, or silenced.
+
+        Arize notifies of a monitor that starts to be triggered, and of a clear perhaps not: an alert that comes long
+        after the last one means that the monitor had cleared unseen.
+        """
+        state = self.state
+        if state.is_silenced:
+            return ""  # the person asked for it, and it ends by itself
+        if state.cleared:
+            return "after it had cleared"
+        if state.decision is None or not (state.acknowledged_at or state.state == "awaiting_human"):
+            return ""
+        happened = max((at for one in alerts if (at := believable(one.happened_at, now))), default=None)
+        gap, after = state.times.gap(happened, now), state.decision.refire_after
+        if gap is None or gap.total_seconds() <= after or self._is_late_repeat(happened, now):
+            return ""
+        seconds = int(gap.total_seconds())
+        return f"{format_duration(seconds // 60 * 60 if seconds >= 60 else seconds)} after its last alert"
+
+    def _is_late_repeat(self, happened: datetime | None, now: datetime) -> bool:
+        """Whether an alert only arrives late: it happened soon after the last one, and before the acknowledgement."""
+        state = self.state
+        after = state.times.happened_after(happened, now)
+        if happened is None or after is None or state.acknowledged_at is None or state.decision is None:
+            return False
+        is_soon = after != timedelta() and after.total_seconds() <= state.decision.refire_after
+        return is_soon and state.opened_at - MAX_CLOCK_ERROR <= happened <= state.acknowledged_at
+
+    def _record_older_only(self, alerts: Sequence[GroupedAlert], decision: Decision, now: datetime) -> None:
+        """All of these were triggered before the monitor cleared. Their obligations count, in doubt."""
+        state = self.state
+        if state.decision is not None or state.is_over:
+            self._record_older(alerts, now)
+            if not state.is_over:
+                self._escalation.adopt(decision, now)
+            return
+        assert state.times.cleared_at is not None
+        cleared = f"cleared at {state.times.cleared_at:%Y-%m-%d %H:%M:%S} UTC"
+        self.discard(alerts, now, f"triggered before the monitor {cleared}; nobody was notified")
+
+    def _record_older(self, alerts: Sequence[GroupedAlert], now: datetime) -> None:
+        for one in alerts:
+            self._record_older_alert(one, "triggered", self.state.times.cleared_at, "cleared", now)
+
+    def _record_older_alert(
+        self, alert: GroupedAlert, status: str, newest: datetime | None, then: str, now: datetime
+    ) -> None:
+        """What happened before the newest known event changes nothing, and is on record."""
+        at = alert.happened_at
+        assert at is not None
+        assert newest is not None
+        text = (
+            f"{counted(alert.count, 'alert')} of {at:%Y-%m-%d %H:%M:%S} UTC changes nothing: {status} before the "
+            f"monitor {then} at {newest:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        ids = list(alert.event_ids[:50])
+        self.state.record(now, "older_alert", text, by="arize", event_ids=ids, alert=_compact(alert.alert))
+
+    def _record_alerts(self, alerts: Sequence[GroupedAlert], now: datetime, *, note_repeats: bool = True) -> None:
         state = self.state
         latest, count = alerts[-1].alert, sum(one.count for one in alerts)
         state.alert_count += count
-        state.latest_alert = latest
+        newest = state.times.triggered_at
+        for one in alerts:
+            state.times.add_trigger(one.happened_at, now)
+        happened = believable(alerts[-1].happened_at, now)
+        if state.alert is None or state.latest_alert is None or not (happened and newest and happened < newest):
+            state.latest_alert = latest
         if state.alert is None:
             state.alert = latest
             ids = [event_id for one in alerts for event_id in one.event_ids][:50]
             state.record(now, "received", latest.monitor, event_ids=ids, alert=_compact(latest))
             return
-        value = "" if latest.value is None else f", now {format_amount(latest.metric, latest.value)}"
+        amount = amount_of(latest, state.alert)
+        value = f", now {amount}" if amount else ""
         text = f"{counted(count, 'more alert')}{value}"
         state.record(now, "alert_added", text, alert=_compact(latest))
-        if _repeats_noted(state.alert_count) > _repeats_noted(state.alert_count - count):
+        if note_repeats and _repeats_noted(state.alert_count) > _repeats_noted(state.alert_count - count):
             text = f"Triggered again: {counted(state.alert_count, 'alert')} so far{value}."
             self._outbox.broadcast("note", text, kinds=frozenset({"post"}))
 
     def clear(self, alert: GroupedAlert, now: datetime) -> None:
         """The monitor cleared."""
         state = self.state
+        if state.times.is_older_clear(alert.happened_at, now) and not state.is_over and self._patched(EVENT_ORDER):
+            self._record_older_alert(alert, "cleared", state.times.triggered_at, "triggered", now)
+            return
+        state.times.add_clear(alert.happened_at, now)
         state.latest_alert = alert.alert
         if state.is_over or state.decision is None:
             return
-        value = "" if alert.alert.value is None else f" at {format_amount(alert.alert.metric, alert.alert.value)}"
+        amount = amount_of(alert.alert, state.alert)
+        value = f" at {amount}" if amount else ""
         state.cleared = True
         if state.decision.regulated:
-            action = ResponderAction(type="resolve", by="", source="arize")
+            action = ResponderAction(type="resolve", by="", source=ARIZE)
             self._actions.closure_denied(f"cleared{value}", action, now)
             return
         state.record(now, "cleared", f"the monitor cleared{value}", by="arize")
-        self._actions.resolve("arize", "The monitor cleared.")
+        self._actions.resolve(ARIZE, "The monitor cleared.", now)
+
+    @property
+    def opens_without_data(self) -> bool:
+        """Whether a monitor without data is to be decided about, as the first alert of an incident.
+
+        Also while the last updates of a resolved one are sent: a moment later it would open another one.
+        """
+        return self.state.decision is None or (self.state.bounded and self.state.is_over)
 
     def no_data(self, alert: GroupedAlert, now: datetime) -> None:
         """The monitor has no data: recorded, and no reason to resolve anything."""
         self.state.latest_alert = alert.alert
         self.state.record(now, "no_data", "the monitor has no data", by="arize")
+
+    def discard(self, alerts: Sequence[GroupedAlert], now: datetime, reason: str = "") -> None:
+        """The monitor had cleared before anybody was notified, and nobody is.
+
+        Args:
+            alerts: the incident's first ones.
+            now: the time.
+            reason: by default, that Arize said so when it was asked about alerts that state no status.
+        """
+        reason = reason or "the monitor had cleared when it was read; nobody was notified"
+        state, alert = self.state, alerts[-1].alert
+        state.alert = state.latest_alert = alert
+        state.alert_count += sum(one.count for one in alerts)
+        state.record(now, "received", alert.monitor, alert=_compact(alert))
+        state.record(now, "cleared", reason, by="arize")
+        state.state, state.cleared, state.resolved_by = "resolved", True, "arize"
+
+    def note_undescribed(self, alerts: Sequence[Alert], reason: str, now: datetime) -> None:
+        """These alerts were decided without Arize's description, which is still asked for."""
+        state = self.state
+        latest = {one.monitor_id: one for one in (*state.undescribed, *alerts)}
+        if not state.undescribed:
+            state.record(now, "description_missing", f"decided without Arize's description: {reason}")
+        state.undescribed = list(latest.values())[-_MAX_UNDESCRIBED:]
+
+    def reconsider(self, asked: Sequence[Alert], alerts: Sequence[Alert], decision: Decision, now: datetime) -> None:
+        """Arize described alerts that were decided without a description.
+
+        The tier may rise, and never falls. What was learned about who must close the incident is adopted.
+
+        Args:
+            asked: the alerts as ``note_undescribed`` received them.
+            alerts: the same alerts, described, in the same order.
+            decision: the loudest about them.
+            now: the time.
+        """
+        state = self.state
+        state.undescribed = [one for one in state.undescribed if one not in asked]
+        if state.is_over or state.decision is None:
+            return
+        cleared = [one for one in alerts if one.status == "cleared" and not self._triggered_since(one)]
+        if described := [one for one in alerts if one.status != "cleared"]:
+            if state.alert is not None and state.alert.undescribed:
+                state.alert = described[-1]
+            if state.latest_alert is not None and state.latest_alert.undescribed:
+                state.latest_alert = described[-1]
+            self._escalation.reconsider(decision, now, described[-1].undescribed)
+        if cleared:
+            if not described:
+                self.adopt(decision, now)
+            self.clear(GroupedAlert(alert=cleared[-1]), now)
+
+    def adopt(self, decision: Decision, now: datetime) -> None:
+        """Take over what a decision about a further message demands of who owns and closes the incident."""
+        if self.state.decision is not None and not self.state.is_over:
+            self._escalation.adopt(decision, now)
+
+    def says_more(self, alert: Alert) -> bool:
+        """Whether a message that is not triggered names what no alert named, so that the policy may say regulated."""
+        state = self.state
+        if state.decision is None or state.decision.regulated or state.is_over:
+            return False
+        known = [form for one in (state.alert, state.latest_alert) if one for form in (one, one.as_read())]
+        texts = ("model", "project", "project_id", "environment", "region")
+        return any(
+            (value := getattr(alert, name)) and all(value != getattr(one, name) for one in known) for name in texts
+        ) or any(
+            not any(getattr(alert, name).items() <= getattr(one, name).items() for one in known)
+            for name in ("tags", "segment")
+        )
+
+    def _triggered_since(self, cleared: Alert) -> bool:
+        """Whether an alert came while Arize was asked: the monitor may have triggered again after what Arize said."""
+        if any(one.monitor_id == cleared.monitor_id for one in self.state.undescribed):
+            return True  # it is asked about next
+        latest = self.state.latest_alert
+        if latest is None or latest.monitor_id != cleared.monitor_id or latest.status != "triggered":
+            return False
+        return bool(latest.occurred_at and cleared.occurred_at and latest.occurred_at > cleared.occurred_at)
 
     # ── Responders ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -121,6 +311,8 @@ class IncidentStateMachine:
     def mark_sent(self, notification: PendingNotification, receipt: Receipt, *, audit_written: bool) -> None:
         """A destination accepted a notification. ``audit_written``: the audit log holds its event already."""
         self._outbox.mark_sent(notification, receipt, audit_written=audit_written)
+        if self.state.early_actions and notification.target.kind == "ticket":
+            self._actions.handle_early(receipt.at)
 
     def mark_failed(self, notification: PendingNotification, reason: str, now: datetime, *, permanent: bool) -> None:
         """All attempts at a notification failed."""

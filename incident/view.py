@@ -29,6 +29,7 @@ class IncidentView(BaseModel):
     escalation_level: int = Field(default=0, description="The step last taken, from 1; 0 before the first.")
     alert_count: int = Field(default=0, description="How many alerts were added.")
     cleared: bool = Field(default=False, description="The monitor cleared.")
+    refire_count: int = Field(default=0, description="How often it fired again while it was open.")
     acknowledged_by: str = ""
     acknowledged_at: datetime | None = None
     resolved_by: str = ""
@@ -59,6 +60,7 @@ def incident_view(state: IncidentState, deadline: Deadline | None) -> IncidentVi
         escalation_level=state.level,
         alert_count=state.alert_count,
         cleared=state.cleared,
+        refire_count=state.refire_count,
         acknowledged_by=state.acknowledged_by,
         acknowledged_at=state.acknowledged_at,
         resolved_by=state.resolved_by,
@@ -71,6 +73,15 @@ def incident_view(state: IncidentState, deadline: Deadline | None) -> IncidentVi
         receipts=tuple(state.receipts),
         timeline=tuple(state.timeline),
     )
+
+
+def ended_view(view: IncidentView, how: str, at: datetime | None) -> IncidentView:
+    """The view of an incident whose workflow did not complete: its own state stands where it was then."""
+    if view.state == "closed":
+        return view
+    by = view.resolved_by or f"{how} in Temporal"
+    action = f"none; its workflow was {how} in Temporal"
+    return view.model_copy(update={"state": "closed", "closed_at": at, "resolved_by": by, "next_action": action})
 
 
 def next_action(state: IncidentState, deadline: Deadline | None) -> str:
@@ -94,7 +105,9 @@ def deadline_summary(state: IncidentState, deadline: Deadline) -> str:
     assert decision is not None
     match deadline.kind:
         case "hold":
-            return "Notify if it is still triggered"
+            held = state.held_decision
+            raised = f" by rule {held.rule} ({held.tier})" if held and held.rule != decision.rule else ""
+            return f"Notify{raised} if it is still triggered"
         case "step":
             names = ", ".join(target.name for target in decision.steps[deadline.step].notify)
             return f"Escalate to step {deadline.step + 1} ({names}) unless acknowledged"

@@ -12,6 +12,10 @@ from policy.cel.declarations import Declarations
 from policy.decide import CompiledRule, Policy
 from policy.decision import TIERS, Decision, OnAckTimeout, Step, Target, Tier
 from policy.destinations import DestinationConfig
+from policy.intake import compile_mappings
+from policy.meaning.compile import compile_catalogue, compile_metrics
+from policy.meaning.interpret import Interpreter
+from policy.meaning.naming import NamedTopics
 from policy.schema import ModelConfig, OutcomeConfig, PolicyFile, TierConfig
 from policy.source import PolicySource
 from policy.watchdog import Drill, Heartbeat, Watchdog
@@ -30,8 +34,9 @@ def compile_policy(
     """Build the Policy. Problems go to ``report`` with their path; the result is usable if none is an error."""
     defaults = file.models.get("defaults", ModelConfig())
     models = {name: entry.over(defaults) for name, entry in file.models.items() if name != "defaults"}
-    compiler = _Compiler(file, destinations, report, Declarations.of(models, defaults))
+    compiler = _Compiler(file, destinations, report, Declarations.of(models, defaults, file.metrics))
     compiler.check_tiers()
+    compiler.check_objectives()
     folded: dict[str, str] = {}
     for name in models:
         if name.casefold() in folded:
@@ -44,7 +49,7 @@ def compile_policy(
     rules: list[CompiledRule] = []
     conditions: list[tuple[str, Condition]] = []
     places: list[int] = []
-    names: set[str] = {"otherwise"}
+    names: set[str] = {"unmapped", "otherwise", "unreadable"}
     for index, rule in enumerate(file.rules):
         path = ("rules", index)
         if rule.name in names:
@@ -58,27 +63,33 @@ def compile_policy(
             places.append(index)
     for index, reason in unreachable(conditions):
         report(("rules", places[index], "when"), reason)
-    governance = file.governance
+    governance, ruled = file.governance, [condition for _, condition in conditions]
     return Policy(
         source=source,
+        file=file,
         digest=source.digest,
         destinations=dict(destinations),
         models=models,
         default_model=defaults,
         rules=tuple(rules),
-        otherwise=CompiledRule(
-            "otherwise",
-            None,
-            compiler.decision("otherwise", file.otherwise, ("otherwise",)),
-            file.otherwise.notify_owner,
-        ),
+        unmapped=compiler.unconditional("unmapped", file.unmapped, ("unmapped",)),
+        otherwise=compiler.unconditional("otherwise", file.otherwise, ("otherwise",)),
+        unreadable=compiler.unconditional("unreadable", file.intake.unreadable, ("intake", "unreadable")),
+        mappings=compile_mappings(file.intake, report),
+        undecided=compiler.unconditional("undecided", OutcomeConfig(tier="critical"), ("tiers", "critical")),
         owners=compiler.owners({"defaults": defaults, **models}),
         regulated=compiler.condition(governance.regulated, ("governance", "regulated")) if governance else None,
         closed_by=governance.closed_by if governance else "",
         governance_tickets=compiler.targets(governance.ticket, ("governance", "ticket"), tickets=True)
         if governance
         else (),
+        interpreter=Interpreter(
+            compile_metrics(file.metrics, compiler.condition, report),
+            compile_catalogue(file.models, models, ruled, report),
+        ),
+        named=NamedTopics(ruled),
         watchdog=compiler.watchdog(),
+        describe_wait=file.intake.describe.wait,
     )
 
 
@@ -132,16 +143,21 @@ class _Compiler:
         return tuple(found)
 
     def owners(self, models: Mapping[str, ModelConfig]) -> Mapping[str, Target]:
-        """The owners that are destinations, by name. Warns of the others if a rule notifies the owner."""
+        """The destinations that can be owners, by name: a monitor's tag may name any of them.
+
+        Warns of other owners in the catalogue if a rule notifies the owner.
+        """
         asking = [rule.name for rule in self.file.rules if rule.notify_owner]
-        if self.file.otherwise.notify_owner:
-            asking.append("otherwise")
-        found: dict[str, Target] = {}
+        asking += [name for name in ("unmapped", "otherwise") if getattr(self.file, name).notify_owner]
+        if self.file.intake.unreadable.notify_owner:
+            asking.append("unreadable")
+        found = {
+            name: Target(name=name, type=config.type, kind=config.kind)
+            for name, config in self.destinations.items()
+            if config.kind != "ticket"
+        }
         for model, entry in models.items():
-            config = self.destinations.get(entry.owner)
-            if config is not None and config.kind != "ticket":
-                found[entry.owner] = Target(name=entry.owner, type=config.type, kind=config.kind)
-            elif asking and entry.owner and "owner" in self._stated(model):
+            if asking and entry.owner and entry.owner not in found and "owner" in self._stated(model):
                 self.report(
                     ("models", model, "owner"),
                     f"{entry.owner!r} is not a destination: {', '.join(asking)} notifies no owner, only names "
@@ -156,9 +172,14 @@ class _Compiler:
 
     def _tier(self, tier: Tier) -> "_Tier":
         config = self.file.tiers[tier]
+        steps, fallback = self._steps(tier), self.targets(config.fallback, ("tiers", tier, "fallback"))
+        first = {target.name for step in steps[:1] for target in step.notify}
+        if first and first == {target.name for target in fallback}:
+            text = f"{fallback[0].name!r} is its own fallback: if it fails, nobody else is notified"
+            self.report(("tiers", tier, "fallback"), text, warning=True)
         return _Tier(
-            steps=self._steps(tier),
-            fallback=self.targets(config.fallback, ("tiers", tier, "fallback")),
+            steps=steps,
+            fallback=fallback,
             digest=self.targets(config.digest, ("tiers", tier, "digest")),
             config=config,
         )
@@ -201,6 +222,17 @@ class _Compiler:
             drill=Drill(drill.rule, drill.every, drill.within) if drill else None,
         )
 
+    def check_objectives(self) -> None:
+        """An objective that a metric cannot reach makes a rule that never decides."""
+        for model, entry in self.file.models.items():
+            for name, number in entry.slo.items():
+                unit, path = self.declarations.units.get(name, ""), ("models", model, "slo", name)
+                if unit == "ratio" and not 0 <= number <= 1:
+                    meant = f": write {number / 100:g} for {number:g} %" if 1 < number <= 100 else ""
+                    self.report(path, f"found {number:g}; {name} is a ratio from 0 to 1{meant}")
+                elif unit and unit != "score" and number < 0:
+                    self.report(path, f"found {number:g}; {name} is never negative")
+
     def check_tiers(self) -> None:
         for name, tier in self._tiers.items():
             if not tier.config.steps and not tier.config.digest:
@@ -212,6 +244,10 @@ class _Compiler:
             self.report(("tiers", "critical", "steps"), "a critical incident would page nobody")
         if self.file.tiers.low.respond_within:
             self.report(("tiers", "low", "respond_within"), "nobody acknowledges a digest; use the tier high")
+
+    def unconditional(self, name: str, outcome: OutcomeConfig, path: _Path) -> CompiledRule:
+        """The rule that applies without a condition."""
+        return CompiledRule(name, None, self.decision(name, outcome, path), outcome.notify_owner)
 
     def decision(self, name: str, outcome: OutcomeConfig, path: _Path) -> Decision:
         """The decision of a rule, without the fields that depend on the alert."""

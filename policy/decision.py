@@ -1,15 +1,24 @@
 """The policy's decision about an alert. It is stored in workflow histories, so its fields keep their meaning."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
+from alerts.bounded import cut_text
 from policy.durations import Seconds
 
 Tier = Literal["critical", "high", "low"]
 TIERS: tuple[Tier, ...] = ("low", "high", "critical")
 """In ascending order of urgency."""
+Role = Literal["viewer", "responder", "compliance", "admin"]
+ROLES: tuple[Role, ...] = ("viewer", "responder", "compliance", "admin")
+"""Each role includes the rights of the roles before it. ``governance.closed_by`` names one."""
+REFIRE_AFTER = 30 * 60.0
+"""Seconds. Arize sends a webhook when a monitor starts to be triggered, so a later one than this means that the monitor
+had cleared in between. Within this time it may also be a repeat by a sender that knows no edges."""
 
 
 class _Frozen(BaseModel):
@@ -82,9 +91,73 @@ class Decision(_Frozen):
     trace: tuple[Verdict, ...] = ()
     policy: str = ""
     """The digest of the policy that decided."""
+    refire_after: Seconds = REFIRE_AFTER
+    """An alert this long after the last one of an acknowledged incident starts a new escalation."""
 
     def louder_than(self, tier: Tier) -> bool:
         return TIERS.index(self.tier) > TIERS.index(tier)
+
+    def with_obligations(self, other: "Decision") -> "Decision":
+        """This decision, and what another one about the same incident demands: nothing of it is lost or lowered.
+
+        Regulation, the role that may close, and the tickets are added; team, owner and their links fill what this
+        decision does not say.
+        """
+        closed_by = max((one.closed_by for one in (self, other) if one.regulated), key=_rank, default=self.closed_by)
+        kept = {name: getattr(self, name) or getattr(other, name) for name in ("team", "owner", "service", "runbook")}
+        return self.model_copy(
+            update={
+                **kept,
+                "regulated": self.regulated or other.regulated,
+                "closed_by": closed_by,
+                "tickets": tuple(dict.fromkeys((*self.tickets, *other.tickets))),
+                "links": {**other.links, **self.links},
+            }
+        )
+
+
+def loudest(decisions: Iterable[Decision]) -> Decision:
+    """The decision of the highest tier, the first of equals, with the obligations of all of them.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = list(decisions)
+    chosen = max(found, key=lambda one: TIERS.index(one.tier))
+    for one in found:
+        chosen = chosen.with_obligations(one)
+    return chosen
+
+
+def _rank(role: str) -> int:
+    return ROLES.index(role) if role in ROLES else -1
+
+
+def bounded_decision(decision: Decision, limit: int) -> Decision:
+    """The decision in about ``limit`` bytes of JSON: of a longer trace, the rules that matched and the first others.
+
+    A reason may quote texts of the alert, each of which is bounded by its reader only.
+
+    A policy of hundreds of rules names the alert's values once for each of them. What is left out is counted.
+    """
+    if len(to_json(decision)) <= limit:
+        return decision
+    trace = tuple(Verdict(one.rule, one.matched, cut_text(one.reason, limit // 16)) for one in decision.trace)
+    decision = decision.model_copy(update={"reason": cut_text(decision.reason, limit // 8), "trace": trace})
+    if len(to_json(decision)) <= limit:
+        return decision
+    room = limit - len(to_json(decision.model_copy(update={"trace": ()})))
+    kept: list[Verdict] = [one for one in decision.trace if one.matched]
+    room -= len(to_json(kept))
+    others: list[Verdict] = []
+    for verdict in decision.trace:
+        room -= 0 if verdict.matched else len(to_json(verdict))
+        if room < 0:
+            break
+        others += [] if verdict.matched else [verdict]
+    dropped = len(decision.trace) - len(kept) - len(others)
+    more = Verdict("…", matched=False, reason=f"and {dropped} more rules that did not match")
+    return decision.model_copy(update={"trace": (*others, *([more] if dropped else []), *kept)})
 
 
 class IncidentFacts(_Frozen):

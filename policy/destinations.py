@@ -1,10 +1,12 @@
 """The configuration that all destinations share. Each vendor adds its own keys in ``integrations/<vendor>/``."""
 
+import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, ConfigDict, Field
+
+from policy.secret_sources import is_own, read_secret_file
 
 Kind = Literal["page", "post", "ticket", "console"]
 
@@ -22,21 +24,44 @@ class SecretRef(BaseModel):
         return self.env or self.file
 
     def resolve(self, environment: Mapping[str, str]) -> str | None:
-        """The secret; None if its variable is not set or its file cannot be read."""
+        """The secret; None if its variable is not set, or its file cannot be read or may not be a secret."""
         if self.env:
-            return environment.get(self.env) or None
-        try:
-            return Path(self.file).read_text(encoding="utf-8").strip() or None
-        except OSError:
-            return None
+            return None if is_own(self.env) else environment.get(self.env) or None
+        return read_secret_file(self.file, environment)
+
+
+_VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")  # as Kubernetes allows
+_HARMLESS = re.compile(r"\$?\{?[A-Z][A-Z0-9_ -]{0,62}\}?")
+"""What is probably a name; anything else may be the secret itself, and is not repeated in an error."""
 
 
 def _named_not_written(value: Any) -> Any:
     if isinstance(value, str):
-        raise ValueError("a secret is named, never written here: use {env: NAME} or {file: PATH}")
-    if isinstance(value, dict) and set(value) not in ({"env"}, {"file"}):  # pyright: ignore[reportUnknownArgumentType]
+        hint = f": write {{env: {value.strip('${}')}}}" if _HARMLESS.fullmatch(value) and value.startswith("$") else ""
+        usual = "" if hint else ": use {env: NAME} or {file: PATH}"
+        raise ValueError(f"a secret is named, never written here{hint or usual}")
+    if not isinstance(value, dict):
+        return value
+    stated = cast("dict[Any, Any]", value)
+    if set(stated) not in ({"env"}, {"file"}):
         raise ValueError("a secret is named by either {env: NAME} or {file: PATH}")
-    return value  # pyright: ignore[reportUnknownVariableType]
+    name = stated.get("env")
+    if isinstance(name, str) and name and not _VARIABLE.fullmatch(name):
+        shown = f"{name!r} is" if _HARMLESS.fullmatch(name) else "env holds what is"
+        meant = re.sub(r"[ -]+", "_", name.strip("${} ")) if _HARMLESS.fullmatch(name) else ""
+        raise ValueError(
+            f"{shown} no name of an environment variable"
+            + (
+                f": did you mean {meant}?"
+                if meant
+                else ", such as SLACK_BOT_TOKEN; the secret itself stays out of here"
+            )
+        )
+    if name == "" or stated.get("file") == "":
+        raise ValueError("a secret is named by either {env: NAME} or {file: PATH}; the name is empty")
+    if isinstance(name, str) and is_own(name):
+        raise ValueError(f"{name} is a variable of Tocsin itself, which no destination may receive; use another name")
+    return stated
 
 
 SecretSetting = Annotated[SecretRef, BeforeValidator(_named_not_written)]
@@ -49,6 +74,10 @@ class DestinationConfig(BaseModel):
 
     kind: ClassVar[Kind]
     """A page wakes a person, a post informs a channel, a ticket is work to be done, the console prints."""
+    callback_variable: ClassVar[str] = ""
+    """The variable with the secret that authenticates the vendor's callbacks; no destination may receive it."""
+    header_secrets: ClassVar[frozenset[str]] = frozenset()
+    """The keys of secrets that are sent in HTTP headers."""
 
     type: str = Field(description="The vendor; it determines the other keys.")
     base_url: AnyHttpUrl | None = Field(default=None, description="Replaces the vendor's own base URL.")
@@ -73,6 +102,19 @@ class DestinationConfig(BaseModel):
             if isinstance(value, dict):
                 values |= {f"{key}.{name}": item for name, item in cast("dict[str, Any]", value).items()}
         return {key: value for key, value in values.items() if isinstance(value, SecretRef)}
+
+    def secret_faults(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Why secrets cannot be used, by their keys. A text never quotes the secret: ``is no URL``.
+
+        Args:
+            values: the secrets that could be read, by the keys of ``secrets``.
+        """
+        text = "has a line break, or another character that no HTTP header may contain"
+        return {
+            key: text
+            for key, value in values.items()
+            if key.partition(".")[0] in self.header_secrets and not (value.isascii() and value.isprintable())
+        }
 
     def root(self, default: str) -> str:
         """The base URL of requests, without a slash at the end."""

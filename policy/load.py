@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ValidationError
@@ -14,11 +14,13 @@ from policy.authoring.error_messages import humanize
 from policy.authoring.errors import PolicyError, Problem, sort_problems
 from policy.authoring.partial_validation import validate_parts
 from policy.authoring.secret_checks import find_secrets
-from policy.authoring.suggestions import did_you_mean
+from policy.authoring.suggestions import closest, did_you_mean
+from policy.authoring.yaml_slips import comment_slip
 from policy.compile import compile_policy
 from policy.decide import Policy
 from policy.destinations import DestinationConfig
 from policy.schema import PolicyFile
+from policy.secret_sources import file_fault
 from policy.source import PolicySource, read_source
 from policy.yaml_file import KeyPath, Places, format_path, read_yaml
 
@@ -81,6 +83,10 @@ class _Problems:
             message += "" if inside else f" (at character {offset + 1} of it)"
         self.found.append(Problem(*place, format_path(path), message, "warning" if warning else "error"))
 
+    def slip(self, path: KeyPath) -> str:
+        """What became of a value that is nothing: the rest of its line may be a comment."""
+        return comment_slip(self._places.line(path))
+
     def contains(self, path: KeyPath, words: str) -> bool:
         """Whether a problem of this key contains these words."""
         return any(problem.path == format_path(path) and words in problem.message for problem in self.found)
@@ -112,7 +118,8 @@ def _build(
             )
     if file is None:
         for path, issue in validate_parts(content):
-            inside = issue.offset if path[-1] in {"when", "regulated"} else None
+            is_expression = path[-1] in {"when", "regulated"} or path[:2] == ("intake", "mappings")
+            inside = issue.offset if is_expression and issue.offset >= 0 else None
             problems.add(path, issue.message, inside, warning=issue.warning)
         problems.raise_errors()
         raise AssertionError("an invalid file has errors")
@@ -138,6 +145,7 @@ def _destination(
         return None
     destination = _validate(types[kind], entry, path, problems)
     if destination:
+        _check_secrets(destination, path, problems, types, environment)
         try:
             CronSim(destination.schedule, _EPOCH)
             if unfit := re.search(r"[LW#]", re.sub(r"[A-Z]{3}", "", destination.schedule.upper())):
@@ -146,27 +154,72 @@ def _destination(
             elif len(destination.schedule.split()) != 5:
                 problems.add((*path, "schedule"), f"{destination.schedule!r} does not have five fields")
         except CronSimError as error:
-            problems.add((*path, "schedule"), f"{destination.schedule!r} is not a cron expression: {error}")
+            words = f"{str(error)[:1].lower()}{str(error)[1:]}"
+            problems.add(
+                (*path, "schedule"),
+                f"{destination.schedule!r} is not a cron expression: {words}; minute, hour, day of the month, month "
+                'and day of the week are needed, as in "0 8 * * 1" for Mondays at 08:00',
+            )
         try:
             ZoneInfo(destination.timezone)
         except (KeyError, ValueError, OSError):
-            problems.add(
-                (*path, "timezone"),
-                f"{destination.timezone!r} is not a time zone; use Europe/Berlin or UTC, for example",
-            )
-        for key, secret in destination.secrets().items() if environment is not None else ():
-            if secret.resolve(environment or {}) is None:
-                state = "is not set" if secret.env else "cannot be read or is empty"
-                problems.add((*path, *key.split(".")), f"{secret.name} {state} here", warning=True)
+            near = closest(destination.timezone.title(), available_timezones(), 0.7) or _city(destination.timezone)
+            meant = f": did you mean {near}?" if near else "; use Europe/Berlin or UTC, for example"
+            problems.add((*path, "timezone"), f"{destination.timezone!r} is not a time zone{meant}")
     return destination
+
+
+def _city(name: str) -> str:
+    """The zone of a city that is written without its continent."""
+    zones = sorted(available_timezones())
+    return next((zone for zone in zones if zone.rpartition("/")[2].casefold() == name.casefold()), "")
+
+
+def _check_secrets(
+    destination: DestinationConfig,
+    path: KeyPath,
+    problems: _Problems,
+    types: DestinationTypes,
+    environment: Mapping[str, str] | None,
+) -> None:
+    """A secret of Tocsin itself is an error; with an environment, a file elsewhere too, and a missing one a warning."""
+    callbacks = {one.callback_variable for one in types.values()} - {""}
+    values = {
+        key: secret.resolve(environment or {})
+        for key, secret in destination.secrets().items()
+        if environment is not None and not (secret.file and file_fault(secret.file, environment))
+    }
+    faults = destination.secret_faults({key: value for key, value in values.items() if value})
+    for key, secret in destination.secrets().items():
+        place = (*path, *key.split("."))
+        if secret.env in callbacks:
+            problems.add(
+                place, f"{secret.env} authenticates callbacks to Tocsin, and no destination may receive it; use another"
+            )
+        elif environment is None:
+            continue
+        elif secret.file and (fault := file_fault(secret.file, environment)):
+            problems.add(place, f"{secret.file} {fault}")
+        elif key in faults:
+            problems.add(place, f"{secret.name} {faults[key]}")
+        elif values[key] is None:
+            state = "is not set" if secret.env else "cannot be read or is empty"
+            problems.add(place, f"{secret.name} {state} here", warning=True)
 
 
 def _validate(model: type[_M], value: Any, at: KeyPath, problems: _Problems) -> _M | None:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        for one in error.errors(include_url=False):
-            problems.add((*at, *_key_path(one["loc"])), humanize(one, model))
+        errors = error.errors(include_url=False)
+        for one in errors:
+            if one["type"] == "too_short" and any(
+                one["loc"] == other["loc"][: len(one["loc"])] for other in errors if other is not one
+            ):
+                continue  # the list is too short without the items that are invalid
+            path = (*at, *_key_path(one["loc"]))
+            slip = problems.slip(path) if one["input"] is None else ""
+            problems.add(path, slip or humanize(one, model))
         return None
 
 

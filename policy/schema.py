@@ -6,11 +6,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from policy.decision import Tier
 from policy.destinations import SecretSetting
-from policy.durations import Duration
+from policy.durations import PATTERN, SECONDS, Duration, Interval, format_duration, parse_duration
+from policy.numbers import Number, Whole, parse_whole
 from policy.rewrite import has_mark
-
-ROLES = ("viewer", "responder", "compliance", "admin")
-"""Each role includes the rights of the roles before it. ``governance.closed_by`` names one."""
 
 KEY_ALIASES = {
     "escalation": "steps",
@@ -53,6 +51,21 @@ class _Strict(BaseModel):
 
 
 Names = tuple[str, ...]
+LONGEST_WAIT = 10.0  # seconds
+
+
+def _parse_wait(value: Any) -> float:
+    seconds = parse_duration(value)
+    if seconds > LONGEST_WAIT:
+        raise ValueError(f"found {value!r}; at most {format_duration(LONGEST_WAIT)}: a page waits for it")
+    return seconds
+
+
+DescribeWait = Annotated[
+    float,
+    SECONDS,
+    BeforeValidator(_parse_wait, json_schema_input_type=Annotated[str, Field(pattern=PATTERN)]),
+]
 
 
 def _listed(value: Any) -> Any:
@@ -69,6 +82,7 @@ OneOrMore = Annotated[Names, DESTINATIONS, BeforeValidator(_listed, json_schema_
 """Names of destinations; a single one may be written without a list."""
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Identifier = Annotated[str, Field(pattern=NAME)]
+MetricName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,62}$")]
 
 
 class StepConfig(_Strict):
@@ -78,7 +92,7 @@ class StepConfig(_Strict):
     after: Duration | None = Field(
         default=None, description="How long after the first step, if nobody has acknowledged."
     )
-    repeat: int = Field(
+    repeat: Whole = Field(
         default=0,
         ge=0,
         le=20,
@@ -96,11 +110,11 @@ class TierConfig(_Strict):
     fallback: DestinationNames = Field(
         default=(), description="Destinations to notify if one of a step cannot be reached."
     )
-    remind: Duration | None = Field(
+    remind: Interval | None = Field(
         default=None,
         description="How often the first step is notified again while an acknowledged incident stays open.",
     )
-    respond_within: Duration | None = Field(
+    respond_within: Interval | None = Field(
         default=None,
         description="Without an acknowledgement by then, the next tier applies; for critical, the fallback.",
     )
@@ -118,9 +132,21 @@ class TiersConfig(_Strict):
         return {"critical": self.critical, "high": self.high, "low": self.low}[tier]
 
 
+class ArizeModelConfig(_Strict):
+    """What a model is in Arize."""
+
+    projects: Names = Field(
+        default=(), description="The names or ids of the Arize projects that are this model; in any case."
+    )
+
+
 class ModelConfig(_Strict):
     """One entry of the catalogue. Keys that an entry omits have the values of ``models.defaults``."""
 
+    environment: str = Field(
+        default="",
+        description="The environment of an alert that states none; `production` if the defaults omit it too.",
+    )
     team: str = Field(default="", description="The team, for conditions (`model.team`), messages and reports.")
     owner: str = Field(
         default="",
@@ -131,8 +157,9 @@ class ModelConfig(_Strict):
     retriever: bool = Field(default=False, description="Whether it answers from retrieved documents.")
     service: str = Field(default="", description="The service it is part of.")
     runbook: str = Field(default="", description="A URL that every message links to.")
+    arize: ArizeModelConfig = Field(default=ArizeModelConfig(), description="What the model is in Arize.")
     links: dict[str, str] = Field(default={}, description="Further links for messages, by name.")
-    slo: dict[str, float] = Field(default={}, description="Objectives by metric, for conditions (`model.slo.*`).")
+    slo: dict[str, Number] = Field(default={}, description="Objectives by metric, for conditions (`model.slo.*`).")
 
     def over(self, defaults: "ModelConfig") -> "ModelConfig":
         """This entry with ``defaults`` for the keys that it omits; maps are merged key by key."""
@@ -140,6 +167,32 @@ class ModelConfig(_Strict):
         for name in ("slo", "links"):
             stated[name] = {**getattr(defaults, name), **getattr(self, name)}
         return defaults.model_copy(update=stated)
+
+
+class MetricConfig(_Strict):
+    """What a monitor measures. An entry adds to the built-in names, and wins over them.
+
+    Its key is the name that rules use as `alert.metric`, and counts as one of its names.
+    """
+
+    names: Names = Field(
+        default=(),
+        description="Names of custom metrics, dimensions or evaluations in Arize, compared without case, spaces, `_`, "
+        "`-` and `.`.",
+    )
+    match: str = Field(
+        default="",
+        max_length=4000,
+        description="A condition in CEL on `alert.*`, for a metric that has no name of its own.",
+    )
+    kind: str = Field(default="", max_length=40, description="The kind of alert, such as `cost` or `business`.")
+    unit: Literal["ratio", "percent", "ms", "s", "usd", "eur", "tokens", "count", "distance", "score"] | None = Field(
+        default=None,
+        description="The unit, for messages. The numbers of a `ratio` whose name says percent are divided by 100.",
+    )
+    better: Literal["higher", "lower"] | None = Field(
+        default=None, description="Which direction is an improvement; gives the sign of a `change` that states none."
+    )
 
 
 class OutcomeConfig(_Strict):
@@ -157,7 +210,7 @@ class OutcomeConfig(_Strict):
     notify_owner: bool = Field(default=False, description="The first step also notifies the model's owner.")
     ticket: OneOrMore = Field(default=(), description="Destinations in which a ticket is opened.")
     digest: DestinationNames | None = Field(default=None, description="Replaces the tier's digests.")
-    respond_within: Duration | None = Field(default=None, description="Replaces the tier's `respond_within`.")
+    respond_within: Interval | None = Field(default=None, description="Replaces the tier's `respond_within`.")
 
 
 class RuleConfig(OutcomeConfig):
@@ -190,15 +243,15 @@ class HeartbeatConfig(_Strict):
     url: SecretSetting = Field(
         description="The URL that is requested. It is a secret: anyone who knows it can keep the alarm silent."
     )
-    every: Duration = Field(default=60.0, description="The interval.")
+    every: Interval = Field(default=60.0, description="The interval.")
 
 
 class DrillConfig(_Strict):
     """A regular fire drill through the whole system; it notifies the destinations of its rule."""
 
     rule: str = Field(description="The rule to drill. Use a rule of its own that notifies a channel for drills.")
-    every: Duration = Field(default=86_400.0, description="The interval.")
-    within: Duration = Field(default=120.0, description="How soon the rule's destination must have received it.")
+    every: Interval = Field(default=86_400.0, description="The interval.")
+    within: Interval = Field(default=120.0, description="How soon the rule's destination must have received it.")
 
 
 class WatchdogConfig(_Strict):
@@ -210,17 +263,63 @@ class WatchdogConfig(_Strict):
     drill: DrillConfig | None = Field(default=None, description="A regular fire drill.")
 
 
+class DescribeConfig(_Strict):
+    """How Arize's description of a monitor is read."""
+
+    wait: DescribeWait = Field(
+        default=3.0,
+        description="How long a first decision may wait for the description of a monitor that is not known yet; "
+        "at most 10s. Without it, the decision is made in doubt, and revisited when Arize answers.",
+    )
+
+
+class MappingConfig(_Strict):
+    """How to read a body whose format is not Arize's as an alert. Expressions are CEL on `payload`, the parsed body."""
+
+    name: Identifier = Field(description="Lower-case letters, digits, `-` and `_`; messages refer to it.")
+    when: str = Field(
+        min_length=1, max_length=4000, description="A condition on `payload`: whether this mapping reads the body."
+    )
+    alert: dict[str, str] = Field(
+        min_length=1,
+        description="By field of the alert: the expression for its value. `monitor`, `monitor_id` or `model` is "
+        "required. A field whose expression is `null` is left out.",
+    )
+
+
+class IntakeConfig(_Strict):
+    """What happens to what is sent to the webhooks."""
+
+    unreadable: OutcomeConfig = Field(
+        default=OutcomeConfig(tier="high"),
+        description="What applies to authentic deliveries that nothing can read. They are kept, and one incident "
+        "reports those of one shape.",
+    )
+    mappings: tuple[MappingConfig, ...] = Field(
+        default=(), description="How to read other formats. The first mapping that matches reads the body."
+    )
+    describe: DescribeConfig = Field(default=DescribeConfig(), description="How monitors are described.")
+
+
 class PolicyFile(_Strict):
-    version: Literal[1] = Field(description="The version of this format.")
+    version: Annotated[Literal[1], BeforeValidator(parse_whole)] = Field(description="The version of this format.")
     destinations: dict[Identifier, dict[str, Any]] = Field(description="The places that messages are sent to, by name.")
     tiers: TiersConfig = Field(description="The destinations that are notified, and when, by urgency.")
     models: dict[str, ModelConfig] = Field(
         default={}, description="The catalogue of models. `defaults` applies to all, and to unknown models."
     )
+    metrics: dict[MetricName, MetricConfig] = Field(
+        default={}, description="What Arize's monitors measure, by the name that rules use."
+    )
     rules: tuple[RuleConfig, ...] = Field(
         default=(), description="What an alert means. The first rule that matches decides."
     )
+    unmapped: OutcomeConfig = Field(
+        default=OutcomeConfig(tier="high"),
+        description="What applies to a triggered metric that no rule names, if no rule matches.",
+    )
     otherwise: OutcomeConfig = Field(default=OutcomeConfig(tier="low"), description="What applies if no rule matches.")
+    intake: IntakeConfig = Field(default=IntakeConfig(), description="How webhooks are read.")
     governance: GovernanceConfig | None = Field(default=None, description="Incidents that only a person may close.")
     watchdog: WatchdogConfig | None = Field(default=None, description="Reports problems of Tocsin itself.")
 

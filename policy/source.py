@@ -9,8 +9,14 @@ from pathlib import Path
 
 from policy.authoring.errors import PolicyError, Problem
 
-DIGEST_CHARS = 12
+SHOWN_DIGITS = 12
 MAX_FILES = 200
+
+
+def short_digest(digest: str) -> str:
+    """A policy's digest as people read it: its first digits, which commands accept too. Records keep all of them."""
+    digits, slash, speed = digest.partition("/")
+    return f"{digits[:SHOWN_DIGITS]}{slash}{speed}"
 
 
 @dataclass(frozen=True)
@@ -21,11 +27,11 @@ class PolicySource:
 
     @cached_property
     def digest(self) -> str:
-        """Identifies the content; independent of the files' names and folder."""
+        """SHA-256 of the files, one after another; independent of their names and folder. 64 hexadecimal digits."""
         digest = hashlib.sha256()
         for _, content in self.files:
             digest.update(content)
-        return digest.hexdigest()[:DIGEST_CHARS]
+        return digest.hexdigest()
 
     def to_json(self) -> str:
         return json.dumps([[name, base64.b64encode(text).decode()] for name, text in self.files])

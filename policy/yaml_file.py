@@ -15,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from policy.authoring.errors import PolicyError, Problem
+from policy.authoring.yaml_slips import yaml_slip
 
 MAX_BYTES = 1024 * 1024
 MAX_NODES = 100_000  # after aliases are expanded: limits exponential aliases
@@ -41,6 +42,8 @@ class Places:
         default_factory=dict[KeyPath, tuple[Place, ScalarNode, list[str]]]
     )
 
+    _lines: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+
     def of(self, path: KeyPath, otherwise: str) -> Place:
         """The place of a key, or of its nearest parent that exists; ``otherwise`` is the file's name."""
         while path and path not in self.keys:
@@ -60,13 +63,20 @@ class Places:
             return file, line, column + quoted + offset
         return None
 
+    def line(self, path: KeyPath) -> str:
+        """The line of the file in which a key stands; empty if there is no such key."""
+        file, number, _ = self.keys.get(path, ("", 0, 0))
+        lines = self._lines.get(file, [])
+        return lines[number - 1] if 0 < number <= len(lines) else ""
+
     def merge(self, other: "Places") -> None:
         """Add the places of another file; known ones are kept."""
         self.keys = {**other.keys, **self.keys}
         self._texts = {**other._texts, **self._texts}
+        self._lines |= other._lines
 
     def add(self, name: str, root: Node, text: str) -> None:
-        lines = text.split("\n")
+        lines = self._lines[name] = text.split("\n")
         for path, place, node in _marks(name, root, ()):
             if isinstance(node, ScalarNode):
                 self._texts.setdefault(path, (place, node, lines))
@@ -91,8 +101,18 @@ def _in_block(file: str, line: int, lines: list[str], value: str, offset: int) -
     return None
 
 
-def read_yaml(name: str, source: bytes, places: Places) -> dict[str, Any]:
-    """Read the sections of a file, and add its places to ``places``. Raises PolicyError."""
+_POLICY_SHAPE = "a policy is a map of sections: version, destinations, tiers, models, rules, …"
+
+
+def read_yaml(name: str, source: bytes, places: Places, shape: str = _POLICY_SHAPE) -> dict[str, Any]:
+    """Read the sections of a file, and add its places to ``places``. Raises PolicyError.
+
+    Args:
+        name: The file's name.
+        source: Its content.
+        places: Receives the place of every key.
+        shape: What the file should be: the error for a file that is no map of sections.
+    """
 
     def rejected(message: str, line: int = 0, column: int = 0) -> PolicyError:
         return PolicyError([Problem(name, line + 1, column + 1, "", message)])
@@ -114,13 +134,18 @@ def read_yaml(name: str, source: bytes, places: Places) -> dict[str, Any]:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
-        raise rejected(f"not YAML: {_one_line(error.problem or error.context or 'unreadable')}", line, column) from None
+        problem = _one_line(error.problem or error.context or "unreadable")
+        began = min(error.context_mark.line, line) if error.context_mark else line
+        slip, at = yaml_slip(problem, text.split("\n"), began, line)
+        where = (line, column) if at is None else (at, 0)
+        # The reader's own words repeat what it found, which may be a secret.
+        raise rejected(f"not YAML: {slip or problem.partition(' with value ')[0]}", *where) from None
     except RecursionError:
         raise rejected("the file is nested too deeply, or an anchor contains itself") from None
     except (YAMLError, ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
         raise rejected(f"not YAML: {_one_line(str(error))}") from None
     if not isinstance(content, dict):
-        raise rejected("a policy is a map of sections: version, destinations, tiers, models, rules, …")
+        raise rejected(shape)
     places.add(name, root, text)
     return {str(key): value for key, value in cast("dict[Any, Any]", content).items()}
 

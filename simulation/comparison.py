@@ -8,9 +8,11 @@ from typing import Literal
 
 from alerts import Alert
 from policy.decide import Policy
-from policy.decision import TIERS, Decision, Step, Tier
+from policy.decision import TIERS, Decision, Tier
+from simulation.difference import Kind, difference, paged_by
+from simulation.policy_keys import KeyChange, changed_keys
+from simulation.policy_losses import Loss, LossKind, losses
 
-Kind = Literal["stops paging", "no longer regulated", "pages later", "starts paging", "quieter", "louder", "other"]
 WEIGHT: dict[Kind, int] = {
     "stops paging": 6,
     "no longer regulated": 5,
@@ -77,6 +79,13 @@ class Comparison:
     kinds: Counter[Kind] = field(default_factory=Counter[Kind])
     group_sizes: Counter[tuple[str, ...]] = field(default_factory=Counter[tuple[str, ...]])
     examples: dict[tuple[str, ...], Change] = field(default_factory=dict[tuple[str, ...], Change])
+    keys: tuple[KeyChange, ...] = ()
+    """The keys in which the policies differ."""
+    losses: tuple[Loss, ...] = ()
+    """What is lost by the new policy, whatever the history holds."""
+
+    def loses(self, kind: LossKind) -> list[Loss]:
+        return [loss for loss in self.losses if loss.kind == kind]
 
     @property
     def weeks(self) -> float | None:
@@ -110,8 +119,8 @@ class Comparison:
 
 
 def compare(old: Policy, new: Policy, history: Iterable[RecordedAlert], now: datetime) -> Comparison:
-    """Decide about every alert by both policies. ``now`` is the time for alerts without one."""
-    found = Comparison()
+    """Compare the policies' keys, and decide about every alert by both. ``now`` is the time for alerts without one."""
+    found = Comparison(keys=changed_keys(old, new), losses=losses(old, new))
     for recorded in history:
         _add(found, old, new, recorded, now)
     return found
@@ -152,45 +161,6 @@ def _add_incident(found: Comparison, incident: str, before: Decision, after: Dec
 
 def _louder(first: Tier, second: Tier) -> Tier:
     return first if TIERS.index(first) >= TIERS.index(second) else second
-
-
-def paged_by(decision: Decision) -> frozenset[str]:
-    """The destinations of the first step that pages any."""
-    for step in decision.steps:
-        if names := _paged(step, decision.tier):
-            return names
-    return frozenset()
-
-
-def _paged(step: Step, tier: Tier) -> frozenset[str]:
-    # In a critical tier, the console counts as a page.
-    kinds = {"page", "console"} if tier == "critical" else {"page"}
-    return frozenset(target.name for target in step.notify if target.kind in kinds)
-
-
-def _paged_after(decision: Decision) -> float | None:
-    first = next((step.after for step in decision.steps if _paged(step, decision.tier)), None)
-    return None if first is None else first + (decision.hold or 0.0)
-
-
-def difference(old: Decision, new: Decision) -> Kind | None:
-    """The most severe difference between two decisions; None if they have the same effect."""
-    before, after = _paged_after(old), _paged_after(new)
-    checks: tuple[tuple[Kind, bool], ...] = (
-        ("stops paging", before is not None and after is None),
-        ("no longer regulated", old.regulated and not new.regulated),
-        ("pages later", before is not None and after is not None and after > before),
-        ("starts paging", before is None and after is not None),
-        ("quieter", TIERS.index(new.tier) < TIERS.index(old.tier)),
-        ("louder", TIERS.index(new.tier) > TIERS.index(old.tier)),
-        ("other", _effect(old) != _effect(new)),
-    )
-    return next((kind for kind, applies in checks if applies), None)
-
-
-def _effect(decision: Decision) -> Decision:
-    """The decision without the fields that only explain it."""
-    return decision.model_copy(update={"rule": "", "reason": "", "trace": (), "policy": ""})
 
 
 def _without_trace(decision: Decision) -> Decision:

@@ -15,10 +15,16 @@ from policy import Decision, format_duration
 from policy.decision import TIERS
 from simulation.comparison import Change, Comparison
 from simulation.decision_text import field_texts, format_field
+from simulation.policy_keys import MAX_CHARS
 
 MAX_MARKDOWN_CHARS = 60_000
 """GitHub accepts comments of up to 65,536 characters."""
+MAX_LISTED = 40
+"""Of losses and keys, in a comment."""
 _STYLES = {
+    "lost page": "bold red",
+    "lost regulation": "bold red",
+    "moved secret": "bold red",
     "stops paging": "bold red",
     "no longer regulated": "bold red",
     "pages later": "red",
@@ -152,6 +158,8 @@ def comparison_screen(found: Comparison) -> RenderableType:
     parts: list[RenderableType] = [Text(summary(found), style="bold")]
     if not found.changed:
         parts.append("No alert of this history is decided differently.")
+    if found.losses:
+        parts += _table("What the new policy loses", ("loss", "what"), [(one.kind, one.text) for one in found.losses])
     if found.tier_changes():
         tiers = [(change, f"{count:,}") for change, count in tier_lines(found)]
         parts += _table("Incidents that change tier", ("tier", "incidents"), tiers)
@@ -168,6 +176,9 @@ def comparison_screen(found: Comparison) -> RenderableType:
             ("place", "alert", "before", "after"),
             lost,
         )
+    if found.keys:
+        keys = [(one.path, one.before or "none", one.after or "none") for one in found.keys]
+        parts += _table(f"Keys that differ ({len(keys):,})", ("key", "before", "after"), keys)
     return Group(*parts)
 
 
@@ -200,6 +211,10 @@ def markdown(found: Comparison, old: str, new: str) -> str:
     if lost:
         verdict = f"⚠️ **{counted(lost, 'alert stops paging', 'alerts stop paging')}.**"
     lines = [f"### Policy `{old}` → `{new}`", "", f"{summary(found)}.", "", verdict]
+    if found.losses:
+        lines += ["", "**What the new policy loses**", ""]
+        lines += [f"- {_escaped(f'{one.kind}: {one.text}')}" for one in found.losses[:MAX_LISTED]]
+        lines += _more(len(found.losses))
     if found.tier_changes():
         lines += ["", "| tier | incidents |", "| --- | ---: |"]
         lines += [f"| {change} | {count:,} |" for change, count in tier_lines(found)]
@@ -214,11 +229,23 @@ def markdown(found: Comparison, old: str, new: str) -> str:
             f"| {change.kind} | {count:,} | {_escaped(about(change))} | {' | '.join(map(_escaped, outcomes(change)))} |"
             for change, count in found.top_examples()
         ]
+    if found.keys:
+        lines += ["", f"<details><summary>Keys that differ ({len(found.keys):,})</summary>", ""]
+        lines += ["| key | before | after |", "| --- | --- | --- |"]
+        lines += [
+            f"| {' | '.join(_escaped(text[:MAX_CHARS] or 'none') for text in (one.path, one.before, one.after))} |"
+            for one in found.keys[:MAX_LISTED]
+        ]
+        lines += ["", *_more(len(found.keys)), "</details>"]
     if found.lost_pages:
         lines += ["", f"<details><summary>All alerts that stop paging ({lost:,})</summary>", ""]
         lines += _lost_lines(found, MAX_MARKDOWN_CHARS - sum(len(line) + 1 for line in lines))
         lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
+
+
+def _more(count: int) -> list[str]:
+    return [f"… and {count - MAX_LISTED:,} more: `--format json` lists all", ""] if count > MAX_LISTED else []
 
 
 def _lost_lines(found: Comparison, room: int) -> Iterator[str]:
@@ -268,6 +295,8 @@ def json_text(found: Comparison, old: str, new: str) -> str:
         },
         "examples": [{**_change(change), "alerts": count} for change, count in found.top_examples()],
         "lost_pages": [_change(change) for change in found.lost_pages],
+        "losses": [{"kind": one.kind, "text": one.text} for one in found.losses],
+        "keys": [{"key": one.path, "before": one.before, "after": one.after} for one in found.keys],
     }
     return json.dumps(report, indent=2) + "\n"
 

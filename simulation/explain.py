@@ -9,8 +9,9 @@ from rich.text import Text
 
 from alerts import Alert
 from incident.message_builder import headline
-from policy import Decision, Policy
+from policy import Decision, Policy, short_digest
 from policy.authoring.near_misses import NearMiss, near_misses
+from policy.meaning.interpret import InterpretationStep
 from simulation.decision_text import field_texts
 from simulation.preview import Line, conditional_lines, decide_by, preview
 from simulation.simulator import Event, simulate
@@ -19,16 +20,19 @@ _COLOURS = {"critical": "bold white on red", "high": "bold black on yellow", "lo
 
 _NO_DETAIL = frozenset(
     {"rule", "reason", "trace", "policy", "tier", "steps", "fallback", "digest", "tickets", "hold", "respond_within"}
-) | {"on_ack_timeout", "remind", "regulated", "closed_by"}
-"""Fields of a decision that other parts of the screen show; every other field is shown as a detail."""
+) | {"on_ack_timeout", "remind", "regulated", "closed_by", "refire_after"}
+"""Fields that other parts of the screen show, or that every decision has alike; the others are shown as details."""
 
 
 def explanation(policy: Policy, alert: Alert, now: datetime, name: str) -> RenderableType:
     """The screen. ``name`` is the policy's, such as its file."""
+    steps = policy.interpretation(alert)
+    alert = policy.interpret(alert)
     decision = policy.decide(alert, now)
     return Group(
         _title(policy, alert, now, decision),
-        Text(f"rule {decision.rule} · {name} ({policy.digest})", style="dim"),
+        Text(f"rule {decision.rule} · {name} ({short_digest(policy.digest)})", style="dim"),
+        *_section("What it means", _interpretation(steps)),
         *_section("What happens", _what_happens(policy, alert, now, decision)),
         *_section("Why", _why(policy, decision)),
         *_section("Near misses", _near_misses(near_misses(policy, alert, now))),
@@ -46,6 +50,15 @@ def _title(policy: Policy, alert: Alert, now: datetime, decision: Decision) -> T
 
 def _section(title: str, content: RenderableType | None) -> list[RenderableType]:
     return [Text(f"\n{title}", style="bold underline"), Padding(content, (0, 0, 0, 2))] if content else []
+
+
+def _interpretation(steps: list[InterpretationStep]) -> RenderableType | None:
+    """From Arize's words to the policy's; a step that changes nothing is left out."""
+    table = _grid(3)
+    for step in steps:
+        means = Text.assemble(step.said, (" → ", "dim"), (step.means, "bold"))
+        table.add_row(Text(step.field, style="cyan"), means, Text(step.by, style="dim"))
+    return table if steps else None
 
 
 def _what_happens(policy: Policy, alert: Alert, now: datetime, decision: Decision) -> RenderableType | None:
@@ -67,7 +80,8 @@ def _cells(line: Line) -> tuple[RenderableType, ...]:
 def _why(policy: Policy, decision: Decision) -> RenderableType:
     rule = next((each for each in policy.rules if each.name == decision.rule), None)
     if rule is None or rule.condition is None:
-        return Text(f"No rule matched; otherwise sets the tier {decision.tier}.")
+        reason = f"{decision.reason[:1].upper()}{decision.reason[1:]}"
+        return Text(f"{reason}; {decision.rule} sets the tier {decision.tier}.")
     return Group(Text(rule.condition.source, style="green"), Text(f"because {decision.reason}"))
 
 
@@ -81,7 +95,8 @@ def _near_misses(misses: list[NearMiss]) -> RenderableType | None:
 
 
 def _trace(decision: Decision) -> RenderableType | None:
-    unmatched = [verdict for verdict in decision.trace if not verdict.matched]
+    # A rule that decided in doubt has not matched; Why says so.
+    unmatched = [verdict for verdict in decision.trace if not verdict.matched and verdict.rule != decision.rule]
     if not unmatched:
         return None
     by_reason: dict[str, list[str]] = {}

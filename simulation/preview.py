@@ -36,15 +36,21 @@ def decide_by(policy: Policy) -> Decide:
 def preview(policy: Policy, alert: Alert, now: datetime) -> list[Line]:
     """The notifications of the first 24 hours, if nobody acknowledges and the monitor does not clear."""
     lines: list[Line] = []
-    for incident in simulate([Event(timedelta(0), alert)], decide_by(policy), now, HORIZON):
+    for incident in simulate([Event(timedelta(0), policy.interpret(alert))], decide_by(policy), now, HORIZON):
         decision = incident.decisions[0]
         if decision.hold:
             text = f"{format_duration(decision.hold)}: it notifies only if it is still triggered then"
-            lines.append(Line("at once", "wait", text))
+            lines.append(Line("at once", "wait", text, _hold_in_vain(alert, decision.hold)))
         notifications = [sent for sent in incident.sent if sent.verb in {"notify", "remind"}]
         for after in sorted({sent.after for sent in notifications}):
             lines += _lines(after, [sent for sent in notifications if sent.after == after], decision)
     return lines
+
+
+def _hold_in_vain(alert: Alert, hold: float) -> str:
+    """A hold that ends before the monitor's next evaluation can see no clear."""
+    every = alert.cadence_seconds
+    return f"in vain: Arize evaluates the monitor every {format_duration(every)}" if every and every > hold else ""
 
 
 def _lines(after: timedelta, notifications: list[SentNotification], decision: Decision) -> Iterator[Line]:

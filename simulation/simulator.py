@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from alerts import Alert, incident_id
 from incident.events import GroupedAlert, ResponderAction
+from incident.order import EventTimes
 from incident.receipt import Receipt, Verb
 from incident.state import IncidentState
 from incident.state_machine import IncidentStateMachine
@@ -63,6 +64,8 @@ class _Simulator:
         self._decide = decide
         self._start = start
         self._open: dict[str, SimulatedIncident] = {}
+        self._times: dict[str, EventTimes] = {}
+        """When the monitors of closed incidents were triggered and cleared, as the gateway's dedup store knows it."""
         self.incidents: list[SimulatedIncident] = []
 
     def play(self, event: Event) -> None:
@@ -80,10 +83,15 @@ class _Simulator:
             self._send_pending(incident, now)
 
     def _open_incident(self, alert: Alert, now: datetime) -> SimulatedIncident | None:
-        if alert.status == "cleared":
-            return None  # the gateway opens no incident for it
         key = incident_id(alert)
-        state = IncidentState(incident=key, first_run_id=f"simulation{len(self.incidents)}", opened_at=now)
+        times = self._times.setdefault(key, EventTimes())
+        if alert.status == "cleared":
+            times.add_clear(alert.occurred_at, now)
+            return None  # the gateway opens no incident for it
+        if times.is_older_trigger(alert.occurred_at, now):
+            return None
+        run = f"simulation{len(self.incidents)}"
+        state = IncidentState(incident=key, first_run_id=run, opened_at=now, times=times.model_copy())
         incident = self._open[key] = SimulatedIncident(state)
         self.incidents.append(incident)
         return incident
@@ -121,6 +129,9 @@ class _Simulator:
         state.unwritten_events = []
         if state.state == "resolved":
             machine.close(now)
+            self._times[state.incident] = EventTimes(
+                triggered_at=state.times.triggered_at, cleared_at=state.times.cleared_at
+            )
             self._open = {key: other for key, other in self._open.items() if other is not incident}
 
 

@@ -12,10 +12,22 @@ from typing import Any, Literal, Optional
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from alerts import FIELD_OF, Alert, AlertError, BodyError, normalise, read_body
+from alerts import (
+    FIELD_OF,
+    Alert,
+    AlertError,
+    BodyError,
+    Shape,
+    normalise,
+    read_body,
+    read_json,
+    shape_of_fault,
+    shape_of_json,
+    unreadable_alert,
+)
 from incident.events import ResponderAction, Role
 from incident.state import State
-from policy import Decision, Policy, PolicyError, Problem, Tier
+from policy import Decision, Policy, PolicyError, Problem, Tier, read_payload
 from policy.authoring.error_messages import humanize
 from policy.authoring.errors import sort_problems
 from policy.authoring.suggestions import did_you_mean
@@ -75,6 +87,7 @@ class Expected(create_model("_Decided", __base__=SimulatedOutcome, **_decided)):
 class Next(_Strict):
     at: Duration = Field(description="The time since the first alert.")
     alert: dict[str, Any] | None = Field(default=None, description="The fields that differ from the first alert.")
+    payload: Any = Field(default=None, description="A further body, if the test has `payload` in place of `alert`.")
     acknowledge: str = Field(default="", description="The responder's name.")
     resolve: str = Field(default="", description="The responder's name; the role is that of ``role``.")
     role: Role = "responder"
@@ -82,8 +95,13 @@ class Next(_Strict):
 
 class Case(_Strict):
     name: str = Field(min_length=1, max_length=200)
-    alert: dict[str, Any] | str = Field(
-        description="The alert as it is sent to Tocsin, or the path of a JSON file with it."
+    alert: dict[str, Any] | str | None = Field(
+        default=None, description="The alert as it is sent to Tocsin, or the path of a JSON file with it."
+    )
+    payload: Any = Field(
+        default=None,
+        description="In place of `alert`: a body in any format, or the path of a JSON file with it. It is read by the "
+        "policy's mappings, and otherwise as Arize's; one that nothing reads is quarantined (rule `unreadable`).",
     )
     then: tuple[Next, ...] = ()
     start: datetime = DEFAULT_START
@@ -164,21 +182,31 @@ class _Reader:
         self._problems.append(Problem(*place, format_path(path), message))
 
     def _events(self, case: Case, path: KeyPath) -> Iterator[Event]:
-        body = self._body(case.alert, (*path, "alert"))
-        if body is None:
+        if (case.alert is None) == (case.payload is None):
+            self._add(path, "needs either alert or payload")
             return
-        first = self._alert(body, (*path, "alert"))
+        body: Mapping[str, Any] | None = None
+        if case.alert is None:
+            first = self._payload(case.payload, (*path, "payload"), case.start)
+        else:
+            body = self._body(case.alert, (*path, "alert"))
+            first = self._alert(body, (*path, "alert")) if body is not None else None
         if first is None:
             return
         yield Event(timedelta(0), first)
         for index, step in enumerate(case.then):
             here = (*path, "then", index)
             after = timedelta(seconds=step.at)
-            stated = [step.alert is not None, bool(step.acknowledge), bool(step.resolve)]
-            if sum(stated) != 1:
-                self._add(here, "needs exactly one of alert, acknowledge and resolve")
+            more = "payload" if body is None else "alert"
+            stated = [getattr(step, more) is not None, bool(step.acknowledge), bool(step.resolve)]
+            if sum(stated) != 1 or (step.alert is not None and step.payload is not None):
+                self._add(here, f"needs exactly one of {more}, acknowledge and resolve")
                 continue
-            if step.alert is not None:
+            if step.payload is not None:
+                alert = self._payload(step.payload, (*here, "payload"), case.start + after)
+                if alert is not None:
+                    yield Event(after, alert)
+            elif step.alert is not None and body is not None:
                 self._check_keys(step.alert, (*here, "alert"))
                 alert = self._alert(_changed(body, step.alert), (*here, "alert"))
                 if alert is not None:
@@ -192,13 +220,38 @@ class _Reader:
         if isinstance(alert, dict):
             self._check_keys(alert, path)
             return alert
+        content = self._content(alert, path)
         try:
-            return read_body((self._file.parent / alert).read_bytes())
-        except OSError as error:
-            self._add(path, f"{alert} cannot be read: {error.strerror}")
+            return read_body(content) if content is not None else None
         except BodyError as error:
             self._add(path, f"{alert}: {error}")
         return None
+
+    def _content(self, file: str, path: KeyPath) -> bytes | None:
+        try:
+            return (self._file.parent / file).read_bytes()
+        except OSError as error:
+            self._add(path, f"{file} cannot be read: {error.strerror}")
+            return None
+
+    def _payload(self, stated: Any, path: KeyPath, at: datetime) -> Alert | None:
+        """What the gateway makes of a body: by the mappings, the built-in reader, or the quarantine."""
+        content = (
+            self._content(stated, path) if isinstance(stated, str) else json.dumps(stated, default=_as_text).encode()
+        )
+        if content is None:
+            return None
+        try:
+            payload = read_json(content)
+        except BodyError as error:
+            return _quarantined(shape_of_fault(error.fault, "application/json"), str(error), at)
+        try:
+            reading = read_payload(self._policy.mappings, payload)
+        except AlertError as error:
+            return _quarantined(shape_of_json(payload), str(error), at)
+        for failure in reading.failures:
+            self._add(path, f"{failure}; the body was read without it")
+        return reading.alert
 
     def _check_keys(self, alert: Mapping[str, Any], path: KeyPath) -> None:
         for key in alert:
@@ -214,7 +267,7 @@ class _Reader:
             return None
 
     def _check_names(self, expected: Expected, path: KeyPath) -> None:
-        rules = [*(rule.name for rule in self._policy.rules), "otherwise"]
+        rules = [*(rule.name for rule in self._policy.rules), "unmapped", "otherwise", "unreadable"]
         if expected.rule is not None and expected.rule not in rules:
             self._add((*path, "rule"), f"the policy has no rule {expected.rule!r}{did_you_mean(expected.rule, rules)}")
         named: list[tuple[KeyPath, Names]] = [
@@ -226,6 +279,10 @@ class _Reader:
             for name in names:
                 if name not in self._policy.destinations:
                     self._add(place, f"there is no destination {name!r}{did_you_mean(name, self._policy.destinations)}")
+
+
+def _quarantined(shape: Shape, reason: str, at: datetime) -> Alert:
+    return unreadable_alert(shape, quarantine_id="q-test", reason=reason, received_at=at)
 
 
 def _changed(body: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Runs the tests of a policy: reports differences and uncovered rules, and writes JUnit XML."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from time import perf_counter
@@ -13,12 +13,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from alerts import Alert
 from incident.text import counted
-from policy import Decision, Policy, format_duration
+from policy import Decision, Policy, format_duration, short_digest
 from policy.authoring.near_misses import near_misses
 from policy.rewrite import fields_of
 from simulation.preview import decide_by
-from simulation.simulator import SentNotification, SimulatedIncident, pages, simulate
+from simulation.simulator import Event, SentNotification, SimulatedIncident, pages, simulate
 from simulation.test_cases import DECIDED_KEYS, Expected, Names, StepExpected, Test
 
 
@@ -69,7 +70,7 @@ def run(tests: Iterable[Test], policy: Policy) -> TestRun:
     """Run every test."""
     results = [_run_one(test, policy) for test in tests]
     decided = frozenset(rule for result in results for rule in result.rules)
-    rules = [*(rule.name for rule in policy.rules), "otherwise"]
+    rules = [*(rule.name for rule in policy.rules), "unmapped", "otherwise"]
     return TestRun(
         results,
         tuple(rule for rule in rules if rule in decided),
@@ -79,10 +80,15 @@ def run(tests: Iterable[Test], policy: Policy) -> TestRun:
 
 def _run_one(test: Test, policy: Policy) -> TestResult:
     start = perf_counter()
-    incidents = simulate(test.events, decide_by(policy), test.case.start, test.duration)
+    events = [_interpreted(event, policy) for event in test.events]
+    incidents = simulate(events, decide_by(policy), test.case.start, test.duration)
     rules = frozenset(decision.rule for one in incidents for decision in one.decisions)
     differences = tuple(_differences(test, incidents, policy))
     return TestResult(test, differences, rules, perf_counter() - start)
+
+
+def _interpreted(event: Event, policy: Policy) -> Event:
+    return replace(event, payload=policy.interpret(event.payload)) if isinstance(event.payload, Alert) else event
 
 
 def _differences(test: Test, incidents: Sequence[SimulatedIncident], policy: Policy) -> Iterator[Difference]:
@@ -174,7 +180,7 @@ def _shown(key: str, value: Any) -> str:
 
 def write_junit(test_run: TestRun, path: Path, policy: Policy) -> None:
     """Write JUnit XML for a CI system."""
-    suite = TestSuite(f"policy {policy.digest}")
+    suite = TestSuite(f"policy {short_digest(policy.digest)}")
     for result in test_run.results:
         case = TestCase(result.test.case.name, Path(result.test.file).stem, result.seconds)
         if not result.passed:

@@ -7,7 +7,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from tests.vendors import Jira, PagerDuty, Slack
+from tests.vendors import ArizeTenant, Jira, PagerDuty, Slack
+from tests.vendors.specs import load_text
 
 # The same examples in every run, so that a failure comes from the change under test. To search for new examples:
 # HYPOTHESIS_PROFILE=search make test ARGS=tests/alerts
@@ -43,3 +44,13 @@ def jira() -> Iterator[Jira]:
     with Jira() as vendor:
         yield vendor
     assert vendor.violations == []
+
+
+@pytest.fixture
+def arize_tenant() -> Iterator[ArizeTenant]:
+    """An empty tenant of Arize. The test fails unless what it received and answered fits the ``arize`` SDK's models."""
+    if load_text("arize.graphql") is None:
+        pytest.skip("shared/specs/arize.graphql is not beside the project")
+    with ArizeTenant() as tenant:
+        yield tenant
+    assert tenant.violations == []

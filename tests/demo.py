@@ -67,8 +67,9 @@ class Demo:
         self.incidents[name] = answer.json()["incident"]
 
     def clear(self, name: str) -> None:
-        normal = self.bodies[name]["threshold"] / 2
-        body = {**self.bodies[name], "status": "CLEARED", "event": "monitor.cleared", "metric_value": normal}
+        monitor = self.bodies[name]["monitor"]
+        cleared = {"status": "CLEARED", "latest_computed_value": monitor["threshold"]["value"] / 2}
+        body = {**self.bodies[name], "previous_status": "TRIGGERED", "monitor": {**monitor, **cleared}}
         self.check(self.tocsin.send(body).status_code == 202, f"{name}: the clear was accepted")
 
     def act(self, name: str, verb: str, by: str, token: str = "r-token", note: str = "") -> httpx.Response:

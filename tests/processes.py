@@ -61,6 +61,7 @@ class Tocsin:
         self.code: Path | None = None
         """A folder that holds the code of an earlier release, which runs instead of the checkout's."""
         self._printed_before = 0
+        self._announces = False
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(timeout=SLOW_MACHINE, limits=httpx.Limits(max_connections=250))
 
@@ -79,6 +80,7 @@ class Tocsin:
                 stderr=output,
                 start_new_session=True,
             )
+        self._announces = command[0] == "up"
         if command[0] not in {"worker", "watchdog"}:
             self.wait_until_ready()
 
@@ -86,7 +88,7 @@ class Tocsin:
         def ready() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, self.printed()
-            if "--temporal-port" in psutil.Process(self.process.pid).cmdline():
+            if self._announces:
                 if "Tocsin is up" not in self.printed()[self._printed_before :]:
                     return False
                 self.url = (self.folder / "state" / ADDRESS).read_text().strip()

@@ -4,25 +4,26 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
-from zoneinfo import ZoneInfo
 
 import structlog
-from cronsim import CronSim
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import (
     Client,
     Schedule,
     ScheduleActionStartWorkflow,
+    ScheduleCalendarSpec,
     ScheduleIntervalSpec,
     ScheduleListDescription,
     ScheduleOverlapPolicy,
     SchedulePolicy,
+    ScheduleRange,
     ScheduleSpec,
     ScheduleState,
 )
 from temporalio.service import RPCError
 
 from policy import Policy
+from policy.digest_times import DigestTimes
 from worker.retries import retry_forever
 from worker.schedules import MEMO, put_schedule
 from workflows.contracts import DIGEST_WORKFLOW, DigestInput
@@ -30,6 +31,8 @@ from workflows.contracts import DIGEST_WORKFLOW, DigestInput
 PREFIX = "digest-"
 CATCH_UP_WINDOW = timedelta(days=7)
 """Digests that an outage of at most this long delayed are sent after it. The first contains everything gathered."""
+HORIZON = timedelta(days=3650)
+"""How far ahead a schedule has entries for the hours that daylight saving skips."""
 
 _log = structlog.get_logger()
 
@@ -111,17 +114,29 @@ class DigestSchedules:
 
 
 def schedule_spec(cron: str, timezone: str, speed: float = 1.0) -> ScheduleSpec:
-    """The cron expression for Temporal.
+    """The times of a cron expression for Temporal. With ``speed`` they become a fixed period, divided by the speed.
 
-    If it restricts both the day of the month and the day of the week, cron means either and Temporal means both, so
-    it becomes two expressions. With ``speed`` it becomes a fixed period, divided by the speed.
+    The times that daylight saving skips in the next years have entries of their own; each start of a worker adds more.
     """
+    times, now = DigestTimes(cron, timezone), datetime.now(UTC)
     if speed != 1.0:
-        times = CronSim(cron, datetime.now(UTC).astimezone(ZoneInfo(timezone)))
-        periods = [later - earlier for earlier, later in pairwise(islice(times, 4))]
+        periods = [later - earlier for earlier, later in pairwise(islice(times.after(now), 4))]
         return ScheduleSpec(intervals=[ScheduleIntervalSpec(every=max(min(periods) / speed, timedelta(seconds=1)))])
-    minute, hour, day, month, weekday = cron.split()
-    crons = [cron]
-    if not day.startswith("*") and not weekday.startswith("*"):
-        crons = [f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}"]
-    return ScheduleSpec(cron_expressions=crons, time_zone_name=timezone)
+    return ScheduleSpec(
+        cron_expressions=list(times.expressions),
+        calendars=[_calendar(at) for at in times.in_skipped_hours(now, now + HORIZON)],
+        time_zone_name=timezone,
+    )
+
+
+def _calendar(at: datetime) -> ScheduleCalendarSpec:
+    """One time, in the schedule's time zone."""
+    parts = {
+        "minute": at.minute,
+        "hour": at.hour,
+        "day_of_month": at.day,
+        "month": at.month,
+        "year": at.year,
+    }
+    ranges = {name: [ScheduleRange(number)] for name, number in parts.items()}
+    return ScheduleCalendarSpec(**ranges, comment="instead of a time that daylight saving skips")

@@ -8,11 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, TextIO, cast
 
 import structlog
+from temporalio.exceptions import ApplicationError
 
 from worker.standard_error import LenientStderr
 from workflows.contracts import INCIDENT_WORKFLOW
 
 MAX_FIELD_CHARS = 2000
+MAX_EXCEPTION_CHARS = 8_000
+MAX_LINE_CHARS = 16_000
+"""Of all texts in a line together. A line may quote a request, and anyone can send many of them."""
+MAX_ITEMS = 50
+"""In a list or an object of a line."""
 MIN_SECRET_CHARS = 6
 """Shorter secrets are not redacted: they would also match parts of ordinary words."""
 
@@ -34,6 +40,7 @@ def configure(level: str, role: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _no_exception,
         structlog.processors.format_exc_info,
         _truncate,
     ]
@@ -51,7 +58,7 @@ def configure(level: str, role: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[_add_workflow, *shared],
+            foreign_pre_chain=[_add_workflow, _shorten_failure, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, _redact_line],
         )
     )
@@ -94,10 +101,67 @@ def _redact_line(logger: Any, method: str, line: Any) -> Any:
 
 
 def _truncate(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Bound the line: each text, each list, and all of it together. Values of other types become text first."""
     del logger, method
-    for key, value in event.items():
-        if key != "exception" and isinstance(value, str) and len(value) > MAX_FIELD_CHARS:
-            event[key] = value[:MAX_FIELD_CHARS] + "…"
+    left = MAX_LINE_CHARS
+    for key in sorted(event, key=lambda name: name == "exception"):  # the longest text comes last
+        if key.startswith("_"):
+            continue  # structlog's own, which no line shows
+        limit = MAX_EXCEPTION_CHARS if key == "exception" else MAX_FIELD_CHARS
+        event[key], used = _bounded(event[key], min(limit, max(left, 0)))
+        left -= used
+    return event
+
+
+def _bounded(value: Any, limit: int) -> tuple[Any, int]:
+    """The value with at most ``limit`` characters of text in it, and how many it has."""
+    if value is None or isinstance(value, bool | int | float):
+        return value, 0
+    if isinstance(value, Mapping):
+        pairs: dict[str, Any] = {}
+        used = 0
+        for key, item in list(cast("Mapping[Any, Any]", value).items())[:MAX_ITEMS]:
+            name = str(key)[:100]
+            pairs[name], more = _bounded(item, max(limit - used, 0))
+            used += len(name) + more
+        return pairs, used
+    if isinstance(value, list | tuple | set | frozenset):
+        items: list[Any] = []
+        used = 0
+        for item in list(cast("Iterable[Any]", value))[:MAX_ITEMS]:
+            kept, more = _bounded(item, max(limit - used, 0))
+            items.append(kept)
+            used += more
+        return items, used
+    text = value if isinstance(value, str) else repr(value)
+    if len(text) > limit:
+        # The end of a traceback names the error, and its beginning the place where it began.
+        half = limit // 2
+        text = text[:limit] + "…" if limit < MAX_EXCEPTION_CHARS else f"{text[:half]}\n…\n{text[-half:]}"
+    return text, len(text)
+
+
+def _no_exception(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop an ``exc_info`` without an exception: a library logged outside of an ``except``."""
+    del logger, method
+    raised = event.get("exc_info")
+    if isinstance(raised, tuple | list):
+        parts = tuple(cast("Iterable[Any]", raised))
+        error = next((one for one in parts if isinstance(one, BaseException)), None)
+        event["exc_info"] = error
+        if error is None:
+            event.pop("exc_info")
+    return event
+
+
+def _shorten_failure(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace the traceback of an activity that failed as it may, such as while a vendor is down, by its message."""
+    del logger, method
+    raised = event.get("exc_info")
+    error = cast("tuple[Any, ...]", raised)[1] if isinstance(raised, tuple) else raised
+    if isinstance(error, ApplicationError):
+        event.pop("exc_info")
+        event["error"] = error.message
     return event
 
 

@@ -6,7 +6,7 @@ import ctypes
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,12 @@ class ManagedProcess:
     on_exit: Callable[[str], None] = field(repr=False)
     output: Path | None = None
     """The file for its output; None shares this process's own."""
+    folder: Path | None = None
+    """Its working directory; None shares this process's own."""
+    inherited: Sequence[int] = ()
+    """File descriptors that it gets."""
+    code: int | None = field(default=None, init=False)
+    """How it ended the last time without having been stopped: an exit code, or a signal as a negative number."""
     _process: asyncio.subprocess.Process | None = field(default=None, init=False, repr=False)
     _watcher: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
     _stopping: bool = field(default=False, init=False, repr=False)
@@ -45,6 +51,8 @@ class ManagedProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *self.command,
                 env=dict(self.environment),
+                cwd=self.folder,
+                pass_fds=self.inherited,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -62,7 +70,7 @@ class ManagedProcess:
         wait = RESTART_WAIT
         while True:
             started_at = time.monotonic()
-            code = await process.wait()
+            self.code = code = await process.wait()
             if self._stopping:
                 return
             ran_for = time.monotonic() - started_at

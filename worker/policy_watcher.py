@@ -45,9 +45,12 @@ class PolicyStatus:
 
     digest: str
     rejected: str = ""
+    failures: str = ""
+    """What could not be evaluated lately; the alerts were decided in doubt."""
 
     def __str__(self) -> str:
-        return f"{self.digest}; a change is rejected: {self.rejected}" if self.rejected else self.digest
+        rejected = f"a change is rejected: {self.rejected}" if self.rejected else ""
+        return "; ".join(part for part in (self.digest, rejected, self.failures) if part)
 
 
 def load_configured_policy(settings: Settings) -> LoadedPolicy:
@@ -115,13 +118,19 @@ class PolicyWatcher:
     """Holds the policy in force, and replaces it when its files change to another valid policy."""
 
     def __init__(
-        self, settings: Settings, *, accept: Accept | None = None, count: Callable[[Outcome], None] | None = None
+        self,
+        settings: Settings,
+        *,
+        accept: Accept | None = None,
+        count: Callable[[Outcome], None] | None = None,
+        count_failure: Callable[[str], None] | None = None,
     ) -> None:
         """Load the policy.
 
         Args:
             accept: called before a policy comes into force.
             count: called with the outcome of each reload.
+            count_failure: called with the place of each condition that cannot be evaluated, such as ``rules.slow``.
 
         Raises:
             PolicyError: there is no valid policy. Whatever ``accept`` raises is raised, too.
@@ -129,11 +138,12 @@ class PolicyWatcher:
         self._settings = settings
         self._accept: Accept = accept or _ignore
         self._count: Callable[[Outcome], None] = count or _ignore
+        self._count_failure: Callable[[str], None] = count_failure or _ignore
         self._rejected = ""
         self._fingerprint = fingerprint(settings.policy)
         self._reload_requested = asyncio.Event()
         loaded = load_policy_at_start(settings)
-        self.policy: Policy = loaded.policy
+        self.policy: Policy = self._watched(loaded.policy)
         self.missing_secrets: dict[str, str] = loaded.missing_secrets
         self._accept(self.policy)
         if loaded.problems:
@@ -145,7 +155,7 @@ class PolicyWatcher:
         return self.policy
 
     def status(self) -> PolicyStatus:
-        return PolicyStatus(self.policy.digest, self._rejected)
+        return PolicyStatus(self.policy.digest, self._rejected, str(self.policy.failures))
 
     def request_reload(self) -> None:
         """Load the files now, whether or not they changed: the meaning of SIGHUP."""
@@ -183,11 +193,22 @@ class PolicyWatcher:
             self._reject([f"{type(error).__name__}: {error}"])
         else:
             before = self.policy.digest
-            self.policy, self._rejected = loaded.policy, ""
+            self.policy, self._rejected = self._watched(loaded.policy), ""
             self.missing_secrets = loaded.missing_secrets
             _log.warning("policy_loaded", policy=self.policy.digest, before=before, rules=len(self.policy.rules))
             self._count("loaded")
             await asyncio.to_thread(_save, self._settings, self.policy)
+
+    def _watched(self, policy: Policy) -> Policy:
+        """The policy, whose failures are logged and counted."""
+
+        def failed(place: str, reason: str, is_first: bool) -> None:
+            self._count_failure(place)
+            if is_first:
+                _log.error("condition_failed", place=place, error=reason, policy=policy.digest)
+
+        policy.failures.listener = failed
+        return policy
 
     def _reject(self, problems: list[str]) -> None:
         hidden = len(problems) - MAX_SHOWN_PROBLEMS

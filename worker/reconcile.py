@@ -1,8 +1,11 @@
 """Temporal's side of the reconcile schedule: the incidents that exist, and the schedule itself."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
+from temporalio.api.common.v1 import WorkflowExecution as Execution
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import (
     Client,
     Schedule,
@@ -13,22 +16,32 @@ from temporalio.client import (
     ScheduleSpec,
     ScheduleState,
     WorkflowExecution,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowQueryFailedError,
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.ended import EndedIncident, EndedIncidents
 from activities.reconcile import KnownIncident, Reconciler
 from alerts import Alert
+from alerts.bounded import cut_text
+from audit import AuditLog
 from gateway.ingest.dedup_store import DedupStore
-from gateway.ingest.starter import Decide, IncidentStarter
+from gateway.ingest.first_decision import Decide, defer_to_worker
+from gateway.ingest.starter import IncidentStarter
 from gateway.ingest.submission import Submission
 from gateway.query_client import IncidentQueryClient
+from incident.limits import ACTION_NAME_BYTES
 from incident.view import IncidentView
-from integrations.arize.client import ArizeApi
+from integrations.base.destination import Destination
+from policy import Policy
+from worker.arize import Arize
 from worker.retries import retry_forever
 from worker.schedules import delete_schedule, put_schedule
 from worker.settings import Settings
+from workflows import search_attributes
 from workflows.contracts import (
     INCIDENT_QUERY,
     INCIDENT_WORKFLOW,
@@ -42,6 +55,10 @@ from workflows.contracts import (
 SCHEDULE = "reconcile"
 """The id of the schedule and of its workflows."""
 GRACE = 45.0  # seconds that a webhook which is under way gets to arrive
+ENDED_SCHEDULE = "ended-incidents"
+"""The id of the schedule that finds incidents which ended outside Tocsin, and of its workflows."""
+ENDED_INTERVAL = 60.0  # seconds
+MAX_ENDED = 50  # reported by one run; the next finds the rest
 QUERY_TIMEOUT = timedelta(seconds=10)
 _INCIDENTS = f"WorkflowType = '{INCIDENT_WORKFLOW}'"
 
@@ -107,21 +124,123 @@ class TemporalIncidents:
             raise
 
 
-def arize_api(settings: Settings) -> ArizeApi:
-    """The API of the Arize space in the settings. Without an API key, every request fails."""
-    return ArizeApi(settings.arize_api_key.get_secret_value(), settings.arize_api_url, settings.arize_space_id)
+class EndedWorkflows:
+    """The incidents that ended outside Tocsin: the ``EndedDirectory`` of ``activities.ended``."""
+
+    def __init__(self, client: Client, incidents: TemporalIncidents) -> None:
+        self._client, self._incidents = client, incidents
+        self._queries = IncidentQueryClient(client)
+
+    async def ended(self, since: datetime, known: Callable[[str, str], bool]) -> list[EndedIncident]:
+        states = "ExecutionStatus IN ('Terminated', 'Failed', 'Canceled', 'TimedOut')"
+        query = f"{_INCIDENTS} AND {states} AND CloseTime > '{since.astimezone(UTC).isoformat()}'"
+        found: list[EndedIncident] = []
+        async for execution in self._client.list_workflows(query, page_size=1000):
+            handle = self._client.get_workflow_handle(execution.id, run_id=execution.run_id)
+            described = await handle.describe()
+            first_run = described.raw_description.workflow_execution_info.first_run_id or execution.run_id
+            if len(found) >= MAX_ENDED:
+                break
+            if not await asyncio.to_thread(known, execution.id, first_run):
+                found.append(await self._read(described, first_run))
+        return found
+
+    async def is_open(self, incident: str) -> bool:
+        return (await self._client.get_workflow_handle(incident).describe()).status == WorkflowExecutionStatus.RUNNING
+
+    async def deliver(self, incident: str, alert: Alert) -> None:
+        await self._incidents.deliver(incident, alert)
+
+    async def _read(self, execution: WorkflowExecutionDescription, first_run: str) -> EndedIncident:
+        view = await self._view(execution)
+        memo: MonitorMemo | None = await execution.memo_value(MONITOR_MEMO, None, type_hint=MonitorMemo)
+        attributes = execution.typed_search_attributes
+        monitor = memo.id if memo else ""
+        alert = view.alert if view else None
+        by, reason = await self._last_event(execution)
+        return EndedIncident(
+            incident=execution.id,
+            run_id=execution.run_id,
+            first_run_id=first_run,
+            how=execution.status.name.lower().replace("_", " ") if execution.status else "ended",
+            ended_at=execution.close_time or datetime.now(UTC),
+            by=by,
+            reason=reason,
+            view=view,
+            alert=alert
+            or Alert(
+                monitor=monitor or execution.id,
+                monitor_id=monitor,
+                model=attributes.get(search_attributes.MODEL) or "",
+                environment=attributes.get(search_attributes.ENVIRONMENT) or "",
+                identity=memo.identity if memo else (),
+            ),
+        )
+
+    async def _view(self, execution: WorkflowExecutionDescription) -> IncidentView | None:
+        """None if the incident's code fails, or no worker answers in time."""
+        try:
+            return await self._queries.ask(
+                execution.id, INCIDENT_QUERY, result=IncidentView, within=QUERY_TIMEOUT, run_id=execution.run_id
+            )
+        except (WorkflowQueryFailedError, RPCError):
+            return None
+
+    async def _last_event(self, execution: WorkflowExecutionDescription) -> tuple[str, str]:
+        """Who ended it, and why, if Temporal knows."""
+        request = GetWorkflowExecutionHistoryReverseRequest(
+            namespace=self._client.namespace,
+            execution=Execution(workflow_id=execution.id, run_id=execution.run_id),
+            maximum_page_size=1,
+        )
+        answer = await self._client.workflow_service.get_workflow_execution_history_reverse(request)
+        for event in answer.history.events:
+            terminated = event.workflow_execution_terminated_event_attributes
+            return cut_text(terminated.identity, ACTION_NAME_BYTES), cut_text(terminated.reason, ACTION_NAME_BYTES)
+        return "", ""
 
 
-def create_reconciler(settings: Settings, client: Client, arize: ArizeApi, decide: Decide) -> Reconciler:
+def create_ended_incidents(
+    settings: Settings,
+    client: Client,
+    log: AuditLog,
+    destinations: Mapping[str, Destination],
+    policy: Callable[[], Policy],
+) -> EndedIncidents:
+    incidents = TemporalIncidents(client, settings.task_queue, DedupStore(settings.dedup_store_url), defer_to_worker)
+    return EndedIncidents(EndedWorkflows(client, incidents), log, destinations, policy)
+
+
+def create_reconciler(settings: Settings, client: Client, arize: Arize, decide: Decide) -> Reconciler:
     dedup_store = DedupStore(settings.dedup_store_url)
-    return Reconciler(arize, TemporalIncidents(client, settings.task_queue, dedup_store, decide))
+    incidents = TemporalIncidents(client, settings.task_queue, dedup_store, decide)
+    return Reconciler(arize.rest, incidents, arize.describer, arize.descriptions, arize.health.report_monitors)
 
 
 async def maintain_schedule(client: Client, settings: Settings) -> None:
     """Create, update or delete the schedule as the settings say, and retry until Temporal accepts it."""
     async for attempt in retry_forever("reconcile_schedule_failed", RPCError):
         with attempt:
+            await _maintain_ended(client, settings)
             await _maintain(client, settings)
+
+
+async def _maintain_ended(client: Client, settings: Settings) -> None:
+    """The schedule that finds incidents which ended outside Tocsin. It needs no API key of Arize."""
+    every = max(timedelta(seconds=ENDED_INTERVAL / settings.speed), timedelta(seconds=1))
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            RECONCILE_WORKFLOW,
+            ReconcileInput(arize=False, ended=True),
+            id=ENDED_SCHEDULE,
+            task_queue=settings.task_queue,
+            static_summary="Report incidents that ended outside Tocsin",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+        state=ScheduleState(note="Records incidents whose workflows were terminated, and opens regulated ones again."),
+    )
+    await put_schedule(client, ENDED_SCHEDULE, schedule, settings.task_queue)
 
 
 async def _maintain(client: Client, settings: Settings) -> None:
@@ -134,13 +253,15 @@ async def _maintain(client: Client, settings: Settings) -> None:
     schedule = Schedule(
         action=ScheduleActionStartWorkflow(
             RECONCILE_WORKFLOW,
-            ReconcileInput(grace=GRACE / settings.speed),
+            ReconcileInput(grace=GRACE / settings.speed, describe=True),
             id=SCHEDULE,
             task_queue=settings.task_queue,
             static_summary="Find missed webhooks by polling Arize",
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
-        state=ScheduleState(note="Opens incidents for missed alerts, and applies missed clears."),
+        state=ScheduleState(
+            note="Opens incidents for missed alerts, applies missed clears, and refreshes descriptions."
+        ),
     )
     await put_schedule(client, SCHEDULE, schedule, settings.task_queue)

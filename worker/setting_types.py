@@ -3,10 +3,11 @@
 import re
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import BeforeValidator, Field, JsonValue, SecretStr, StringConstraints
 from pydantic.fields import FieldInfo
@@ -30,12 +31,16 @@ def setting(
 
     Args:
         documented: the default as the docs show it, if its value does not say it.
-        expected: completes "it must be ..." in the error for a value that is not valid, if the type does not.
+        expected: completes "it must be ..." in the error for a value that is not valid, if neither the type nor the
+            bounds ``ge`` and ``le`` do.
     """
     if default_factory is not None:
         constraints["default_factory"] = default_factory
     else:
         constraints["default"] = default
+    if not expected and "le" in constraints:
+        kind = "whole number" if isinstance(constraints["ge"], int) and isinstance(default, int) else "number"
+        expected = f"a {kind} from {constraints['ge']} to {constraints['le']}"
     extra: dict[str, JsonValue] = {"documented": documented, "expected": expected}
     return Field(validation_alias=name, description=description, json_schema_extra=extra, **constraints)
 
@@ -164,12 +169,20 @@ def _normalize_database_url(value: Any) -> str:
 
 
 def default_database_url(fields: dict[str, Any]) -> str:
-    return f"sqlite:///{fields['state_dir']}/audit.db"
+    return sqlite_url(Path(fields["state_dir"]) / "audit.db")
+
+
+def sqlite_url(file: Path) -> str:
+    """The address of an SQLite file for SQLAlchemy, which decodes it. A path may hold characters such as ``?``."""
+    return f"sqlite:///{quote(str(file), safe='/ ')}"
 
 
 def default_public_url(fields: dict[str, Any]) -> str:
     host = str(fields["host"])
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    with suppress(ValueError):  # a name
+        address = ip_address(host)
+        if address.is_unspecified:  # every address of the machine; "::" has several spellings
+            host = "127.0.0.1" if address.version == 4 else "::1"
     return f"http://{f'[{host}]' if ':' in host else host}:{fields['port']}"
 
 

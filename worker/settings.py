@@ -4,16 +4,16 @@
 them. Importing this module loads Pydantic and nothing heavier: every command of ``tocsin`` imports it.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Self
 
 from pydantic import PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from worker.errors import StartError
+from worker.errors import SettingError
 from worker.locations import SHIPPED_POLICY, display_path
+from worker.setting_display import MASK, EffectiveSetting, display
 from worker.setting_types import (
     SEVERAL,
     DatabaseUrl,
@@ -36,26 +36,10 @@ from worker.setting_types import (
     expected,
     setting,
     split,
+    sqlite_url,
 )
 
 __all__ = ["SHIPPED_POLICY", "EffectiveSetting", "SettingError", "Settings", "display_path", "read_settings"]
-
-MASK = "****"
-
-
-class SettingError(StartError):
-    """A setting has an invalid value. The text names the setting, its value (never a secret) and the valid ones."""
-
-    code: ClassVar[str] = "invalid_setting"
-
-
-class EffectiveSetting(NamedTuple):
-    """One setting as it is in effect; a secret's value is masked."""
-
-    name: str
-    value: str
-    is_default: bool
-    description: str
 
 
 class Settings(BaseSettings):
@@ -100,15 +84,12 @@ class Settings(BaseSettings):
         repr=False,
     )
     task_queue: Name = setting(
-        "TOCSIN_TASK_QUEUE",
-        "Temporal's task queue. Installations that share a namespace need one each.",
-        "tocsin",
+        "TOCSIN_TASK_QUEUE", "Temporal's task queue. Installations that share a namespace need one each.", "tocsin"
     )
     speed: float = setting(
         "TOCSIN_SPEED",
         "Divides every duration of the policy, for experiments; the trace of each decision mentions it.",
         1.0,
-        expected="a number from 0.001 to 100000",
         ge=0.001,
         le=100_000,
     )
@@ -133,6 +114,13 @@ class Settings(BaseSettings):
         documented="nothing is encrypted",
         repr=False,
     )
+    secret_dirs: str = setting(
+        "TOCSIN_SECRET_DIRS",
+        "The folders, separated by commas, that may hold secrets which the policy names by `{file: PATH}`. A file "
+        "elsewhere, a file of Tocsin itself and the token of a Kubernetes service account are no destination's secret.",
+        "",
+        documented="`/run/secrets`, `/var/run/secrets` and `/etc/tocsin/secrets`",
+    )
     link_secrets: Secrets = setting(
         "TOCSIN_LINK_SECRET",
         f"Signs the links to an incident's page. Gateway and worker need the same. {SEVERAL}",
@@ -143,16 +131,11 @@ class Settings(BaseSettings):
 
     # ── Gateway ─────────────────────────────────────────────────────────────────────────────────────────
 
-    host: Host = setting(
-        "TOCSIN_HOST",
-        "The address that the gateway listens on.",
-        "127.0.0.1",
-    )
+    host: Host = setting("TOCSIN_HOST", "The address that the gateway listens on.", "127.0.0.1")
     port: int = setting(
         "TOCSIN_PORT",
         "The port that the gateway listens on.",
         8080,
-        expected="a whole number from 0 to 65535",
         ge=0,
         le=65_535,
     )
@@ -164,8 +147,16 @@ class Settings(BaseSettings):
     )
     api_tokens: Path | None = setting(
         "TOCSIN_API_TOKENS",
-        "The file of API tokens, one a line: `<role> <name> <sha256:HEX of the token>`. `tocsin token new` adds one.",
+        "The file of API tokens, one a line: `<role> <name> <sha256:HEX of the token>`. `tocsin token new` adds one. "
+        "It is read again when it changes.",
         documented="the API refuses everyone; `tocsin up` generates the file",
+    )
+    gateway_metrics: SocketAddress = setting(
+        "TOCSIN_GATEWAY_METRICS",
+        "The address, such as `0.0.0.0:9465`, where the gateway serves metrics for Prometheus without a token. Keep it "
+        "inside your network. `/metrics` at the gateway's own port needs a token of the role viewer.",
+        "",
+        documented="metrics need a token",
     )
     temporal_ui_url: Url = setting(
         "TOCSIN_TEMPORAL_UI_URL",
@@ -186,13 +177,13 @@ class Settings(BaseSettings):
         "TOCSIN_SPOOL_MIB",
         "The size limit of the spool, in MiB. The gateway answers 503 when the spool is full.",
         256.0,
-        expected="a number from 1 to 1000000",
         ge=1,
         le=1_000_000,
     )
     forwarded_allow_ips: Networks = setting(
         "FORWARDED_ALLOW_IPS",
-        "The proxies whose `X-Forwarded-For` header names a request's source, separated by commas.",
+        "The proxies whose `X-Forwarded-For` header names a request's source: addresses and networks, separated by "
+        "commas. The right-most address that is none of them counts. `*` trusts every peer, and takes the right-most.",
         "127.0.0.1",
     )
     arize_webhook_secrets: Secrets = setting(
@@ -202,8 +193,35 @@ class Settings(BaseSettings):
         documented="none; `tocsin up` generates one",
         repr=False,
     )
+    arize_webhook_secret_file: Path | None = setting(
+        "ARIZE_WEBHOOK_SECRET_FILE",
+        "A file with signing secrets, separated by commas, which are valid beside those of `ARIZE_WEBHOOK_SECRET`. It "
+        "is read again when it changes; `tocsin arize connect` writes it.",
+        documented="none; `tocsin up` uses `arize-webhook-secret` in the state folder",
+    )
     arize_webhook_tokens: Secrets = setting(
         "ARIZE_WEBHOOK_TOKEN", f"The stored token of an Arize webhook with BEARER. {SEVERAL}", (), repr=False
+    )
+
+    changes_secrets: Secrets = setting(
+        "TOCSIN_CHANGES_SECRET",
+        f"Signs requests to `/webhooks/changes`: `whsec_` and base64 of 24 to 64 bytes. {SEVERAL}",
+        (),
+        documented="changes are refused; `tocsin up` generates a secret",
+        repr=False,
+    )
+    quarantine_items: int = setting(
+        "TOCSIN_QUARANTINE_ITEMS",
+        "How many deliveries that nothing can read are kept.",
+        10_000,
+        ge=10,
+        le=10_000_000,
+    )
+    quarantine_mib: float = setting(
+        "TOCSIN_QUARANTINE_MIB", "The size of those deliveries together, in MiB.", 256.0, ge=1, le=1_000_000
+    )
+    quarantine_days: float = setting(
+        "TOCSIN_QUARANTINE_DAYS", "How many days each of them is kept.", 30.0, ge=1, le=3650
     )
 
     # ── Worker ──────────────────────────────────────────────────────────────────────────────────────────
@@ -212,7 +230,6 @@ class Settings(BaseSettings):
         "TOCSIN_WORKER_SLOTS",
         "The number of activities that a worker runs at once, on each of its two task queues.",
         200,
-        expected="a whole number from 2 to 10000",
         ge=2,
         le=10_000,
     )
@@ -220,7 +237,6 @@ class Settings(BaseSettings):
         "TOCSIN_WORKER_CACHE",
         "The number of incidents that a worker keeps in memory (250 KiB each). Others are replayed when needed.",
         300,
-        expected="a whole number from 2 to 1000000",
         ge=2,
         le=1_000_000,
     )
@@ -232,13 +248,19 @@ class Settings(BaseSettings):
     )
     arize_api_key: Token = setting(
         "ARIZE_API_KEY",
-        "An Arize API key that may read monitors. The worker uses it to find missed webhooks.",
+        "An Arize API key that may read monitors, for gateways and workers. Workers describe monitors and find missed "
+        "webhooks with it; a gateway that has it leaves to them what only Arize knows.",
         SecretStr(""),
-        documented="Arize is not polled",
+        documented="Arize is not asked",
         repr=False,
     )
     arize_space_id: str = setting("ARIZE_SPACE_ID", "The Arize space to poll.", "", documented="all spaces of the key")
-    arize_api_url: Url = setting("ARIZE_API_URL", "The root of Arize's API.", "https://api.arize.com")
+    arize_api_url: Url = setting("ARIZE_API_URL", "The root of Arize's REST API.", "https://api.arize.com")
+    arize_app_url: Url = setting(
+        "ARIZE_APP_URL",
+        "The root of Arize's application, which serves GraphQL at `/graphql`.",
+        "https://app.arize.com",
+    )
     reconcile_interval: Interval = setting(
         "TOCSIN_RECONCILE_INTERVAL",
         "How often Arize is polled for missed webhooks, such as `5m`. `off` removes the schedule.",
@@ -325,7 +347,7 @@ class Settings(BaseSettings):
     def dedup_store_url(self) -> str:
         """The database of the dedup store: PostgreSQL, which gateways share, or a file of this gateway's own."""
         shared = self.database_url.startswith("postgres")
-        return self.database_url if shared else f"sqlite:///{self.state_dir}/gateway.db"
+        return self.database_url if shared else sqlite_url(self.state_dir / "gateway.db")
 
     @property
     def rates(self) -> Mapping[str, str]:
@@ -349,7 +371,7 @@ class Settings(BaseSettings):
         return [
             EffectiveSetting(
                 name=str(field.validation_alias),
-                value=_display(name, getattr(self, name)),
+                value=display(name, getattr(self, name)),
                 is_default=not self.is_set(name),
                 description=field.description or "",
             )
@@ -371,22 +393,3 @@ def _refusal(name: str, value: str) -> str:
     field = next(one for one in Settings.model_fields.values() if one.validation_alias == name)
     shown = f" is {value[:100]!r}; it" if field.repr else ""
     return f"{name}{shown} must be {expected(field)}"
-
-
-def _display(name: str, value: Any) -> str:
-    if isinstance(value, SecretStr | tuple):
-        return MASK if value else ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if name == "reconcile_interval":
-        from policy.durations import format_duration
-
-        return format_duration(value) if value else "off"
-    if isinstance(value, float):
-        return f"{value:g}"
-    text = "" if value is None else str(value)
-    return re.sub(r"(://[^/\s:@]*:)\S*@|(password=)[^&\s]*", _masked, text)  # a password may contain / and @
-
-
-def _masked(match: re.Match[str]) -> str:
-    return f"{match[1]}{MASK}@" if match[1] else f"{match[2]}{MASK}"

@@ -41,6 +41,7 @@ QUICK = RetryConfig(max_elapsed_time_millis=1500, max_retries=3)
 SEARCH_ATTRIBUTES = {
     **{key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in search_attributes.KEYWORDS},
     search_attributes.REGULATED.name: IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
+    search_attributes.VENDOR_IDS.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
 }
 
 
@@ -163,7 +164,7 @@ async def register_search_attributes(client: Client) -> None:
             return
         commands = "; ".join(
             f"temporal operator search-attribute create --name {name} --type "
-            f"{IndexedValueType.Name(kind).removeprefix('INDEXED_VALUE_TYPE_').capitalize()}"
+            f"{IndexedValueType.Name(kind).removeprefix('INDEXED_VALUE_TYPE_').title().replace('_', '')}"
             for name, kind in SEARCH_ATTRIBUTES.items()
         )
         _log.warning("search_attributes_not_registered", error=error.message, remedy=commands)

@@ -23,6 +23,7 @@ from worker.policy_watcher import PolicyWatcher
 from worker.settings import Settings
 from worker.signals import reload_on_hangup, stop_on_signals
 from worker.temporal import connect, make_runtime
+from worker.this_machine import is_this_machine
 from worker.watchdog_notifier import WatchdogNotifier
 
 MAX_SPOOL_AGE = 120.0  # seconds that an item may wait in a gateway's spool
@@ -56,9 +57,15 @@ async def run_watchdog(settings: Settings) -> None:
     reload_on_hangup(policies.request_reload)
     client = await connect(settings, lazy=True, runtime=make_runtime())
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
+    # The heartbeat's service may be behind a proxy; the gateway on this machine is not.
+    direct = is_this_machine(gateway_url(settings))
+    async with (
+        httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as outside,
+        httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False, trust_env=not direct) as http,
+    ):
         notifier = WatchdogNotifier(settings.state_dir, destinations)
-        checks = WatchdogLoop(settings, HealthMonitor(client, settings.task_queue), notifier, http)
+        health = HealthMonitor(client, settings.task_queue)
+        checks = WatchdogLoop(settings, health, notifier, http, outside=outside)
         tasks = [
             asyncio.create_task(policies.watch()),
             asyncio.create_task(checks.run(lambda: policies.current().watchdog)),
@@ -75,9 +82,17 @@ class WatchdogLoop:
     """Checks everything, runs drills, notifies people of problems, and sends the heartbeat."""
 
     def __init__(
-        self, settings: Settings, health: HealthMonitor, notifier: WatchdogNotifier, http: httpx.AsyncClient
+        self,
+        settings: Settings,
+        health: HealthMonitor,
+        notifier: WatchdogNotifier,
+        http: httpx.AsyncClient,
+        *,
+        outside: httpx.AsyncClient | None = None,
     ) -> None:
+        """``http`` asks the gateway; ``outside`` sends the heartbeat, and is the same by default."""
         self._settings, self._health, self._notifier, self._http = settings, health, notifier, http
+        self._outside = outside or http
         self._last_heartbeat_at = 0.0
         self._drill_task: asyncio.Task[None] | None = None
         self._drill_problem = ""
@@ -97,7 +112,7 @@ class WatchdogLoop:
     async def check(self, watchdog: Watchdog) -> None:
         """Check everything once. The heartbeat is sent if there is no problem, or somebody was notified of each."""
         health = {name: str(check) for name, check in (await self._health.check()).items() if check.problems}
-        problems = {**health, **await self._gateway_problems()}
+        problems = {**health, **await self._gateway_problems(temporal_available="temporal" not in health)}
         if watchdog.drill is not None:
             self._start_drill_if_due(watchdog.drill)
             if self._drill_problem:
@@ -105,9 +120,14 @@ class WatchdogLoop:
         if await self._notifier.update(problems, watchdog.notify, watchdog.after):
             await self._send_heartbeat(watchdog)
 
-    async def _gateway_problems(self) -> Mapping[str, str]:
+    async def _gateway_problems(self, *, temporal_available: bool) -> Mapping[str, str]:
+        url, token = f"{gateway_url(self._settings)}/readyz", api_token(self._settings)
         try:
-            ready = (await self._http.get(f"{gateway_url(self._settings)}/readyz")).json()
+            answer = await self._http.get(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+            if answer.status_code in {401, 403, 429} and token:
+                _log.warning("watchdog_token_refused", status=answer.status_code, remedy="check TOCSIN_TOKEN")
+                answer = await self._http.get(url)  # the same without the errors' texts
+            ready = answer.json()
         except (httpx.HTTPError, ValueError) as error:
             return {"gateway": f"the gateway does not answer: {type(error).__name__}"}
         problems: dict[str, str] = {}
@@ -115,17 +135,28 @@ class WatchdogLoop:
             problems["gateway"] = (
                 f"the gateway accepts no alerts: spool {ready.get('spool')}, Temporal {ready.get('temporal')}"
             )
-        spooled: dict[str, Any] = ready.get("spooled") or {}
-        if spooled.get("oldest_seconds", 0) > MAX_SPOOL_AGE / self._settings.speed:
-            items = counted(spooled.get("items", 0), "item is spooled", "items are spooled")
-            problems["spool"] = (
-                f"{items} (alerts and responder actions), the oldest for {spooled['oldest_seconds']:.0f} s"
-            )
+        problems |= self._spool_problem(ready, temporal_available=temporal_available)
         if ready.get("dedup_store", "ok") != "ok":
-            problems["dedup_store"] = f"the gateway cannot use the dedup store: {ready['dedup_store']}"
+            problems["dedup_store"] = f"the gateway cannot use the database: {ready['dedup_store']}"
+        if ready.get("arize", "ok") not in {"ok", "not used"}:
+            problems["arize"] = f"workers cannot use Arize's API: {ready['arize']}"
         if "rejected" in str(ready.get("policy")):
             problems["policy"] = f"the gateway decides by an earlier policy: {ready['policy']}"
+        if "cannot be evaluated" in str(ready.get("policy")):
+            problems["conditions"] = f"alerts are decided in doubt: {ready['policy']}"
         return problems
+
+    def _spool_problem(self, ready: Mapping[str, Any], *, temporal_available: bool) -> Mapping[str, str]:
+        """An old item waits for Temporal, or is stuck although Temporal is available: then the gateway names it."""
+        spooled: Mapping[str, Any] = ready.get("spooled") or {}
+        if spooled.get("oldest_seconds", 0) <= MAX_SPOOL_AGE / self._settings.speed:
+            return {}
+        items = counted(spooled.get("items", 0), "item is spooled", "items are spooled")
+        text = f"{items} (alerts and responder actions), the oldest for {spooled['oldest_seconds']:.0f} s"
+        stuck = "; ".join(ready.get("stuck") or ())
+        if not stuck and not temporal_available:
+            return {"spool": text}
+        return {"stuck": f"{text}: {stuck or 'the gateway is delivering them'}"}
 
     async def _send_heartbeat(self, watchdog: Watchdog) -> None:
         heartbeat = watchdog.heartbeat
@@ -136,7 +167,7 @@ class WatchdogLoop:
             _log.error("heartbeat_not_configured", missing=heartbeat.url.name)
             return
         try:
-            (await self._http.get(url)).raise_for_status()
+            (await self._outside.get(url)).raise_for_status()
             self._last_heartbeat_at = time.time()
         except (httpx.HTTPError, httpx.InvalidURL) as error:  # the text of the error may hold the URL, a secret
             _log.error("heartbeat_failed", error=type(error).__name__)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 from pydantic import BaseModel, ValidationError
@@ -15,50 +16,82 @@ from incident.notification import Notification
 from incident.receipt import Receipt, Verb
 from integrations.base.destination import Destination
 from integrations.base.errors import IntegrationError, normalize
-from policy import Target
+from policy import Target, Tier
 
 TIMEOUT = 20.0  # seconds for one destination
 MAX_RECOVERY_DELAY = 60.0  # seconds without the problem, after which "recovered" is sent
 STATE_FILE = "watchdog.json"
 """In the state folder: who was notified of which problem, so that a restarted watchdog notifies nobody twice."""
 
-RUNBOOK: Mapping[str, tuple[str, str]] = {
-    "temporal": (
+
+class Runbook(NamedTuple):
+    """What a problem means: a title, what to do first, and how loud it is."""
+
+    title: str
+    meaning: str
+    tier: Tier = "critical"
+
+
+RUNBOOK: Mapping[str, Runbook] = {
+    "temporal": Runbook(
         "Temporal is unavailable",
         "No incident notifies anyone until it is back; alerts are spooled. Check Temporal, then TEMPORAL_ADDRESS.",
     ),
-    "workers": ("no worker is running", "Alerts are accepted, and nobody is notified. Start a worker."),
-    "workflow_tasks": (
+    "workers": Runbook("no worker is running", "Alerts are accepted, and nobody is notified. Start a worker."),
+    "workflow_tasks": Runbook(
         "incidents are stuck",
         'These incidents notify nobody until they are fixed: docs/upgrades.md, "Fix an incident that is stuck".',
     ),
-    "activities": (
+    "activities": Runbook(
         "notifications are not delivered",
         "They are retried, and the fallback, if any, was notified. Check the vendor's status and key.",
     ),
-    "schedules": (
+    "records": Runbook(
+        "audit events and digests wait",
+        "People are notified. The records are kept in Temporal until the database of TOCSIN_DATABASE_URL is back, or a "
+        "digest's destination.",
+        "high",
+    ),
+    "schedules": Runbook(
         "a schedule has stopped",
         "Digests are not sent, or Arize is not polled. Open the schedule in the Temporal UI.",
+        "high",
     ),
-    "gateway": (
+    "gateway": Runbook(
         "the gateway accepts no alerts",
         "Alerts are lost if Arize stops retrying before the gateway is back. Start the gateway, or check its disk.",
     ),
-    "spool": (
+    "spool": Runbook(
         "alerts are spooled",
         "They are not lost, and nobody is notified of them yet. Check Temporal.",
     ),
-    "dedup_store": (
-        "the dedup store is unavailable",
-        "Alerts are accepted without it. Check the database of TOCSIN_DATABASE_URL.",
+    "stuck": Runbook(
+        "spooled alerts are stuck",
+        'Temporal is available, and takes all others. docs/operations.md, "Spooled items that are stuck".',
     ),
-    "policy": ("a policy change is rejected", "Fix the policy: `tocsin policy check` shows the errors."),
-    "drill": (
+    "dedup_store": Runbook(
+        "the database is unavailable",
+        "People are notified. Audit events, digests, the quarantine and the dedup store wait for the database. "
+        "Check TOCSIN_DATABASE_URL.",
+        "high",
+    ),
+    "arize": Runbook(
+        "Arize's API does not answer",
+        "People are notified; alerts of unknown monitors are decided in doubt. Check Arize's status, then its API key.",
+        "high",
+    ),
+    "policy": Runbook("a policy change is rejected", "Fix the policy: `tocsin policy check` shows the errors.", "high"),
+    "conditions": Runbook(
+        "a condition cannot be evaluated",
+        "Its alerts are decided in doubt, louder than they may deserve. Change the condition that the text names.",
+        "high",
+    ),
+    "drill": Runbook(
         "a fire drill failed",
         "Real alerts may fail in the same way. Follow the drill from the gateway to its destination.",
     ),
 }
-"""By the name of a check: a title, and what the problem means and what to do first."""
+"""By the name of a check. High is what delays no page."""
 
 _log = structlog.get_logger()
 
@@ -176,7 +209,7 @@ class WatchdogNotifier:
 
 def _message(problem: ActiveProblem, verb: Verb, target: Target) -> Notification:
     recovered = verb == "resolve"
-    title, meaning = RUNBOOK[problem.check]
+    title, meaning, tier = RUNBOOK[problem.check]
     since = datetime.fromtimestamp(problem.since, UTC)
     return Notification(
         key=f"{problem.key}:{verb}-{target.name}",
@@ -184,9 +217,9 @@ def _message(problem: ActiveProblem, verb: Verb, target: Target) -> Notification
         verb=verb,
         target=target,
         content=MessageContent(
-            headline=f"{'RECOVERED' if recovered else 'CRITICAL'} Tocsin itself: {title}",
+            headline=f"{'RECOVERED' if recovered else tier.upper()} Tocsin itself: {title}",
             state="Resolved" if recovered else TRIGGERED,
-            tier="critical",
+            tier=tier,
             incident=problem.key,
             component=problem.check,
             since=since,

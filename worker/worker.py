@@ -15,18 +15,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 
+from activities.ended import EndedIncidents
 from activities.reconcile import Reconciler
 from audit import AuditLog, DigestLedger, PolicyArchive
-from gateway.ingest.starter import Decide
+from gateway.ingest.first_decision import FirstDecider
 from gateway.security.links import SETTING as LINK_SECRET
 from gateway.security.links import Links
+from integrations.arize.health import ArizeHealth
 from integrations.base.open_destinations import OpenDestinations
-from policy import IncidentFacts, Policy, PolicySource
+from policy import Policy, PolicySource
+from worker.arize import Arize, open_arize
 from worker.digest_schedules import DigestSchedules
 from worker.errors import StartError
 from worker.logs import redact
 from worker.policy_watcher import PolicyWatcher
-from worker.reconcile import arize_api, create_reconciler, maintain_schedule
+from worker.reconcile import create_ended_incidents, create_reconciler, maintain_schedule
 from worker.retries import retry_forever
 from worker.settings import Settings
 from worker.signals import reload_on_hangup, stop_on_signals
@@ -47,7 +50,8 @@ from worker.worker_group import (
 )
 
 STOP_TIMEOUT = 18.0  # seconds, of which running activities get ten
-VENDOR_THREADS = 32
+LOOKUPS_PER_SLOT = 4
+"""Threads that look up hosts' names, for each slot: an attempt that was given up leaves its look-up behind."""
 
 _log = structlog.get_logger()
 
@@ -62,6 +66,14 @@ class _Resources:
     archiver: "PolicyArchiver"
     schedules: DigestSchedules
     policies: PolicyWatcher
+
+
+@dataclass(frozen=True)
+class _Checks:
+    """What schedules run."""
+
+    reconciler: Reconciler
+    ended: EndedIncidents
 
 
 async def run_worker(settings: Settings, part: Part = "all") -> None:
@@ -82,23 +94,37 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
     if client is None:
         return
     await register_search_attributes(client)
+    arize = open_arize(settings, ArizeHealth(count_arize_requests(resources.runtime)))
     tasks += [
         run_supervised("search_attributes", lambda: maintain_search_attributes(client, settings.speed)),
         run_supervised("digest_schedules", lambda: resources.schedules.run(client)),
         run_supervised("reconcile_schedule", lambda: maintain_schedule(client, settings)),
+        run_supervised("descriptions", lambda: arize.maintain(lambda: str(resources.policies.current().failures))),
     ]
-    arize = arize_api(settings)
-    with ThreadPoolExecutor(VENDOR_THREADS, "vendors") as threads:
+    with lookup_threads(settings.worker_slots) as threads:
         asyncio.get_running_loop().set_default_executor(threads)
-        reconciler = create_reconciler(settings, client, arize, _decider(resources.policies))
+        decide = FirstDecider(resources.policies.current, arize.descriptions, workers_ask_arize=arize.has_key)
+        reconciler = create_reconciler(settings, client, arize, decide)
+        ended = create_ended_incidents(
+            settings, client, resources.log, resources.destinations, resources.policies.current
+        )
         _log.info("worker_started", task_queue=settings.task_queue, policy=resources.policies.policy.digest)
-        await _work(settings, part, resources, reconciler, stop)
+        await _work(settings, part, resources, arize, _Checks(reconciler, ended), stop)
         _log.info("worker_stopped")
         for task in tasks:
             task.cancel()
     await arize.close()
     await resources.destinations.close()
     resources.log.close()
+
+
+def lookup_threads(slots: int) -> ThreadPoolExecutor:
+    """asyncio's own executor: each connection looks up its host's name there, those of pages as well.
+
+    So that no page waits for the names of others, it has more threads than the activities of both workers can hold.
+    They start when they are needed.
+    """
+    return ThreadPoolExecutor(LOOKUPS_PER_SLOT * slots + 32, "lookups")
 
 
 def _open(settings: Settings) -> _Resources:
@@ -115,7 +141,9 @@ def _open(settings: Settings) -> _Resources:
         schedules.set_policy(policy)
 
     try:
-        policies = PolicyWatcher(settings, accept=accept, count=create_metrics(runtime))
+        policies = PolicyWatcher(
+            settings, accept=accept, count=create_metrics(runtime), count_failure=count_condition_failures(runtime)
+        )
     except LookupError as error:
         raise StartError(f"{error.args[0]}\nset it, or TOCSIN_CONSOLE_FALLBACK=yes to print there instead") from None
     for name, missing in policies.missing_secrets.items():
@@ -135,14 +163,17 @@ async def _connect_unless_stopped(settings: Settings, runtime: Runtime, stop: as
 
 
 async def _work(
-    settings: Settings, part: Part, resources: _Resources, reconciler: Reconciler, stop: asyncio.Event
+    settings: Settings, part: Part, resources: _Resources, arize: Arize, checks: "_Checks", stop: asyncio.Event
 ) -> None:
     dependencies = WorkerDependencies(
         resources.policies.current,
         resources.destinations,
         resources.log,
         links=Links(settings.public_url, settings.secrets(LINK_SECRET)),
-        reconciler=reconciler,
+        reconciler=checks.reconciler,
+        ended=checks.ended,
+        describer=arize.alert_describer,
+        refresher=arize.refresher,
         speed=settings.speed,
     )
 
@@ -195,11 +226,6 @@ def _exit_after_timeout() -> None:
     timer.start()
 
 
-def _decider(policies: PolicyWatcher) -> Decide:
-    """Decides about the first alerts of the incidents that reconciling opens."""
-    return lambda alert, count: policies.current().decide(alert, datetime.now(UTC), IncidentFacts(alerts=count))
-
-
 def create_metrics(runtime: Runtime) -> Callable[[str], None]:
     """Publish the build, and return the counter of policy reloads by their outcome."""
     meter = runtime.metric_meter
@@ -207,6 +233,23 @@ def create_metrics(runtime: Runtime) -> Callable[[str], None]:
     meter.create_gauge("tocsin_build_info", "The build that runs; always 1.").set(1, build)
     reloads = meter.create_counter("tocsin_policy_reloads_total", "Policy reloads: loaded, unchanged or rejected.")
     return lambda outcome: reloads.add(1, {"outcome": outcome})
+
+
+def count_condition_failures(runtime: Runtime) -> Callable[[str], None]:
+    """The counter of conditions that cannot be evaluated, by their place in the policy."""
+    failures = runtime.metric_meter.create_counter(
+        "tocsin_condition_failures_total",
+        "Alerts for which a condition of the policy cannot be evaluated, by its place.",
+    )
+    return lambda place: failures.add(1, {"place": place})
+
+
+def count_arize_requests(runtime: Runtime) -> Callable[[str, str], None]:
+    """The counter of requests to Arize, by API and outcome."""
+    requests = runtime.metric_meter.create_counter(
+        "tocsin_arize_requests_total", "Requests to Arize's API for monitors and their descriptions, by outcome."
+    )
+    return lambda api, outcome: requests.add(1, {"api": api, "outcome": outcome})
 
 
 class PolicyArchiver:

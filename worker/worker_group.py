@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal
@@ -16,14 +16,18 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.audit import AuditRecorder
 from activities.changes import ChangeNotifier
 from activities.classify import Classifier
+from activities.describing import AlertDescriber
 from activities.digest import DigestSender
-from activities.notify import Notifier
+from activities.ended import EndedIncidents
+from activities.notify import Notifier, never_indexed
 from activities.reconcile import Reconciler
+from activities.refresh_descriptions import DescriptionRefresher
 from audit import AuditLog
 from gateway.security.links import Links
 from integrations.base.destination import Destination
 from policy import Policy
 from worker.query_guard import QueryGuard
+from worker.search_attributes import VendorIdIndex
 from worker.tracing import RequestIdWorkerInterceptor
 from workflows.change import ChangeEvent
 from workflows.contracts import BACKGROUND_SUFFIX
@@ -94,7 +98,11 @@ class WorkerDependencies:
     log: AuditLog
     links: Links | None = None
     reconciler: Reconciler | None = None
+    describer: AlertDescriber | None = None
+    refresher: DescriptionRefresher | None = None
+    ended: EndedIncidents | None = None
     speed: float = 1.0
+    indexed: Callable[[], Awaitable[bool]] = never_indexed
 
 
 def create_worker_group(
@@ -115,7 +123,10 @@ def create_worker_group(
         slots: the number of activities that each of the two runs at once.
         cached: the number of incidents in memory; others are replayed from their history of some thirty events.
     """
-    activities = _activities(dependencies)
+    classifier = Classifier(dependencies.policy, dependencies.describer)
+    if dependencies.indexed is never_indexed:
+        dependencies = replace(dependencies, indexed=VendorIdIndex(client).exists)
+    activities = [classifier.describe, *_activities(dependencies)]
     shared: dict[str, Any] = {
         "interceptors": [RequestIdWorkerInterceptor()],
         "max_concurrent_activities": slots,
@@ -128,7 +139,7 @@ def create_worker_group(
             client,
             task_queue=task_queue,
             workflows=WORKFLOWS,
-            activities=[Classifier(dependencies.policy).classify, *activities],
+            activities=[classifier.classify, classifier.decide_in_doubt, *activities],
             workflow_runner=QueryGuard(runner),
             max_cached_workflows=cached,
             max_concurrent_workflow_tasks=min(MAX_WORKFLOW_TASKS, slots, cached),
@@ -145,11 +156,11 @@ def create_worker_group(
 
 
 def _activities(dependencies: WorkerDependencies) -> list[Callable[..., Any]]:
-    """All activities but ``classify``. Both workers have them: a fallback for a page may be of any kind."""
+    """The activities that do not decide. Both workers have them: a fallback for a page may be of any kind."""
     destinations, links = dependencies.destinations, dependencies.links
     recorder = AuditRecorder(dependencies.log)
     incident_url = links.page if links else _no_incident_url
-    notifier = Notifier(destinations, recorder, incident_url)
+    notifier = Notifier(destinations, recorder, incident_url, dependencies.indexed)
     changes = ChangeNotifier(destinations)
     digests = DigestSender(
         dependencies.policy,
@@ -159,7 +170,7 @@ def _activities(dependencies: WorkerDependencies) -> list[Callable[..., Any]]:
         speed=dependencies.speed,
         incident_url=incident_url,
     )
-    reconciler = dependencies.reconciler
+    reconciler, refresher, ended = dependencies.reconciler, dependencies.refresher, dependencies.ended
     return [
         recorder.write_audit_events,
         notifier.page,
@@ -171,6 +182,8 @@ def _activities(dependencies: WorkerDependencies) -> list[Callable[..., Any]]:
         digests.add_to_digest,
         digests.send_digest,
         *([reconciler.scan_monitors, reconciler.repair] if reconciler else []),
+        *([refresher.refresh_descriptions] if refresher else []),
+        *([ended.report] if ended else []),
     ]
 
 

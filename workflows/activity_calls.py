@@ -1,6 +1,7 @@
 """How each activity is called: its timeouts, its retries, and its summary in the Temporal UI. Nowhere else."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -10,9 +11,13 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 from activities.contracts import (
     ChangeNotification,
+    Classification,
     ClassifyRequest,
     DigestRequest,
+    DoubtRequest,
+    EndedReport,
     NotificationResult,
+    Refresh,
     Repair,
     RepairRequest,
     Scan,
@@ -20,8 +25,10 @@ from activities.contracts import (
     SendDigestRequest,
     SendDigestResult,
 )
+from alerts.bounded import cut_text
 from incident.audit_events import AuditBatch, AuditEvent
 from incident.change import Change
+from incident.limits import SUMMARY_LIMIT
 from incident.message import MessageContent
 from incident.message_builder import build_message
 from incident.notification import Notification
@@ -29,7 +36,7 @@ from incident.receipt import Receipt
 from incident.state import IncidentState, PendingNotification
 from incident.text import counted
 from policy import Decision, Target
-from workflows.contracts import BACKGROUND_SUFFIX
+from workflows.contracts import BACKGROUND_SUFFIX, DESCRIBE_ACTIVITY
 
 PERMANENT = "Permanent"
 """The type of an activity's error that a retry cannot cure; see ``activities/errors.py``."""
@@ -45,6 +52,7 @@ _GIVE_UP_AFTER = {
     "console": timedelta(minutes=1),
 }
 _GIVE_UP_SOON = timedelta(seconds=15)
+_LAST_ATTEMPT = timedelta(seconds=2)  # of a notification whose time was over when its run continued as new
 _GIVE_UP_UPDATES_AFTER = timedelta(hours=24)
 _RECONCILE_TIMEOUT = timedelta(minutes=2)
 _RETRY = RetryPolicy(
@@ -53,7 +61,15 @@ _RETRY = RetryPolicy(
     maximum_interval=timedelta(seconds=30),
     non_retryable_error_types=[PERMANENT],
 )
-_RETRY_CLASSIFY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
+_RETRY_CLASSIFY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    maximum_interval=timedelta(seconds=10),
+    maximum_attempts=15,  # two minutes, if each fails at once; while no worker runs, none is counted
+)
+_RETRY_IN_DOUBT = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
+_DOUBT_ATTEMPTS = 5  # of an incident that has a decision
+_CLASSIFY_TIMEOUT = timedelta(seconds=15)  # the policy lets an alert wait for its description for 10 s at most
+_RETRY_DESCRIBE = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=15))
 _RETRY_AUDIT = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
 _SUMMARIES = {
     "notify": {"page": "Page", "post": "Post to", "ticket": "Open a ticket in", "console": "Print for"},
@@ -78,15 +94,48 @@ def background_queue() -> str:
     return f"{workflow.info().task_queue}{BACKGROUND_SUFFIX}"
 
 
-async def classify(request: ClassifyRequest) -> Decision:
-    """Decide by the policy in force. No local activity: its result may differ when the workflow task is replayed."""
+async def classify(request: ClassifyRequest) -> Classification:
+    """Describe, and decide by the policy in force, which limits how long Arize may take.
+
+    No local activity: its result may differ when the workflow task is replayed. The heartbeat notices a worker that
+    died, or that is too busy to keep the policy's limit; the next attempt does not ask Arize.
+
+    Raises ActivityError when all attempts failed.
+    """
     return await workflow.execute_activity(
         "classify",
         request,
-        result_type=Decision,
-        start_to_close_timeout=timedelta(seconds=5),
+        result_type=Classification,
+        start_to_close_timeout=_CLASSIFY_TIMEOUT,
+        heartbeat_timeout=timedelta(seconds=5),
         retry_policy=_RETRY_CLASSIFY,
         summary="Classify by the policy",
+    )
+
+
+async def decide_in_doubt(request: DoubtRequest, *, is_first: bool) -> Decision:
+    """The policy's decision about alerts that cannot be classified. Raises ActivityError."""
+    return await workflow.execute_activity(
+        "decide_in_doubt",
+        request,
+        result_type=Decision,
+        start_to_close_timeout=_CLASSIFY_TIMEOUT,
+        retry_policy=_RETRY_IN_DOUBT if is_first else replace(_RETRY_IN_DOUBT, maximum_attempts=_DOUBT_ATTEMPTS),
+        summary="Decide in doubt: the alerts cannot be classified",
+    )
+
+
+async def describe(request: ClassifyRequest) -> Classification:
+    """Ask Arize again, for as long as the incident is open, and decide again. Raises ActivityError after a month."""
+    return await workflow.execute_activity(
+        DESCRIBE_ACTIVITY,
+        request,
+        task_queue=background_queue(),
+        result_type=Classification,
+        start_to_close_timeout=timedelta(minutes=1),
+        schedule_to_close_timeout=timedelta(days=30),
+        retry_policy=_RETRY_DESCRIBE,
+        summary="Ask Arize again for the description of the monitor",
     )
 
 
@@ -100,9 +149,12 @@ async def notify(
     if pending.digest:
         return await _add_to_digest(state, pending, events)
     kind = pending.target.kind
+    attempt = _ATTEMPT.get(kind, _ATTEMPT_WITH_LOOKUP)
     # A fallback for a page is as urgent as the page, at any kind of destination.
     paging = kind in {"page", "console"} or (pending.fallback_for and pending.verb == "notify")
-    give_up_after = _GIVE_UP_AFTER[kind] if pending.verb == "notify" else _GIVE_UP_UPDATES_AFTER
+    # A reminder that comes late would ring beside the next one.
+    soon = pending.verb == "notify" or (pending.verb == "remind" and state.bounded)
+    give_up_after = _GIVE_UP_AFTER[kind] if soon else _GIVE_UP_UPDATES_AFTER
     return await workflow.execute_activity(
         kind,
         Notification(
@@ -114,15 +166,23 @@ async def notify(
             note=pending.note,
             original_receipt=pending.original_receipt,
             audit=_batch(state, events),
-            retry_after_giveup=pending.retry_after_giveup,
+            retry_after_giveup=pending.retry_after_giveup or pending.since is not None,
         ),
         task_queue=None if paging else background_queue(),
         result_type=NotificationResult,
-        start_to_close_timeout=_ATTEMPT.get(kind, _ATTEMPT_WITH_LOOKUP),
-        schedule_to_close_timeout=_GIVE_UP_SOON if give_up_soon else give_up_after,
+        start_to_close_timeout=attempt,
+        schedule_to_close_timeout=_GIVE_UP_SOON if give_up_soon else _left(pending, give_up_after, attempt),
         retry_policy=_RETRY,
         summary=_summary(pending),
     )
+
+
+def _left(pending: PendingNotification, give_up_after: timedelta, attempt: timedelta) -> timedelta:
+    """How long it may fail yet. One that an earlier run began has what that run left of the time, or one attempt."""
+    if pending.since is None:
+        return give_up_after
+    left = pending.since + give_up_after - workflow.now()
+    return max(left, min(left + attempt, attempt), _LAST_ATTEMPT)
 
 
 async def _add_to_digest(
@@ -135,17 +195,17 @@ async def _add_to_digest(
         ),
         task_queue=background_queue(),
         result_type=NotificationResult,
-        start_to_close_timeout=timedelta(seconds=15),
-        schedule_to_close_timeout=_GIVE_UP_UPDATES_AFTER,
+        start_to_close_timeout=_ATTEMPT["page"],
+        schedule_to_close_timeout=_left(pending, _GIVE_UP_UPDATES_AFTER, _ATTEMPT["page"]),
         retry_policy=_RETRY,
-        summary=f"Add to the digest of {pending.target.name}",
+        summary=cut_text(f"Add to the digest of {pending.target.name}", SUMMARY_LIMIT),
     )
 
 
 def _summary(pending: PendingNotification) -> str:
     action = _SUMMARIES[pending.verb].get(pending.target.kind, pending.verb.capitalize())
     fallback = f", since {pending.fallback_for} could not be notified" if pending.fallback_for else ""
-    return f"{action} {pending.target.name} ({pending.target.type}){fallback}"
+    return cut_text(f"{action} {pending.target.name} ({pending.target.type}){fallback}", SUMMARY_LIMIT)
 
 
 async def list_change_subscribers(change: Change) -> list[str]:
@@ -172,7 +232,7 @@ async def send_change_event(notification: ChangeNotification) -> Receipt:
         start_to_close_timeout=_ATTEMPT["page"],
         schedule_to_close_timeout=_GIVE_UP_AFTER["post"],
         retry_policy=_RETRY,
-        summary=f"Send the change to {notification.destination}",
+        summary=cut_text(f"Send the change to {notification.destination}", SUMMARY_LIMIT),
     )
 
 
@@ -214,7 +274,8 @@ async def write_audit_batch(batch: AuditBatch) -> None:
 
 
 def _audit_summary(events: Sequence[AuditEvent]) -> str:
-    return "Record " + ", ".join(dict.fromkeys(one.event.replace("_", " ") for one in events))
+    text = "Record " + ", ".join(dict.fromkeys(one.event.replace("_", " ") for one in events))
+    return cut_text(text, SUMMARY_LIMIT)
 
 
 def _batch(state: IncidentState, events: Sequence[AuditEvent]) -> AuditBatch:
@@ -231,7 +292,7 @@ async def send_digest(request: SendDigestRequest) -> SendDigestResult:
         start_to_close_timeout=timedelta(minutes=2),
         schedule_to_close_timeout=_GIVE_UP_AFTER["ticket"],
         retry_policy=_RETRY,
-        summary=f"Send the digest to {request.destination}",
+        summary=cut_text(f"Send the digest to {request.destination}", SUMMARY_LIMIT),
     )
 
 
@@ -265,7 +326,9 @@ async def notify_digest_fallback(
         start_to_close_timeout=_ATTEMPT.get(target.kind, _ATTEMPT_WITH_LOOKUP),
         schedule_to_close_timeout=_GIVE_UP_AFTER[target.kind],
         retry_policy=_RETRY,
-        summary=f"Notify {target.name} ({target.type}) that the digest for {destination} could not be sent",
+        summary=cut_text(
+            f"Notify {target.name} ({target.type}) that the digest for {destination} could not be sent", SUMMARY_LIMIT
+        ),
     )
 
 
@@ -294,6 +357,33 @@ async def repair(request: RepairRequest) -> Repair:
         schedule_to_close_timeout=2 * _RECONCILE_TIMEOUT,
         retry_policy=_RETRY,
         summary=f"Open or clear incidents for {counted(len(request.found), 'missed webhook')}",
+    )
+
+
+async def report_ended_incidents() -> EndedReport:
+    """Raises ActivityError."""
+    return await workflow.execute_activity(
+        "report_ended_incidents",
+        task_queue=background_queue(),
+        result_type=EndedReport,
+        start_to_close_timeout=_RECONCILE_TIMEOUT,
+        schedule_to_close_timeout=5 * _RECONCILE_TIMEOUT,
+        retry_policy=_RETRY,
+        summary="Report incidents that ended outside Tocsin",
+    )
+
+
+async def refresh_descriptions() -> Refresh:
+    """Raises ActivityError."""
+    return await workflow.execute_activity(
+        "refresh_descriptions",
+        task_queue=background_queue(),
+        result_type=Refresh,
+        start_to_close_timeout=2 * _RECONCILE_TIMEOUT,
+        schedule_to_close_timeout=2 * _RECONCILE_TIMEOUT,
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=_RETRY,
+        summary="Refresh the descriptions of Arize's monitors",
     )
 
 

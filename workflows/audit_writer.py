@@ -8,7 +8,9 @@ from typing import Any
 
 from temporalio import workflow
 
+from alerts.bounded import json_size
 from incident.audit_events import AuditEvent
+from incident.limits import AUDIT_BATCH_BYTES
 from incident.state import IncidentState
 from workflows import activity_calls
 
@@ -56,7 +58,7 @@ class AuditWriter:
 
     def lease(self) -> list[AuditEvent]:
         """Events for a notification, or an activity, to write. They belong to it until they are released."""
-        events = [one for one in self._state.unwritten_events if one.key not in self._leased][:BATCH_SIZE]
+        events = _batch([one for one in self._state.unwritten_events if one.key not in self._leased][:BATCH_SIZE])
         self._leased.update(one.key for one in events)
         return events
 
@@ -98,3 +100,13 @@ class AuditWriter:
         """Events that nobody has written or is writing, as far as this run knows."""
         known = self._leased if self._state.is_over else self._leased | self._written_locally
         return [one for one in self._state.unwritten_events if one.key not in known]
+
+
+def _batch(events: list[AuditEvent]) -> list[AuditEvent]:
+    """The first events that fit into one activity, at least one."""
+    size = 0
+    for index, event in enumerate(events):
+        size += json_size(event)
+        if index and size > AUDIT_BATCH_BYTES and workflow.patched("bounded-audit-batch"):
+            return events[:index]
+    return events

@@ -1,8 +1,11 @@
 """The names, inputs and results of the workflows: what clients need to start, signal and query them."""
 
+from datetime import datetime
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from incident.events import AlertBatch, GroupedAlert, ResponderAction
+from incident.order import EventTimes
 from incident.state import IncidentState
 from policy import Decision, Target
 
@@ -18,6 +21,9 @@ RESPONDER_ACTION_SIGNAL = "responder_action"
 INCIDENT_QUERY = "incident"
 PROCESSED_EVENT_IDS_QUERY = "processed_event_ids"
 
+DESCRIBE_ACTIVITY = "describe"
+"""The type of an activity that is retried for as long as its incident is open, so many attempts are no problem."""
+
 MONITOR_MEMO = "tocsin_monitor"
 
 
@@ -32,8 +38,16 @@ class IncidentInput(_Frozen):
     decision: Decision | None = None
     """The gateway's decision about these alerts. Without one, a worker decides."""
     state: IncidentState | None = None
+    times: EventTimes | None = None
+    """When the monitor last cleared, before this incident was opened: alerts from before that notify nobody."""
     inbox: tuple[GroupedAlert | ResponderAction, ...] = ()
     """What the previous run had not processed."""
+    unlisted: bool = False
+    """Temporal refused the search attributes, so the incident sets none: it notifies people all the same."""
+    random_key: bool = False
+    """The incident's key has random digits. Those of incidents that 1.0 opened have a time's."""
+    bounded: bool = False
+    """The run keeps the limits of ``incident.limits`` in its state. Runs that 1.0 began do not."""
 
 
 class IncidentResult(_Frozen):
@@ -41,10 +55,16 @@ class IncidentResult(_Frozen):
 
     closed_by: str
     alert_count: int
+    triggered_at: datetime | None = None
+    """When its monitor last triggered, and cleared, by the sender's clock."""
+    cleared_at: datetime | None = None
 
 
 class MonitorMemo(_Frozen):
-    """In an incident's memo under ``MONITOR_MEMO``: its monitor, and the identity of its alerts."""
+    """In an incident's memo under ``MONITOR_MEMO``: its monitor, and the identity of its alerts.
+
+    ``identity`` is empty if it is too large for a memo: then the incident's own id is that of its alerts.
+    """
 
     id: str
     identity: tuple[str, ...]
@@ -58,6 +78,13 @@ class DigestInput(_Frozen):
 
 
 class ReconcileInput(_Frozen):
+    """What a run of the reconcile workflow does; the defaults are those of schedules of 1.0.0."""
+
+    arize: bool = Field(default=True, description="Compare Arize's monitors with the incidents.")
+    ended: bool = Field(default=False, description="Report incidents that ended outside Tocsin.")
     grace: float = Field(
         default=45.0, ge=0, description="Seconds: a webhook for what was just found may be on its way."
+    )
+    describe: bool = Field(
+        default=False, description="Also refresh the descriptions of monitors. Schedules of 1.0.0 do not ask for it."
     )

@@ -15,14 +15,20 @@ from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contracts import ClassifyRequest, NotificationResult
+    from activities.contracts import NotificationResult
+    from alerts.bounded import cut_text, json_size
     from incident.audit_events import AuditEvent
+    from incident.escalation import OBLIGATIONS
     from incident.events import AlertBatch, EventIds, GroupedAlert, ResponderAction
-    from incident.state import IncidentState, PendingNotification
+    from incident.limits import ALERT_BYTES, INBOX_BYTES, KEPT_ALERT_BYTES, MESSAGE_BYTES, SUMMARY_LIMIT
+    from incident.order import EventTimes
+    from incident.state import IncidentState, PendingNotification, Queue
     from incident.state_machine import IncidentStateMachine
     from incident.view import IncidentView, deadline_summary, incident_view
     from workflows import activity_calls, search_attributes
     from workflows.audit_writer import AuditWriter
+    from workflows.bounds import bounded_group, bounded_state, incident_result, parts_of
+    from workflows.classification import ACTIONS_WAIT, add_classified, decide
     from workflows.contracts import (
         ADD_ALERTS_SIGNAL,
         INCIDENT_QUERY,
@@ -32,6 +38,7 @@ with workflow.unsafe.imports_passed_through():
         IncidentInput,
         IncidentResult,
     )
+    from workflows.late_description import LateDescription
     from workflows.timer import DeadlineTimer
     from workflows.ui_details import ui_details
 
@@ -39,8 +46,16 @@ T = TypeVar("T")
 
 MAX_EVENTS = 4_000
 """Continue as new above this length: far below the server's limit of 51,200, and quick to replay."""
-MAX_EVENTS_WHILE_SENDING = 16_000
-"""Even a notification in flight does not let a run grow longer than this."""
+MAX_EVENTS_WHILE_SENDING = 6_000
+"""Even a notification in flight does not let a run grow longer than this: Temporal refuses the 10,001st signal."""
+MAX_BYTES_WHILE_SENDING = 6 * 2**20
+"""The same in bytes of history: a gateway sends no more alerts to a run of 8 MiB, and Temporal terminates one of 50."""
+MAX_EVENTS_WHILE_SENDING_1_0 = 16_000
+"""What runs that began with 1.0 have instead."""
+MAX_IN_FLIGHT: dict[Queue, int] = {"page": 16, "message": 8, "retry": 8, "update": 8, "digest": 4}
+"""Notifications at once, by queue: all that one workflow task starts travels in one request."""
+IN_TURN: frozenset[Queue] = frozenset({"retry", "update", "digest"})
+"""Queues with one notification at a time for each destination: what is there may be retried for a day."""
 OUTAGE_THRESHOLD = timedelta(seconds=0.5)
 """A timer that fires this late means that Temporal, or every worker, was unavailable."""
 SPOOL_DRAIN_GRACE = timedelta(seconds=5)
@@ -53,9 +68,17 @@ class Incident:
     def __init__(self, start: IncidentInput) -> None:
         info = workflow.info()
         self._state = start.state or IncidentState(
-            incident=info.workflow_id, first_run_id=info.first_execution_run_id, opened_at=workflow.now()
+            incident=info.workflow_id,
+            first_run_id=info.first_execution_run_id,
+            opened_at=workflow.now(),
+            times=start.times or EventTimes(),
+            bounded=start.bounded,
+            random_key=start.random_key,
         )
-        self._machine = IncidentStateMachine(self._state)
+        if start.state is None:
+            self._state.times.started_at = info.start_time
+        self._unlisted = start.unlisted
+        self._machine = IncidentStateMachine(self._state, workflow.patched)
         self._inbox: list[GroupedAlert | ResponderAction] = [
             *(start.alerts.alerts if start.alerts else ()),
             *start.inbox,
@@ -64,13 +87,15 @@ class Incident:
         """The gateway's decision, and about how many of the first alerts it is."""
         self._classified_by_worker = False
         """A worker classified alerts since the inbox was last processed."""
-        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._in_flight: dict[str, PendingNotification] = {}
         self._destination_locks: dict[str, asyncio.Lock] = {}
         self._audit = AuditWriter(self._state, self._spawn, self._wake)
+        self._late_description = LateDescription(self._machine, self._spawn, self._wake)
         self._timer = DeadlineTimer(self._wake)
         self._grace_until: datetime | None = None
         """Until when overdue deadlines wait for actions that gateways spooled during an outage."""
         self._published = search_attributes.published(info.typed_search_attributes)
+        self._published_ids = set(info.typed_search_attributes.get(search_attributes.VENDOR_IDS) or ())
         self._close_delayed = False
         """A notification that the close waits for takes long."""
         self._background_error: BaseException | None = None
@@ -83,19 +108,24 @@ class Incident:
             self._dirty = False
             self._raise_background_error()
             await self._process_inbox()
-            if not self._waits_for_actions():
-                machine.run_due(workflow.now())
-            self._dispatch()
-            self._audit.flush()
+            self._do_what_is_due()
             if state.state == "resolved" and self._is_complete():
                 machine.close(workflow.now())
             self._publish()
             if state.state == "closed" and not self._dirty:
-                return IncidentResult(closed_by=state.resolved_by, alert_count=state.alert_count)
+                return incident_result(state)
             if self._must_continue_as_new():
-                workflow.continue_as_new(IncidentInput(state=state, inbox=tuple(self._inbox)))
+                workflow.continue_as_new(self._next_input())
             self._arm_timer()
             await workflow.wait_condition(lambda: self._dirty)
+
+    def _do_what_is_due(self) -> None:
+        if not self._waits_for_actions():
+            self._machine.run_due(workflow.now())
+        self._dispatch()
+        self._state.record_omitted(workflow.now())
+        self._audit.flush()
+        self._late_description.start()
 
     # ── Inbox ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,45 +180,94 @@ class Incident:
         triggered: list[GroupedAlert] = []
         for alert in filter(None, map(self._machine.deduplicate, alerts)):
             status = alert.alert.status
-            if status == "triggered" or (status == "no_data" and self._state.decision is None):
+            if status == "triggered" or (status == "no_data" and self._machine.opens_without_data):
                 triggered.append(alert)
                 continue
             await self._classify(triggered)
             triggered = []
+            kept = bounded_group(alert, KEPT_ALERT_BYTES)
+            await self._adopt(alert)
             if status == "cleared":
-                self._machine.clear(alert, workflow.now())
+                self._machine.clear(kept, workflow.now())
             else:
-                self._machine.no_data(alert, workflow.now())
+                self._machine.no_data(kept, workflow.now())
         await self._classify(triggered)
 
+    async def _adopt(self, alert: GroupedAlert) -> None:
+        """A clear may be the first message that names a regulated model, whose incident it must not close."""
+        if self._machine.says_more(alert.alert) and workflow.patched(OBLIGATIONS):
+            asked = (bounded_group(alert, ALERT_BYTES).alert,)
+            facts = self._machine.facts((), workflow.now())
+            decided = await self._while_going_on(decide(self._state, asked, facts))
+            self._machine.adopt(decided.result.decision, workflow.now())
+            decided.record_failure(self._state, workflow.now())
+
     async def _classify(self, triggered: list[GroupedAlert]) -> None:
-        triggered = [_without_raw(alert) for alert in triggered]
         if triggered and self._initial_decision is not None:
             decision, count = self._initial_decision
             self._initial_decision = None
-            self._machine.add_alerts(triggered[:count], decision, workflow.now())
+            kept = [bounded_group(one, KEPT_ALERT_BYTES) for one in triggered[:count]]
+            self._machine.add_alerts(kept, decision, workflow.now())
             triggered = triggered[count:]
-        if not triggered:
-            return
-        facts = self._machine.facts(triggered, workflow.now())
-        alerts = tuple(one.alert for one in triggered)
-        decision = await activity_calls.classify(ClassifyRequest(alerts=alerts, now=workflow.now(), incident=facts))
+        for part in parts_of(triggered, MESSAGE_BYTES, ALERT_BYTES):
+            facts = self._machine.facts(part, workflow.now())
+            decided = await self._while_going_on(decide(self._state, tuple(one.alert for one in part), facts))
+            kept = [bounded_group(one, KEPT_ALERT_BYTES) for one in part]
+            add_classified(self._machine, kept, decided, workflow.now())
+
+    async def _while_going_on(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a classification. An incident that has a decision goes on meanwhile, and after ``ACTIONS_WAIT``
+        responders' actions no longer wait for the alerts before them."""
         self._classified_by_worker = True
-        self._machine.add_alerts(triggered, decision, workflow.now())
+        if self._state.decision is None or not self._state.bounded:
+            return await work
+        task, wait_until = asyncio.create_task(work), workflow.now() + ACTIONS_WAIT
+        was_dirty, self._dirty = self._dirty, False
+        waits = any(one.key not in self._in_flight for one in self._state.pending)
+        while True:
+            if waits or self._has_actions():
+                self._timer.arm(wait_until, "Alerts are being classified")
+            if not self._has_actions():  # what is due waits for them
+                self._arm_timer()
+            waits = False
+            await workflow.wait_condition(lambda: task.done() or self._dirty or self._background_error is not None)
+            if task.done():
+                self._dirty = self._dirty or was_dirty
+                return task.result()
+            self._dirty = False
+            self._raise_background_error()
+            if workflow.now() >= wait_until:
+                for action in self._take(ResponderAction, all_of_them=True):
+                    self._machine.handle_action(action, workflow.now())
+            self._do_what_is_due()
+            self._publish()
 
     # ── Notifications ───────────────────────────────────────────────────────────────────────────────────
 
     def _dispatch(self) -> None:
-        """Start every notification that is pending and not in flight, pages first."""
+        """Start the notifications that are pending and not in flight, pages first, as many as may be in flight. Each
+        that ends runs the main loop again."""
         for notification in sorted(self._state.pending, key=lambda one: one.target.kind != "page"):
-            if notification.key not in self._in_flight:
-                self._in_flight[notification.key] = self._spawn(self._notify(notification))
+            if notification.key not in self._in_flight and not self._must_wait(notification):
+                self._in_flight[notification.key] = notification
+                self._spawn(self._notify(notification))
+
+    def _must_wait(self, notification: PendingNotification) -> bool:
+        """Whether its queue is full, or has an earlier one of its destination: no update overtakes another one."""
+        if not self._state.bounded:
+            return False
+        queue = notification.queue
+        destinations = [one.target.name for one in self._in_flight.values() if one.queue == queue]
+        return len(destinations) >= MAX_IN_FLIGHT[queue] or (
+            queue in IN_TURN and notification.target.name in destinations
+        )
 
     async def _notify(self, notification: PendingNotification) -> None:
-        # One at a time for each destination: an update never overtakes the message that it updates.
-        lock = self._destination_locks.setdefault(notification.target.name, asyncio.Lock())
-        async with lock:
+        # Runs that began with 1.0 send all that they have to one destination in turn.
+        name = notification.key if self._state.bounded else notification.target.name
+        async with self._destination_locks.setdefault(name, asyncio.Lock()):
             events, written = self._audit.lease(), False
+            self._note_begin(notification)
             try:
                 result = await self._send(notification, events)
             except ActivityError as error:
@@ -198,10 +277,18 @@ class Incident:
                 self._machine.mark_failed(notification, reason, workflow.now(), permanent=permanent)
             else:
                 written = result.audit_written
+                self._state.indexed |= result.indexed
                 self._machine.mark_sent(notification, result.receipt, audit_written=written)
             self._audit.release(events, written=written)
         del self._in_flight[notification.key]
         self._wake()
+
+    def _note_begin(self, notification: PendingNotification) -> None:
+        """Note for the next run since when it is being sent. ``notification`` itself says so if it began before."""
+        if notification.since is None:
+            begun = notification.model_copy(update={"since": workflow.now()})
+            state = self._state
+            state.pending = [begun if one.key == notification.key else one for one in state.pending]
 
     async def _send(self, notification: PendingNotification, events: list[AuditEvent]) -> NotificationResult:
         """Send one notification. Raises ActivityError."""
@@ -223,7 +310,7 @@ class Incident:
 
     def _waits_for_actions(self) -> bool:
         """Whether overdue deadlines must wait: an acknowledgement from before a step was due stops that step."""
-        if any(isinstance(one, ResponderAction) for one in self._inbox):
+        if self._has_actions():
             return True  # processed soon: it waits behind alerts that a worker classifies
         now, deadline = workflow.now(), self._machine.next_deadline()
         if deadline is None or now - deadline.at < OUTAGE_THRESHOLD:
@@ -233,11 +320,14 @@ class Incident:
             self._grace_until = now + SPOOL_DRAIN_GRACE
         return now < self._grace_until
 
+    def _has_actions(self) -> bool:
+        return any(isinstance(one, ResponderAction) for one in self._inbox)
+
     def _arm_timer(self) -> None:
         deadline = self._machine.next_deadline()
         if deadline is not None and not self._state.is_over:
             at = max(deadline.at, self._grace_until) if self._grace_until else deadline.at
-            self._timer.arm(at, deadline_summary(self._state, deadline))
+            self._timer.arm(at, cut_text(deadline_summary(self._state, deadline), SUMMARY_LIMIT))
 
     # ── Temporal ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -247,11 +337,19 @@ class Incident:
         if state.decision is None or state.alert is None:
             return
         current = search_attributes.current(state.state, state.decision)
+        described = search_attributes.changed_by_description(workflow.info().typed_search_attributes, state.alert)
+        ids = search_attributes.vendor_ids(state) if state.indexed else []
+        has_new_ids = not self._published_ids.issuperset(ids)
         # A close needs no search attribute: the execution's status says so.
-        if current != self._published and state.state != "closed" and not self._closes_soon():
+        is_changed = (current != self._published or described or has_new_ids) and not self._unlisted
+        if is_changed and state.state != "closed" and not self._closes_soon():
             changes: list[SearchAttributeUpdate[Any]] = [search_attributes.STATE.value_set(state.state)]
             if current[1:] != self._published[1:]:
                 changes += [key.value_set(value) for key, value in search_attributes.of_decision(state.decision)]
+            changes += [key.value_set(value) for key, value in described]
+            if has_new_ids:
+                changes.append(search_attributes.VENDOR_IDS.value_set(ids))
+                self._published_ids = set(ids)
             workflow.upsert_search_attributes(changes)  # pyright: ignore[reportUnknownMemberType]  # the SDK's own
             self._published = current
         workflow.set_current_details(ui_details(state, self._machine.next_deadline()))
@@ -265,9 +363,22 @@ class Incident:
     def _must_continue_as_new(self) -> bool:
         info = workflow.info()
         length = info.get_current_history_length()
-        if self._in_flight and length < MAX_EVENTS_WHILE_SENDING:
-            return False  # the next run would send these notifications again, as first attempts
-        return info.is_continue_as_new_suggested() or length > MAX_EVENTS
+        suggested = info.is_continue_as_new_suggested() or length > MAX_EVENTS
+        # The next run sends the notifications in flight again, as first attempts: only a full run takes that.
+        waits = self._in_flight or not suggested
+        if waits and not self._is_full(length, info.get_current_history_size()):
+            return False
+        return not self._inbox or json_size(self._inbox) <= INBOX_BYTES  # otherwise more of it is processed first
+
+    def _is_full(self, length: int, size: int) -> bool:
+        if length >= MAX_EVENTS_WHILE_SENDING_1_0:
+            return True
+        is_full = length >= MAX_EVENTS_WHILE_SENDING or size >= MAX_BYTES_WHILE_SENDING
+        return is_full and workflow.patched("full-while-sending")
+
+    def _next_input(self) -> IncidentInput:
+        state = bounded_state(self._state, workflow.now())
+        return IncidentInput(state=state, inbox=tuple(self._inbox), unlisted=self._unlisted, bounded=True)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a task beside the main loop; its errors are raised in the main loop."""
@@ -286,7 +397,3 @@ class Incident:
 
     def _wake(self) -> None:
         self._dirty = True
-
-
-def _without_raw(alert: GroupedAlert) -> GroupedAlert:
-    return alert.model_copy(update={"alert": alert.alert.model_copy(update={"raw": {}})})

@@ -4,8 +4,11 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from alerts import TocsinError
+from alerts.bounded import cut_text
 from gateway.ingest.starter import RPC_TIMEOUT
+from gateway.ingest.submission import MAX_ID_BYTES, short_id
 from incident.events import ResponderAction
+from incident.limits import ACTION_NAME_BYTES, ACTION_TEXT_BYTES
 from workflows.contracts import RESPONDER_ACTION_SIGNAL
 
 
@@ -13,6 +16,14 @@ class IncidentClosedError(TocsinError):
     """The incident is closed, or never existed."""
 
     code = "incident_closed"
+
+
+def bounded_action(action: ResponderAction) -> ResponderAction:
+    """The action with texts that Temporal accepts: those of a callback are as long as its vendor allows."""
+    names = {name: cut_text(getattr(action, name), ACTION_NAME_BYTES) for name in ("by", "source", "token")}
+    note = cut_text(action.note, ACTION_TEXT_BYTES)
+    run = action.first_run_id[:MAX_ID_BYTES]
+    return action.model_copy(update={**names, "note": note, "id": short_id(action.id), "first_run_id": run})
 
 
 async def send_action(client: Client, incident: str, action: ResponderAction) -> None:

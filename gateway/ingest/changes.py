@@ -11,8 +11,11 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from alerts import clean, web_address
+from alerts.bounded import cut_text, json_size
 from gateway.ingest.starter import RPC_TIMEOUT
+from gateway.ingest.submission import short_id
 from incident.change import Change
+from incident.limits import CHANGE_BYTES, SUMMARY_LIMIT
 from incident.message import Fact
 from workflows.contracts import CHANGE_WORKFLOW
 
@@ -57,13 +60,19 @@ def read_change(event: str, body: Mapping[str, Any], delivery_id: str, now: date
     thing = " ".join(parts).replace("_", " ").capitalize()
     text = f"{thing} {verb.replace('_', ' ')}{f': {subject}' if subject else ''}"
     return Change(
-        key=delivery_id or hashlib.sha256(repr(sorted(body.items(), key=str)).encode()).hexdigest()[:32],
+        key=_key(delivery_id, text, body),
         kind=clean(event, 100),
         at=now,
         text=text,
         url=next((address for name in ("uri", "url") if (address := web_address(body.get(name)))), ""),
         facts=tuple(Fact(label=name.replace("_", " ").capitalize(), value=value) for name, value in found.items()),
     )
+
+
+def _key(delivery_id: str, text: str, body: Mapping[str, Any]) -> str:
+    """Identifies a change. An id that two changes share swallows neither, so it counts with what changed."""
+    stated = (delivery_id, text) if delivery_id else (repr(sorted(body.items(), key=str)),)
+    return hashlib.sha256(repr(stated).encode()).hexdigest()[:32]
 
 
 def _values(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -76,6 +85,17 @@ def _values(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 value = ", ".join(str(item) for item in cast("list[Any]", value))
             if isinstance(value, str | int | float) and not isinstance(value, bool) and str(value).strip():
                 yield name, clean(str(value), 500)
+
+
+def bounded_change(change: Change) -> Change:
+    """The change as Temporal accepts it. Facts that do not fit are dropped, and counted."""
+    change = change.model_copy(update={"key": short_id(change.key), "kind": cut_text(change.kind, SUMMARY_LIMIT)})
+    facts = list(change.facts)
+    while facts and json_size(facts) > CHANGE_BYTES:
+        facts.pop()
+    dropped = len(change.facts) - len(facts)
+    more = [Fact(label="…", value=f"and {dropped} more")] if dropped else []
+    return change.model_copy(update={"facts": (*facts, *more)})
 
 
 def change_workflow(change: Change) -> str:
@@ -92,11 +112,11 @@ async def report_change(client: Client, task_queue: str, change: Change) -> None
     with contextlib.suppress(WorkflowAlreadyStartedError):  # it is done already
         await client.start_workflow(
             CHANGE_WORKFLOW,
-            change,
+            bounded_change(change),
             id=change_workflow(change),
             task_queue=task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             rpc_timeout=RPC_TIMEOUT,
-            static_summary=change.text,
+            static_summary=cut_text(change.text, SUMMARY_LIMIT),
         )

@@ -10,7 +10,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -25,8 +26,11 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from alerts import TocsinError
+from gateway.ingest import alert_times
+from incident.order import EventTimes
 
 RETENTION = timedelta(days=7)
+"""An older entry is not found any more, and is deleted with the next addition."""
 TIMEOUT = 1.0  # seconds that an alert waits for the database
 RETRY_INTERVAL = 1.0  # seconds between two attempts while it is unavailable
 MAX_PENDING = 20_000  # entries, and keys, that are held in memory while it is unavailable
@@ -64,6 +68,10 @@ class DedupEntry:
     signature_digest: str
     incident: str
     state: str
+    at: datetime | None = field(default=None, compare=False)
+    """When it was stored, in UTC; None before."""
+    latest: bool = field(default=False, compare=False)
+    """Of entries with this id the last one counts, and not the first."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,6 @@ class DedupStore:
             event.listen(self._engine, "connect", _fast_sqlite)
         self._tables_exist = False
         self._thread: ThreadPoolExecutor | None = None
-        self._added = 0
         self._pending: OrderedDict[str, DedupEntry] = OrderedDict()
         self._pending_keys: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._writing_pending: asyncio.Task[None] | None = None
@@ -117,7 +124,8 @@ class DedupStore:
 
     async def add(self, entries: Sequence[DedupEntry]) -> None:
         """Store entries. While the database is unavailable they wait in memory, at most MAX_PENDING of them."""
-        rows = [entry for entry in entries if entry.id]
+        now = datetime.now(UTC)
+        rows = [entry if entry.at else replace(entry, at=now) for entry in entries if entry.id]
         if not rows:
             return
         try:
@@ -126,6 +134,20 @@ class DedupStore:
             self._pending.update((entry.id, entry) for entry in rows)
             while len(self._pending) > MAX_PENDING:
                 self._pending.popitem(last=False)
+
+    async def add_times(self, incident: str, triggered_at: datetime | None, cleared_at: datetime | None) -> None:
+        """Store when the incident's monitor was triggered and cleared, unless something newer is known.
+
+        While the database is unavailable nothing is stored: an older alert then opens an incident, in doubt.
+        """
+        with suppress(DedupUnavailableError):
+            await self._run(alert_times.insert, self._insert_into, incident, triggered_at, cleared_at)
+
+    async def find_times(self, incident: str) -> EventTimes:
+        """When the incident's monitor was triggered and cleared; no times if the database is unavailable."""
+        with suppress(DedupUnavailableError):
+            return await self._run(alert_times.select_times, incident) or EventTimes()
+        return EventTimes()
 
     async def map_key(self, vendor: str, vendor_id: str, key: str) -> None:
         """Store which key of ours a vendor's own id stands for."""
@@ -212,25 +234,40 @@ class DedupStore:
             if not self._sqlite:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             _metadata.create_all(connection)
+            alert_times.metadata.create_all(connection)
 
     def _select(self, connection: Connection, ids: list[str], digests: list[str]) -> list[DedupEntry]:
-        columns = (_entries.c.id, _entries.c.signature_digest, _entries.c.incident, _entries.c.state)
+        columns = (
+            _entries.c.id,
+            _entries.c.signature_digest,
+            _entries.c.incident,
+            _entries.c.state,
+            _entries.c.at,
+        )
         query = select(*columns).where(or_(_entries.c.id.in_(ids), _entries.c.signature_digest.in_(digests)))
-        return [DedupEntry(*row) for row in connection.execute(query)]
+        query = query.where(_entries.c.at >= datetime.now(UTC) - RETENTION)
+        # SQLite returns times without their time zone, which is UTC.
+        return [
+            DedupEntry(*row[:4], at=row.at.replace(tzinfo=row.at.tzinfo or UTC)) for row in connection.execute(query)
+        ]
 
     def _insert_entries(self, connection: Connection, entries: Sequence[DedupEntry]) -> None:
         now = datetime.now(UTC)
-        rows = [{**vars(entry), "at": now} for entry in {entry.id: entry for entry in entries}.values()]
-        connection.execute(self._insert(_entries), rows)
-        self._added += len(rows)
-        if self._added > 10_000:
-            self._added = 0
-            connection.execute(delete(_entries).where(_entries.c.at < now - RETENTION))
+        # Before the new rows: an id that comes again after the retention is a new one.
+        connection.execute(delete(_entries).where(_entries.c.at < now - RETENTION))
+        rows = [_row(entry, now) for entry in {entry.id: entry for entry in entries if not entry.latest}.values()]
+        latest = [_row(entry, now) for entry in {entry.id: entry for entry in entries if entry.latest}.values()]
+        if rows:
+            connection.execute(self._insert(_entries).on_conflict_do_nothing(), rows)
+        if latest:
+            insert = self._insert(_entries)
+            changed = {name: insert.excluded[name] for name in ("incident", "state", "at")}
+            connection.execute(insert.on_conflict_do_update(index_elements=[_entries.c.id], set_=changed), latest)
 
     def _insert_keys(self, connection: Connection, keys: Mapping[tuple[str, str], str]) -> None:
         now = datetime.now(UTC)
         rows = [{"vendor": vendor, "id": name, "key": key, "at": now} for (vendor, name), key in keys.items()]
-        connection.execute(self._insert(_vendor_keys), rows)
+        connection.execute(self._insert(_vendor_keys).on_conflict_do_nothing(), rows)
         connection.execute(delete(_vendor_keys).where(_vendor_keys.c.at < now - _KEY_RETENTION))
 
     def _select_key(self, connection: Connection, vendor: str, vendor_id: str) -> str:
@@ -238,7 +275,21 @@ class DedupStore:
         return connection.execute(query).scalar_one_or_none() or ""
 
     def _insert(self, table: Table) -> Any:
-        return (sqlite_insert if self._sqlite else postgres_insert)(table).on_conflict_do_nothing()
+        return self._insert_into(table)
+
+    @property
+    def _insert_into(self) -> Any:
+        return sqlite_insert if self._sqlite else postgres_insert
+
+
+def _row(entry: DedupEntry, now: datetime) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "signature_digest": entry.signature_digest,
+        "incident": entry.incident,
+        "state": entry.state,
+        "at": entry.at or now,
+    }
 
 
 def _fast_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:

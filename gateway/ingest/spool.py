@@ -6,18 +6,20 @@ Nothing is dropped to make room for newer items. A full spool accepts nothing, a
 import asyncio
 import fcntl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal
 
 from sqlalchemy import (
+    URL,
     Column,
     Index,
     Integer,
     LargeBinary,
     MetaData,
+    Row,
     String,
     Table,
     bindparam,
@@ -32,12 +34,12 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from alerts import TocsinError
 from audit.group_commit import GroupCommitter
-from gateway.security.encryption import Keyring
+from gateway.security.encryption import EncryptionError, Keyring
 
 LIMIT_BYTES = 256 * 2**20
 _ROW_BYTES = 250  # a row's size beside its content, indexes included
 
-Kind = Literal["alert", "action", "change"]
+Kind = Literal["alert", "action", "change", "quarantine", "reported_change"]
 _Row = dict[str, Any]
 
 _metadata = MetaData()
@@ -72,12 +74,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Spooled:
-    """A stored item. ``size`` is its share of the limit, in bytes."""
+    """A stored item. ``size`` is its share of the limit, in bytes. ``fault`` says why its content cannot be read."""
 
     id: int
     kind: Kind
     content: bytes
     size: int
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,15 +118,15 @@ class Spool:
         self._size = 0
         self._oldest: datetime | None = None
         self._committer: GroupCommitter[list[_Row]] = GroupCommitter(self._insert, name="spool")
-        self._engine = create_engine(f"sqlite:///{file}")
+        self._engine = create_engine(URL.create("sqlite", database=str(file)))
         event.listen(self._engine, "connect", _durable)
         self.fault = ""
         """Why the last write failed; empty if it did not."""
         self._lock = self._open()
 
-    def holds(self, queue: str) -> bool:
-        """Whether items of this queue are stored, or about to be. If so, later items must wait behind them."""
-        return self._queues[queue] > 0
+    def holds(self, queue: str, other_than: int = 0) -> bool:
+        """Whether more items than ``other_than`` of this queue are stored, or about to be."""
+        return self._queues[queue] > other_than
 
     @property
     def depth(self) -> Depth:
@@ -154,23 +157,39 @@ class Spool:
 
         return await self._committer.run(read)
 
-    async def first(self, queue: str, limit: int) -> list[Spooled]:
-        """The oldest items of a queue, all of one kind. Raises EncryptionError."""
+    async def first(
+        self,
+        queue: str,
+        limit: int,
+        max_bytes: int = LIMIT_BYTES,
+        *,
+        skip: Collection[int] = (),
+        kind: Kind | None = None,
+    ) -> list[Spooled]:
+        """The oldest items of a queue, all of one kind.
+
+        Args:
+            queue: the queue.
+            limit: how many items.
+            max_bytes: how many bytes they have together; the first comes in any case.
+            skip: ids of items to leave out.
+            kind: only items of this kind; by default the oldest item's.
+        """
 
         def read() -> list[Spooled]:
-            query = select(_table).where(_table.c.queue == queue).order_by(_table.c.id).limit(limit)
+            query = select(_table).where(_table.c.queue == queue)
+            query = query.where(_table.c.kind == kind) if kind else query
+            found: list[Spooled] = []
+            size = 0
             with self._engine.connect() as connection:
-                rows = connection.execute(query).all()
-            return [
-                Spooled(
-                    row.id,
-                    row.kind,
-                    self._keys.open(row.content, row.key) if row.key else row.content,
-                    len(row.content) + _ROW_BYTES,
-                )
-                for row in rows
-                if row.kind == rows[0].kind
-            ]
+                for row in connection.execute(query.order_by(_table.c.id)).yield_per(limit):
+                    if row.id in skip:
+                        continue
+                    size += len(row.content)
+                    if found and (row.kind != found[0].kind or size > max_bytes or len(found) == limit):
+                        break
+                    found.append(self._opened(row))
+            return found
 
         return await self._committer.run(read)
 
@@ -218,6 +237,14 @@ class Spool:
         except (SQLAlchemyError, OSError) as error:
             raise SpoolError(f"the spool {self._file} cannot be opened: {error}; check TOCSIN_STATE_DIR") from None
         return lock
+
+    def _opened(self, row: Row[Any]) -> Spooled:
+        content, fault = b"", ""
+        try:
+            content = self._keys.open(row.content, row.key) if row.key else row.content
+        except EncryptionError as error:  # it costs the other items of its queue nothing
+            fault = str(error)
+        return Spooled(row.id, row.kind, content, len(row.content) + _ROW_BYTES, fault)
 
     def _row(self, item: Item) -> _Row:
         key = self._keys.current

@@ -1,21 +1,35 @@
-"""Sends the alerts of one incident to Temporal: starts the incident's workflow, or signals it."""
+"""Sends the alerts of one incident to Temporal: starts the incident's workflow, or signals it.
+
+Every message is bounded by its encoded size. What Temporal refuses all the same is sent in halves, and at last alone:
+without search attributes, then without all that the page can do without.
+"""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
 
-from temporalio.client import Client
+import structlog
+from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from alerts import Alert, TocsinError
-from gateway.ingest.dedup_store import DedupEntry, DedupStore
+from alerts.bounded import bounded, cut_text, json_size
+from gateway.ingest.dedup_store import DedupStore
+from gateway.ingest.earlier_ids import EarlierIds
+from gateway.ingest.first_decision import Decide, decide_first, defer_to_worker, to_classify
+from gateway.ingest.last_run import is_late, times_of_last_run
+from gateway.ingest.run_limits import RunLimits
+from gateway.ingest.seen_events import SeenEvents, all_keys, entries_of
 from gateway.ingest.submission import Outcome, Submission, group_repeats, split_batch
 from gateway.query_client import IncidentQueryClient
+from gateway.temporal_errors import describe_error, is_refused
 from incident.events import AlertBatch, EventIds, GroupedAlert
-from policy import Decision
-from policy.decision import TIERS
+from incident.limits import BARE_ALERT_BYTES, MEMO_BYTES, MESSAGE_BYTES, SUMMARY_LIMIT
+from incident.order import EventTimes
 from workflows import search_attributes
 from workflows.contracts import (
     ADD_ALERTS_SIGNAL,
@@ -30,21 +44,24 @@ MAX_GROUPS = 50  # groups of repeats in one signal
 OPEN_INCIDENTS_CACHE_SIZE = 50_000
 RPC_TIMEOUT = timedelta(seconds=5)
 MAX_ATTEMPTS = 5
+_Form = Literal["whole", "unlisted", "bare"]
+"""How much of an incident's first message is sent: all, all but search attributes, or what a page needs."""
+_log = structlog.get_logger()
 _NO_WORKER = {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.CANCELLED}
-
-Decide = Callable[[Alert, int], Decision | None]
-"""The policy's decision about an alert and how often it came; None leaves the decision to a worker."""
-
-
-def defer_to_worker(alert: Alert, count: int) -> None:
-    """A ``Decide`` that leaves every decision to a worker."""
-    del alert, count
 
 
 class UnreachableIncidentError(TocsinError):
     """The incident opened and closed between every two attempts to reach it."""
 
     code = "unreachable_incident"
+
+
+@dataclass(frozen=True)
+class Undeliverable:
+    """An alert that Temporal refuses in every form, and its reason."""
+
+    submission: Submission
+    reason: str
 
 
 class UnansweredError(TocsinError):
@@ -57,7 +74,13 @@ class IncidentStarter:
     """Starts incidents and signals them; one call at a time for each incident."""
 
     def __init__(
-        self, client: Client, task_queue: str, dedup_store: DedupStore, decide: Decide = defer_to_worker
+        self,
+        client: Client,
+        task_queue: str,
+        dedup_store: DedupStore,
+        decide: Decide = defer_to_worker,
+        *,
+        earlier_ids: EarlierIds | None = None,
     ) -> None:
         """
         Args:
@@ -65,106 +88,200 @@ class IncidentStarter:
             task_queue: of the incidents' workflows.
             dedup_store: the alerts that were accepted before.
             decide: the policy's decision about the first alerts; the incident starts with it.
+            earlier_ids: finds the open incidents of version 1.0.
         """
         self._client, self._queries = client, IncidentQueryClient(client)
         self._task_queue = task_queue
         self._dedup_store = dedup_store
-        self._decide = decide
+        self._decide, self._earlier_ids = decide, earlier_ids
+        self._limits = RunLimits(client, RPC_TIMEOUT)
         self._open: OrderedDict[str, None] = OrderedDict()
 
-    async def send(self, incident: str, batch: Sequence[Submission], *, resent: bool = False) -> None:
+    async def send(
+        self, incident: str, batch: Sequence[Submission], *, resent: bool = False, ask: bool = True
+    ) -> list[Undeliverable]:
         """Send alerts, and settle each as soon as Temporal has it.
 
         Args:
             incident: the id of the incident that all of them belong to.
             batch: in the order in which they arrived.
             resent: an earlier attempt may have reached Temporal.
+            ask: if so, ask a closed incident which alerts it has processed. Without an answer they count as new.
+
+        Returns:
+            The alerts that Temporal refuses for good; they are not settled. All others are delivered.
 
         Raises:
             UnansweredError: ``resent`` alerts cannot be distinguished from processed ones without a worker.
+            BusyIncidentError: the incident takes no more alerts until a worker has processed what it has.
             UnreachableIncidentError: the incident opened and closed between the attempts.
             RPCError: Temporal refuses, or is unavailable. So does the client's RuntimeError before its first
                 connection. Alerts that were settled by then stay settled.
         """
-        ids, digests = {each.dedup_id for each in batch}, {each.signature_digest for each in batch}
-        recalled = await self._dedup_store.find(ids, digests)
-        known = {entry.id: entry for entry in recalled.entries}
-        ids_by_digest = {entry.signature_digest: entry.id for entry in recalled.entries if entry.signature_digest}
+        keys = [each.keys for each in batch]
+        recalled = await self._dedup_store.find(all_keys(keys), {each.signature for each in keys})
+        seen = SeenEvents(recalled.entries)
         # Without the dedup store, the incident itself is asked which alerts it has processed.
         resent = resent or not recalled.complete
-        new: dict[str, Submission] = {}
+        new: list[Submission] = []
         for submission in batch:
-            if submission.event_id and submission.event_id in known:
-                entry = known[submission.event_id]
-                submission.settle(entry.incident, "recorded" if entry.state == "recorded" else "joined")
+            if (earlier := seen.find(submission.keys)) is None:
+                submission.recall(seen)
+                seen.add(submission.keys)
+                new.append(submission)
                 continue
-            if submission.signature_digest:
-                first_id = ids_by_digest.setdefault(submission.signature_digest, submission.dedup_id)
-                submission.replayed = first_id != submission.dedup_id
-            new.setdefault(submission.id, submission)
-        await self._send_new(incident, list(new.values()), known, resent=resent)
+            submission.replayed = earlier.replayed
+            entry = earlier.entry
+            if entry.incident:  # otherwise it is in this batch, and both are answered once it is durable
+                recorded = entry.state == "recorded" or submission.replayed
+                submission.settle(entry.incident, "recorded" if recorded else "joined")
+        if self._earlier_ids is not None and new:
+            incident = await self._send_to_earlier(self._earlier_ids, incident, new)
+        undeliverable = await self._send_new(_Order(incident, resent=resent, ask=ask), new)
+        left = {each.submission.id for each in undeliverable}
         for submission in batch:  # a redelivery inside this batch is answered once the first is durable
-            submission.settle(incident, "joined")
+            if submission.id not in left:
+                submission.settle(incident, "joined")
+        return undeliverable
 
-    async def _send_new(
-        self, incident: str, submissions: list[Submission], known: dict[str, DedupEntry], *, resent: bool
-    ) -> None:
+    async def _send_to_earlier(self, earlier_ids: EarlierIds, incident: str, new: Sequence[Submission]) -> str:
+        """The incident for alerts: one of version 1.0 for as long as it is open. Clears go to its others as well."""
+        clears = [each for each in new if each.alert.status == "cleared"]
+        incident, *others = await earlier_ids.current(incident, (clears or new)[0].alert)
+        for other in others:
+            left = clears
+            while left:
+                part, left = split_batch(left, MAX_GROUPS, MESSAGE_BYTES)
+                await self._signal(other, part, "whole")
+        return incident
+
+    async def _send_new(self, order: "_Order", submissions: list[Submission]) -> list[Undeliverable]:
+        undeliverable: list[Undeliverable] = []
         while submissions:
-            part, submissions = split_batch(submissions, MAX_GROUPS)
-            outcome = await self._start_or_signal(incident, part, known, resent=resent)
-            await self._dedup_store.add(
-                [
-                    # A digest is stored once, with the event id under which it came first.
-                    DedupEntry(each.dedup_id, "" if each.replayed else each.signature_digest, incident, outcome)
-                    for each in part
-                ]
-            )
-            for index, each in enumerate(part):
-                each.settle(incident, "joined" if outcome == "started" and index > 0 else outcome)
+            part, submissions = split_batch(submissions, MAX_GROUPS, MESSAGE_BYTES)
+            undeliverable += await self._send_part(order, part)
+        return undeliverable
 
-    async def _start_or_signal(
-        self, incident: str, part: Sequence[Submission], known: Collection[str], *, resent: bool
-    ) -> Outcome:
-        may_start = any(_may_start(each, known) for each in part)
-        batch = AlertBatch(alerts=tuple(group_repeats(part)))
-        signal_first = resent or incident in self._open or not may_start
+    async def _send_part(self, order: "_Order", part: list[Submission]) -> list[Undeliverable]:
+        """Send it, and what Temporal refuses in halves: one alert that it refuses costs no other."""
+        try:
+            outcome = await self._start_or_signal(order, part, "whole")
+        except RPCError as error:
+            if not is_refused(error):
+                raise
+            if len(part) > 1:
+                middle = len(part) // 2
+                return [
+                    *await self._send_part(order, part[:middle]),
+                    *await self._send_part(order, part[middle:]),
+                ]
+            return await self._send_reduced(order, part[0], error)
+        await self._settle(order, part, outcome)
+        return []
+
+    async def _send_reduced(self, order: "_Order", one: Submission, refusal: RPCError) -> list[Undeliverable]:
+        forms: tuple[_Form, ...] = ("unlisted", "bare")
+        for form in forms:
+            try:
+                outcome = await self._start_or_signal(order, [one], form)
+            except RPCError as error:
+                if not is_refused(error):
+                    raise
+                refusal = error
+                continue
+            _log.error("alert_reduced", incident=order.incident, form=form, error=describe_error(refusal))
+            await self._settle(order, [one], outcome)
+            return []
+        return [Undeliverable(one, describe_error(refusal))]
+
+    async def _settle(self, order: "_Order", part: Sequence[Submission], outcome: Outcome) -> None:
+        await self._remember_times(order.incident, part, outcome)
+        await self._dedup_store.add(
+            # A copy of signed bytes is stored under no other id: that id may be the next event's.
+            [one for each in part if not each.replayed for one in entries_of(each.keys, order.incident, outcome)]
+        )
+        for index, each in enumerate(part):
+            each.settle(order.incident, "joined" if outcome == "started" and index > 0 else outcome)
+
+    async def _start_or_signal(self, order: "_Order", part: Sequence[Submission], form: _Form) -> Outcome:
+        incident, times = order.incident, EventTimes()
+        may_start = any(each.may_start for each in part)
+        if may_start and incident not in self._open:
+            times = await self._times(incident, part)
+            may_start = _may_any_start(part, times)
+        signal_first = order.resent or incident in self._open or not may_start
         for attempt in range(MAX_ATTEMPTS):
             if signal_first or attempt > 0:
-                if await self._signal(incident, batch):
+                is_known = incident in self._open
+                if await self._signal(incident, part, form):
                     return "joined"
+                if may_start and is_known:  # it has closed since it was last reached
+                    times = await self._times(incident, part)
+                    may_start = _may_any_start(part, times)
                 if not may_start:
-                    return "recorded"  # nothing is open that it could clear, or it is a repeat of an accepted alert
-                if resent:
+                    # Nothing is open that it could clear, or it is a repeat of an accepted alert, or the monitor has
+                    # cleared since.
+                    _log_older(incident, part, times)
+                    return "recorded"
+                if order.resent:
                     # An earlier attempt may have arrived after all, and the incident that it started may be closed.
-                    processed = await self._processed(incident, [each.id for each in part])
-                    left = [each for each in part if each.id not in processed]
-                    if not any(_may_start(each, known) for each in left):
+                    processed = await self._processed(incident, [each.id for each in part], ask=order.ask)
+                    part = [each for each in part if each.id not in processed]
+                    if not _may_any_start(part, times):
                         return "recorded"
-                    batch = AlertBatch(alerts=tuple(group_repeats(left)))
-            if await self._start(incident, batch):
+            if await self._start(incident, part, form, times):
                 return "started"
         raise UnreachableIncidentError(f"{incident} opened and closed between {MAX_ATTEMPTS} attempts to reach it")
 
-    async def _start(self, incident: str, batch: AlertBatch) -> bool:
+    async def _times(self, incident: str, part: Sequence[Submission]) -> EventTimes:
+        """When the monitor last triggered and cleared. The database may have been unavailable at that time."""
+        times = await self._dedup_store.find_times(incident)
+        if any(map(is_late, part)):
+            last, now = await times_of_last_run(self._client, incident, RPC_TIMEOUT), datetime.now(UTC)
+            times.add_clear(last.cleared_at, now)
+            times.triggered_at = times.triggered_at or last.triggered_at
+        return times
+
+    async def _remember_times(self, incident: str, part: Sequence[Submission], outcome: Outcome) -> None:
+        """The last clear outlives the incident; an opening's own time shows whether the sender states a constant."""
+        times, now = EventTimes(), datetime.now(UTC)
+        for each in part:
+            if each.alert.status == "cleared":
+                times.add_clear(each.alert.occurred_at, now)
+            elif outcome == "started":
+                times.add_trigger(each.alert.occurred_at, now)
+        if times.cleared_at or times.triggered_at:
+            await self._dedup_store.add_times(incident, times.triggered_at, times.cleared_at)
+
+    async def _start(self, incident: str, part: Sequence[Submission], form: _Form, times: EventTimes) -> bool:
         """False if the incident is open already."""
-        alert = next(each.alert for each in batch.alerts if each.alert.status != "cleared")
+        decision, alerts = decide_first(group_repeats(part), self._decide)
+        if form == "bare":
+            alerts = tuple(_bare(each) for each in alerts)
+        alert = next(each.alert for each in alerts if each.alert.status != "cleared")
+        identity = next(each.alert for each in part if each.alert.status != "cleared").identity
         pairs = [SearchAttributePair(search_attributes.STATE, "received")]
-        pairs += [SearchAttributePair(search_attributes.MODEL, alert.model)] if alert.model else []
-        pairs += [SearchAttributePair(search_attributes.ENVIRONMENT, alert.environment)] if alert.environment else []
-        decision = self._decision(batch.alerts)
+        pairs += [SearchAttributePair(key, value) for key, value in search_attributes.of_alert(alert)]
         if decision is not None:
             # Lists find the incident by its decision at once, and its history needs no event for it.
             pairs += [SearchAttributePair(key, value) for key, value in search_attributes.of_decision(decision)]
         try:
             await self._client.start_workflow(
                 INCIDENT_WORKFLOW,
-                IncidentInput(alerts=batch, decision=decision),
+                IncidentInput(
+                    alerts=AlertBatch(alerts=alerts),
+                    decision=decision,
+                    unlisted=form != "whole",
+                    bounded=True,
+                    random_key=True,
+                    times=times if times.cleared_at else None,
+                ),
                 id=incident,
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                search_attributes=TypedSearchAttributes(pairs),
-                static_summary=_summary(alert),
-                memo={MONITOR_MEMO: MonitorMemo(id=alert.monitor_id, identity=alert.identity)},
+                search_attributes=TypedSearchAttributes(pairs) if form == "whole" else None,
+                static_summary=_summary(alert) if form != "bare" else None,
+                memo={MONITOR_MEMO: _memo(alert, identity)} if form != "bare" else None,
                 rpc_timeout=RPC_TIMEOUT,
             )
         except WorkflowAlreadyStartedError:
@@ -173,27 +290,14 @@ class IncidentStarter:
         self._remember_open(incident)
         return True
 
-    def _decision(self, alerts: Sequence[GroupedAlert]) -> Decision | None:
-        """The loudest decision about the first alerts; the first of equals. None if a worker has to decide."""
-        if any(each.alert.status != "triggered" for each in alerts):
-            return None
-        count = sum(each.count for each in alerts)
-        decisions = [self._decide(each.alert, count) for each in alerts]
-        if any(decision is None for decision in decisions):
-            return None
-        return max(filter(None, decisions), key=lambda decision: TIERS.index(decision.tier))
-
-    async def _signal(self, incident: str, batch: AlertBatch) -> bool:
+    async def _signal(self, incident: str, part: Sequence[Submission], form: _Form) -> bool:
         """False if no such incident is open."""
-        without_raw = AlertBatch(
-            alerts=tuple(
-                each.model_copy(update={"alert": each.alert.model_copy(update={"raw": {}})}) for each in batch.alerts
-            )
-        )
+        alerts = to_classify(group_repeats(part))
+        batch = AlertBatch(alerts=tuple(map(_bare, alerts)) if form == "bare" else alerts)
+        await self._limits.wait_for_turn(incident)
         try:
-            await self._client.get_workflow_handle(incident).signal(
-                ADD_ALERTS_SIGNAL, without_raw, rpc_timeout=RPC_TIMEOUT
-            )
+            await self._limits.ensure_room(incident, json_size(batch))
+            await self._client.get_workflow_handle(incident).signal(ADD_ALERTS_SIGNAL, batch, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
@@ -202,13 +306,21 @@ class IncidentStarter:
         self._remember_open(incident)
         return True
 
-    async def _processed(self, incident: str, ids: Sequence[str]) -> set[str]:
-        """Those of the ids that the incident's latest execution has processed, even if it is closed."""
+    async def _processed(self, incident: str, ids: Sequence[str], *, ask: bool) -> set[str]:
+        """Those of the ids that the incident's latest execution has processed, even if it is closed.
+
+        None if its code fails, or does not answer for long: then the alerts count as new, and are paged.
+        """
+        if not ask:
+            return set()
         try:
             arguments = EventIds(ids=tuple(ids))
             processed = await self._queries.ask(
                 incident, PROCESSED_EVENT_IDS_QUERY, arguments, result=list[str], within=RPC_TIMEOUT
             )
+        except WorkflowQueryFailedError as error:
+            _log.error("processed_alerts_unknown", incident=incident, error=describe_error(error))
+            return set()
         except RPCError as error:
             never_ran = error.status == RPCStatusCode.FAILED_PRECONDITION and "closed before" in error.message
             if error.status == RPCStatusCode.NOT_FOUND or never_ran:
@@ -225,14 +337,47 @@ class IncidentStarter:
             self._open.popitem(last=False)
 
 
-def _may_start(submission: Submission, known: Collection[str]) -> bool:
-    """Whether it may start an incident. A repeat of an accepted evaluation may only join one."""
-    repeated = not submission.event_id and submission.dedup_id in known
-    return submission.alert.status != "cleared" and not submission.replayed and not repeated
+@dataclass(frozen=True)
+class _Order:
+    """What is the same for all alerts of one call of ``send``."""
+
+    incident: str
+    resent: bool
+    ask: bool
+
+
+def _bare(group: GroupedAlert) -> GroupedAlert:
+    return group.model_copy(update={"alert": bounded(group.alert, BARE_ALERT_BYTES)})
+
+
+def _memo(alert: Alert, identity: tuple[str, ...]) -> MonitorMemo:
+    """The incident's monitor. An identity that does not fit is left out: the reconciler then goes by the incident."""
+    memo = MonitorMemo(id=alert.monitor_id, identity=identity)
+    return memo if json_size(memo) <= MEMO_BYTES else MonitorMemo(id=alert.monitor_id, identity=())
+
+
+def _may_any_start(part: Sequence[Submission], times: EventTimes) -> bool:
+    return any(each.may_start and not _is_older(each, times) for each in part)
+
+
+def _is_older(submission: Submission, times: EventTimes) -> bool:
+    """Whether the monitor has cleared since: an incident that this alert opened would never close."""
+    return times.is_older_trigger(submission.alert.occurred_at, datetime.now(UTC))
+
+
+def _log_older(incident: str, part: Sequence[Submission], times: EventTimes) -> None:
+    for each in part:
+        if each.alert.status != "cleared" and _is_older(each, times):
+            _log.info(
+                "older_alert_recorded",
+                incident=incident,
+                happened_at=str(each.alert.occurred_at),
+                cleared_at=str(times.cleared_at),
+            )
 
 
 def _summary(alert: Alert) -> str:
     """The incident in the Temporal UI's list."""
     place = " · ".join(part for part in (alert.environment, alert.region) if part)
     text = f"{alert.model or alert.monitor}: {alert.metric or alert.monitor}"
-    return f"{text} · {place}" if place else text
+    return cut_text(f"{text} · {place}" if place else text, SUMMARY_LIMIT)

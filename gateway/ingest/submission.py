@@ -5,17 +5,30 @@ import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from alerts import Alert
+from alerts.bounded import json_size, without_raw
+from gateway.ingest.seen_events import EventKeys, SeenEvents, event_keys
 from gateway.request_id import current_request_id
 from incident.events import GroupedAlert
+from incident.order import believable
 
 Outcome = Literal["started", "joined", "recorded"]
+MAX_ID_BYTES = 800  # of the 200 characters that the reader of webhooks accepts
+_ID_BYTES = 8  # quotes, a comma, and what else surrounds an id
 _NOT_COMPARED = frozenset({"event_id", "occurred_at", "raw"})
+
+
+def short_id(identifier: str) -> str:
+    """The id of an event as Temporal and the dedup store get it: a long one as its digest."""
+    if len(identifier.encode()) <= MAX_ID_BYTES:
+        return identifier
+    return f"sha256-{hashlib.sha256(identifier.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -23,9 +36,9 @@ class AcceptedAlert:
     """The incident that has an alert durably, and how: it started or joined it, or there was nothing to clear."""
 
     incident: str
-    state: Outcome | Literal["spooled"]
+    state: Outcome | Literal["spooled", "quarantined"]
     replayed: bool = False
-    """The same signed bytes came before under another event id, and no open incident could take them."""
+    """The same signed bytes came before under another event id."""
 
 
 class SpooledAlert(BaseModel):
@@ -38,6 +51,7 @@ class SpooledAlert(BaseModel):
     signature_digest: str
     fallback_id: str
     request_id: str = ""
+    received_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass
@@ -48,18 +62,30 @@ class Submission:
     event_id: str = ""
     """The sender's id of the event; may be empty."""
     signature_digest: str = ""
-    """SHA-256 of the signed bytes, in hex; empty if the request was not signed."""
+    """``seen_events.signature_digest`` of the request; empty if it was not signed."""
     fallback_id: str = field(default_factory=lambda: f"arrival-{uuid.uuid4().hex[:20]}")
     """Identifies an alert without an event id, so that a second attempt to send it adds no second alert."""
     request_id: str = field(default_factory=current_request_id)
     done: asyncio.Future[AcceptedAlert] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     replayed: bool = False
     """The same signed bytes came before under another event id: it may join an open incident, and starts none."""
+    resent: bool = False
+    """An earlier attempt may have reached Temporal."""
+    received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    shares_id: bool = False
+    """Another event has, or may have, the same id, so that it does not identify this one."""
+    repeated: bool = False
+    """Its evaluation came before: it may join an open incident, and starts none."""
+
+    def __post_init__(self) -> None:
+        self.alert = without_raw(self.alert)
 
     @classmethod
     def from_spool(cls, content: bytes) -> "Submission":
         stored = SpooledAlert.model_validate_json(content)
-        return cls(stored.alert, stored.event_id, stored.signature_digest, stored.fallback_id, stored.request_id)
+        restored = cls(stored.alert, stored.event_id, stored.signature_digest, stored.fallback_id, stored.request_id)
+        restored.received_at = stored.received_at
+        return restored
 
     def to_spool(self) -> bytes:
         stored = SpooledAlert(
@@ -68,32 +94,47 @@ class Submission:
             signature_digest=self.signature_digest,
             fallback_id=self.fallback_id,
             request_id=self.request_id,
+            received_at=self.received_at,
         )
         return stored.model_dump_json().encode()
+
+    @cached_property
+    def size(self) -> int:
+        """The alert as JSON, in bytes."""
+        return json_size(self.alert)
+
+    @property
+    def id_size(self) -> int:
+        """What a repeat adds to a group, in bytes."""
+        return json_size(self.id) + _ID_BYTES
 
     @cached_property
     def dedup_fields(self) -> Mapping[str, object]:
         """The alert without its id and time: equal for repeats that can be grouped."""
         return {name: value for name, value in self.alert.__dict__.items() if name not in _NOT_COMPARED}
 
+    @cached_property
+    def keys(self) -> EventKeys:
+        """The keys under which the dedup store knows it."""
+        return event_keys(self.alert, self.event_id, self.signature_digest, self.received_at)
+
     @property
     def id(self) -> str:
-        return self.event_id or self.fallback_id
+        """Identifies the event in its incident."""
+        return self.keys.id if self.event_id and not self.shares_id else self.fallback_id
 
     @property
-    def dedup_id(self) -> str:
-        """The sender's id, otherwise a digest of monitor and time of evaluation; empty if there is neither."""
-        if self.event_id or not self.alert.occurred_at:
-            return self.event_id
-        parts = (
-            *self.alert.identity,
-            self.alert.status,
-            self.alert.occurred_at.isoformat(),
-            str(self.alert.value),
-        )
-        return f"evaluation-{hashlib.sha256(repr(parts).encode()).hexdigest()[:40]}"
+    def may_start(self) -> bool:
+        """Whether it may start an incident."""
+        return self.alert.status != "cleared" and not self.replayed and not self.repeated
 
-    def settle(self, incident: str, state: Outcome | Literal["spooled"]) -> None:
+    def recall(self, seen: SeenEvents) -> None:
+        """Note what is known of a submission that will be sent."""
+        self.replayed = seen.is_signed(self.keys)
+        self.shares_id = self.replayed or seen.is_shared(self.keys)
+        self.repeated = seen.is_repeated(self.keys)
+
+    def settle(self, incident: str, state: Outcome | Literal["spooled", "quarantined"]) -> None:
         """Answer the HTTP request, unless that has been done."""
         if not self.done.done():
             self.done.set_result(AcceptedAlert(incident, state, self.replayed and state == "recorded"))
@@ -107,19 +148,33 @@ def group_repeats(submissions: Sequence[Submission]) -> list[GroupedAlert]:
             groups[-1].append(submission)
         else:
             groups.append([submission])
-    return [
-        GroupedAlert(alert=group[0].alert, count=len(group), event_ids=tuple(each.id for each in group))
-        for group in groups
-    ]
+    return [_grouped(group) for group in groups]
 
 
-def split_batch(submissions: list[Submission], max_groups: int) -> tuple[list[Submission], list[Submission]]:
-    """The submissions that form at most ``max_groups`` groups, and the rest."""
-    groups = 0
+def _grouped(group: list[Submission]) -> GroupedAlert:
+    """With the time of the newest: it decides whether something else is older than they are."""
+    now, first = datetime.now(UTC), group[0].alert
+    times = [at for each in group if (at := believable(each.alert.occurred_at, now)) is not None]
+    newest = max(times, default=None)
+    return GroupedAlert(
+        alert=first,
+        count=len(group),
+        event_ids=tuple(each.id for each in group),
+        last_at=newest if newest != first.occurred_at else None,
+    )
+
+
+def split_batch(
+    submissions: list[Submission], max_groups: int, max_bytes: int
+) -> tuple[list[Submission], list[Submission]]:
+    """The submissions that form at most ``max_groups`` groups and ``max_bytes`` of JSON, at least one, and the rest."""
+    groups = size = 0
     previous: Mapping[str, object] | None = None
     for index, submission in enumerate(submissions):
-        groups += submission.dedup_fields != previous
+        is_repeat = submission.dedup_fields == previous
+        groups += not is_repeat
+        size += submission.id_size + (0 if is_repeat else submission.size)
         previous = submission.dedup_fields
-        if groups > max_groups:
+        if index and (groups > max_groups or size > max_bytes):
             return submissions[:index], submissions[index:]
     return submissions, []

@@ -9,7 +9,11 @@ _log = structlog.get_logger()
 
 
 class TemporalStatus:
-    """Shared by everything that sends to Temporal: after one failure nothing else waits for a timeout."""
+    """Shared by everything that sends to Temporal: after one failure nothing else waits for a timeout.
+
+    Only a delivery proves a recovery. An answer to a probe does not: what Temporal answers readily may be all that it
+    answers, and the log would say "unavailable" and "recovered" in turn.
+    """
 
     def __init__(self) -> None:
         self.unavailable = False
@@ -23,7 +27,8 @@ class TemporalStatus:
             _log.warning("temporal_unavailable", error=describe_error(error))
         self.unavailable = True
 
-    def record_recovery(self, spooled: int) -> None:
-        """Log that Temporal is available again, with the number of items to deliver."""
-        _log.warning("temporal_recovered", spooled=spooled)
+    def record_answer(self, spooled: int) -> None:
+        """Temporal took or refused something. Logs a recovery, with the number of items to deliver."""
+        if self.unavailable:
+            _log.warning("temporal_recovered", spooled=spooled)
         self.unavailable = False

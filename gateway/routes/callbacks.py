@@ -2,7 +2,6 @@
 
 from functools import partial
 from typing import Literal
-from urllib.parse import parse_qs
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -11,17 +10,18 @@ from pydantic import BaseModel, Field
 
 from alerts import BodyError, read_body
 from gateway import metrics
+from gateway.callback_incidents import IncidentLookupError
 from gateway.dependencies import ServicesDep
+from gateway.forms import form_fields
 from gateway.ingest.actions import IncidentClosedError
 from gateway.ingest.bodies import bounded_body
-from gateway.ingest.dedup_store import DedupStore, DedupUnavailableError
 from gateway.ingest.ingester import UnavailableError
+from gateway.merged_incidents import follow_merges
 from gateway.problems import RETRY_LATER, Problem, responses
 from gateway.security.rates import client_address
 from gateway.services import Services
-from incident.dedup_key import parse_dedup_key
 from incident.events import ResponderAction
-from integrations.base.callback import Callback, ParsedCallback
+from integrations.base.callback import Callback
 from integrations.base.registry import callbacks
 
 TEMPORAL_TIMEOUT = 1.8  # seconds; Slack wants an answer within 3 s, and the others can wait longer
@@ -49,14 +49,21 @@ async def receive_callback(callback: Callback, request: Request, services: Servi
         raise Problem(400, str(error), code=error.code) from None
     if isinstance(parsed, str):
         return _ignored(callback, parsed)
-    key = await _dedup_key(callback, parsed, services.dedup_store)
-    found = parse_dedup_key(key)
+    incidents = services.callback_incidents
+    try:
+        found = await incidents.find(callback.name, parsed)
+    except IncidentLookupError as error:
+        detail = f"cannot look up which incident this callback is about: {error}"
+        raise Problem(503, detail, code=error.code, headers=RETRY_LATER) from None
     if parsed.action is None or found is None:
-        return _ignored(callback, "it changes nothing" if key else "not an incident of this Tocsin")
+        return _ignored(callback, "it changes nothing" if found else "not an incident of this Tocsin")
     incident, first_run_id = found
     role = services.settings.tokens.role_of(parsed.email) if parsed.email else ""
     action = parsed.action.model_copy(update={"first_run_id": first_run_id, "role": role})
-    return await _accept(callback, incident, action, parsed.reply_url, services)
+    response = await _accept(callback, incident, action, parsed.reply_url, services)
+    if parsed.vendor_id:
+        await follow_merges(callback.name, parsed.vendor_id, (incident, action), incidents, services)
+    return response
 
 
 def _authenticate(callback: Callback, request: Request, body: bytes, services: Services) -> None:
@@ -73,22 +80,7 @@ def _authenticate(callback: Callback, request: Request, body: bytes, services: S
 def _json_of(callback: Callback, body: bytes) -> bytes:
     if not callback.form_field:
         return body
-    try:
-        fields = parse_qs(body.decode(), max_num_fields=100)
-    except (UnicodeDecodeError, ValueError):
-        raise Problem(400, "the body is not a form in UTF-8", code=BodyError.code) from None
-    return fields.get(callback.form_field, [""])[0].encode()
-
-
-async def _dedup_key(callback: Callback, parsed: ParsedCallback, store: DedupStore) -> str:
-    """The incident's dedup key: the callback's own, or the one that came earlier with the same vendor id."""
-    if parsed.dedup_key and parsed.vendor_id:
-        await store.map_key(callback.name, parsed.vendor_id, parsed.dedup_key)
-    try:
-        return parsed.dedup_key or await store.find_key(callback.name, parsed.vendor_id)
-    except DedupUnavailableError as error:
-        detail = f"cannot look up which incident this callback is about: {error}"
-        raise Problem(503, detail, code=error.code, headers=RETRY_LATER) from None
+    return form_fields(body).get(callback.form_field, "").encode()
 
 
 async def _accept(

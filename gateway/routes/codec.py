@@ -7,7 +7,6 @@ sends a token (``--codec-auth "Bearer ..."``). The UI runs in a browser that has
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
@@ -16,21 +15,22 @@ from starlette.middleware.cors import CORSMiddleware
 from temporalio.api.common.v1 import Payload, Payloads
 
 from gateway.dependencies import LimiterDep, RequireCodecRole, ServicesDep, SettingsDep
-from gateway.ingest.bodies import bounded_body
+from gateway.forms import form_fields
+from gateway.guarded_route import GuardedRoute
+from gateway.ingest.bodies import CODEC_BYTES, bounded_body
 from gateway.problems import Problem, responses
 from gateway.security.codec_sessions import PATH
 from gateway.security.encryption import EncryptionError
 from gateway.security.rates import client_address
 from gateway.templates import render
 
-MAX_BODY_BYTES = 8 * 2**20  # the UI sends a whole page of a history at once
 _BODY: dict[str, Any] = {"application/json": {"schema": {"type": "object"}, "example": {"payloads": []}}}
 _DOCUMENT: dict[str, Any] = {
     "responses": responses(400, 401, 403, 413, 422),
     "openapi_extra": {"requestBody": {"required": True, "content": _BODY}},
 }
 
-router = APIRouter(prefix=PATH, tags=["codec"])
+router = APIRouter(prefix=PATH, tags=["codec"], route_class=GuardedRoute)
 
 
 @router.get("", include_in_schema=False)
@@ -44,13 +44,13 @@ async def show_sign_in(request: Request, services: ServicesDep) -> HTMLResponse:
 
 @router.post("", include_in_schema=False)
 async def sign_in(request: Request, services: ServicesDep, settings: SettingsDep, limiter: LimiterDep) -> Response:
-    fields = parse_qs((await bounded_body(request)).decode("utf-8", "replace"), max_num_fields=10)
-    caller = settings.tokens.caller(f"Bearer {fields.get('token', [''])[0]}")
-    if caller is None:
+    token = form_fields(await bounded_body(request)).get("token", "")
+    digest = settings.tokens.find(token.strip())
+    if not digest:
         await limiter.spend("refused", client_address(request))
         return render("codec.html", 401, refused=True)
     response = RedirectResponse(PATH, 303, headers={"Cache-Control": "no-store"})
-    services.codec_sessions.open(response, caller.name)
+    services.codec_sessions.open(response, digest)
     return response
 
 
@@ -80,7 +80,7 @@ async def encode(request: Request, services: ServicesDep) -> Response:
 
 async def _read_payloads(request: Request) -> Sequence[Payload]:
     """Raises Problem 400."""
-    body = await bounded_body(request, MAX_BODY_BYTES)
+    body = await bounded_body(request, CODEC_BYTES)
     try:
         return json_format.Parse(body, Payloads(), ignore_unknown_fields=True).payloads
     except (json_format.ParseError, UnicodeDecodeError) as error:

@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerts import Alert
 from gateway import metrics
 from gateway.dependencies import IngesterDep, ResponderDep, SettingsDep
+from gateway.guarded_route import GuardedRoute
 from gateway.ingest.ingester import UnavailableError
 from gateway.problems import RETRY_LATER, Problem, responses
 from gateway.routes.arize import Accepted
 
 _log = structlog.get_logger()
-router = APIRouter(prefix="/api/drills", tags=["drills"])
+router = APIRouter(prefix="/api/drills", tags=["drills"], route_class=GuardedRoute)
 
 
 class DrillRequest(BaseModel):
@@ -29,7 +30,7 @@ class DrillRequest(BaseModel):
         default="", max_length=255, description="A model of the catalogue: gives the drill its team, runbook and owner."
     )
     environment: str = Field(default="production", max_length=100)
-    by: str = Field(default="", max_length=200, description="Who drills; by default the token's name.")
+    by: str = Field(default="", max_length=200, description="A name to show beside the owner of the token, who drills.")
 
 
 @router.post("", status_code=202, summary="Start a fire drill of a rule", responses=responses(400, 401, 403, 422, 503))
@@ -42,7 +43,7 @@ async def start_drill(
         hint = f": did you mean {closest[0]}?" if closest else f"; its rules are {', '.join(sorted(rules))}"
         raise Problem(422, f"the policy has no rule {body.rule!r}{hint}", code="unknown_rule")
     identity = uuid.uuid4().hex
-    by = body.by or caller.name
+    by = caller.acting_for(body.by)
     alert = Alert(
         event_id=f"drill-{identity}",
         monitor=f"Fire drill of {body.rule}",

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import re
 from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -13,30 +12,32 @@ import structlog
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from alerts import clean
 from gateway.action_service import AcceptedAction, ActionService
 from gateway.dependencies import ActionsDep, ClientDep, IncidentsDep, ResponderDep, SettingsDep, ViewerDep
-from gateway.incident_cache import IncidentCache
+from gateway.guarded_route import GuardedRoute
+from gateway.incident_cache import ENDED_OUTSIDE, IncidentCache
+from gateway.list_query import Period, continued_incidents, list_query, runs_query
 from gateway.problems import Problem, responses
+from gateway.query_times import UtcTime
 from gateway.security.tokens import Caller
 from gateway.settings import GatewaySettings
 from gateway.temporal_errors import temporal_problems
+from incident.dedup_key import is_run
 from incident.events import ActionType, ResponderAction
 from incident.state import State
 from incident.view import IncidentView
 from policy import Tier
 from workflows import search_attributes
-from workflows.contracts import INCIDENT_WORKFLOW
 
 DESCRIBE_TIMEOUT = timedelta(seconds=10)
 
 _log = structlog.get_logger()
-router = APIRouter(prefix="/api/incidents", tags=["incidents"])
-IncidentId = Annotated[
-    str, Path(alias="id", pattern=r"^incident-[a-z0-9-]{1,100}$", description="incident-<model>-<fingerprint>")
-]
+router = APIRouter(prefix="/api/incidents", tags=["incidents"], route_class=GuardedRoute)
+_ID = r"^incident-[a-z0-9-]{1,100}$"
+IncidentId = Annotated[str, Path(alias="id", pattern=_ID, description="incident-<model>-<fingerprint>")]
 
 
 def _clean(text: str) -> str:
@@ -57,13 +58,23 @@ class IncidentList(BaseModel):
     next: str = Field(default="", description="The cursor of the next page; empty on the last.")
 
 
+_Run = Annotated[
+    str,
+    Query(
+        alias="run",
+        pattern=r"^[0-9a-f-]{0,36}$",
+        description="The first_run_id of the opening that the action is for, or its beginning; the latest if empty.",
+    ),
+]
+
+
 class ActionRequest(BaseModel):
-    """Who acts, and a note."""
+    """A name to show beside the owner of the token, and a note."""
 
     model_config = ConfigDict(extra="forbid")
 
     by: Annotated[str, AfterValidator(_clean)] = Field(
-        default="", max_length=200, description="The responder; by default the token's name."
+        default="", max_length=200, description="A name to show beside the owner of the token, who acts."
     )
     note: Annotated[str, AfterValidator(_clean)] = Field(default="", max_length=2000)
 
@@ -88,28 +99,81 @@ async def list_incidents(
     tier: Tier | None = None,
     team: Annotated[str | None, Query(max_length=200)] = None,
     model: Annotated[str | None, Query(max_length=200)] = None,
+    incident_id: Annotated[
+        str | None, Query(alias="id", pattern=_ID, description="Only this incident, with its earlier openings.")
+    ] = None,
+    opened_since: Annotated[UtcTime | None, Query(description="The earliest time of opening, included.")] = None,
+    opened_until: Annotated[UtcTime | None, Query(description="The latest time of opening, excluded.")] = None,
+    closed_since: Annotated[UtcTime | None, Query(description="The earliest time of closing, included.")] = None,
+    closed_until: Annotated[UtcTime | None, Query(description="The latest time of closing, excluded.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str, Query(max_length=4000)] = "",
 ) -> IncidentList:
     del caller
-    query = _list_query(state, tier, team, model)
+    opened, closed = Period(opened_since, opened_until, "opened"), Period(closed_since, closed_until, "closed")
     async with temporal_problems():
+        continued = await continued_incidents(client, opened)
+        query = list_query(
+            {
+                search_attributes.TIER: tier,
+                search_attributes.TEAM: team,
+                search_attributes.MODEL: model,
+            },
+            incident=incident_id,
+            state=state,
+            closed=closed,
+            opened=opened,
+            continued=continued,
+        )
         pages = client.list_workflows(query, page_size=limit, next_page_token=_page_token(cursor))
         await pages.fetch_next_page()
     executions = pages.current_page or []
     found = await asyncio.gather(*(_incident(execution, incidents, settings) for execution in executions))
-    return IncidentList(incidents=list(found), next=_cursor(pages.next_page_token or b""))
+    inside = [
+        one
+        for one, run in zip(found, executions, strict=True)
+        if (opened.includes(one.opened_at) or (one.partial and one.id in continued))
+        and closed.includes(one.closed_at or run.close_time)
+    ]
+    return IncidentList(incidents=inside, next=_cursor(pages.next_page_token or b""))
 
 
 @router.get("/{id}", summary="Read one incident", responses=responses(401, 403, 404, 422, 503))
 async def read_incident(
-    incident_id: IncidentId, caller: ViewerDep, settings: SettingsDep, client: ClientDep, incidents: IncidentsDep
+    *,
+    incident_id: IncidentId,
+    caller: ViewerDep,
+    settings: SettingsDep,
+    client: ClientDep,
+    incidents: IncidentsDep,
+    run: Annotated[
+        str,
+        Query(
+            pattern=r"^[0-9a-f-]{0,36}$", description="The beginning of an opening's first_run_id; the latest if empty."
+        ),
+    ] = "",
 ) -> IncidentOut:
     del caller
     not_found = Problem(404, f"there is no incident {incident_id}", code="incident_not_found")
     async with temporal_problems(not_found):
-        execution = await client.get_workflow_handle(incident_id).describe(rpc_timeout=DESCRIBE_TIMEOUT)
+        if run:
+            execution = await _opening(client, incident_id, run)
+        else:
+            execution = await client.get_workflow_handle(incident_id).describe(rpc_timeout=DESCRIBE_TIMEOUT)
         return await _incident(execution, incidents, settings)
+
+
+async def _opening(client: Client, incident_id: str, run: str) -> WorkflowExecution:
+    """An earlier opening of an incident: the same monitor opens an incident of the same id each time.
+
+    Raises:
+        Problem: 404 if Temporal has none, or none any more.
+    """
+    async for execution in client.list_workflows(runs_query(incident_id)):
+        if is_run(execution.raw_info.first_run_id or execution.run_id, run):
+            return execution
+    detail = f"{incident_id} has no opening {run}, or Temporal no longer has it; the audit log keeps it"
+    raise Problem(404, detail, code="incident_not_found")
 
 
 @router.post(
@@ -119,9 +183,14 @@ async def read_incident(
     responses=_ACTION_RESPONSES,
 )
 async def acknowledge_incident(
-    incident_id: IncidentId, body: ActionRequest, caller: ResponderDep, actions: ActionsDep, settings: SettingsDep
+    incident_id: IncidentId,
+    body: ActionRequest,
+    caller: ResponderDep,
+    actions: ActionsDep,
+    settings: SettingsDep,
+    run: _Run = "",
 ) -> Response | IncidentOut:
-    return await _act("acknowledge", incident_id, body, caller, actions=actions, settings=settings)
+    return await _act("acknowledge", (incident_id, run), body, caller, actions=actions, settings=settings)
 
 
 @router.post(
@@ -131,31 +200,50 @@ async def acknowledge_incident(
     responses=_ACTION_RESPONSES,
 )
 async def resolve_incident(
-    incident_id: IncidentId, body: ActionRequest, caller: ResponderDep, actions: ActionsDep, settings: SettingsDep
+    incident_id: IncidentId,
+    body: ActionRequest,
+    caller: ResponderDep,
+    actions: ActionsDep,
+    settings: SettingsDep,
+    run: _Run = "",
 ) -> Response | IncidentOut:
-    return await _act("resolve", incident_id, body, caller, actions=actions, settings=settings)
+    return await _act("resolve", (incident_id, run), body, caller, actions=actions, settings=settings)
 
 
 @router.post("/{id}/annotate", response_model=IncidentOut, summary="Add a note", responses=_ACTION_RESPONSES)
 async def annotate_incident(
-    incident_id: IncidentId, body: ActionRequest, caller: ResponderDep, actions: ActionsDep, settings: SettingsDep
+    incident_id: IncidentId,
+    body: ActionRequest,
+    caller: ResponderDep,
+    actions: ActionsDep,
+    settings: SettingsDep,
+    run: _Run = "",
 ) -> Response | IncidentOut:
     if not body.note.strip():
         raise Problem(422, "a note is needed", "body.note: it is empty")
-    return await _act("annotate", incident_id, body, caller, actions=actions, settings=settings)
+    return await _act("annotate", (incident_id, run), body, caller, actions=actions, settings=settings)
 
 
 async def _act(
     verb: ActionType,
-    incident: str,
+    about: tuple[str, str],
     body: ActionRequest,
     caller: Caller,
     *,
     actions: ActionService,
     settings: GatewaySettings,
 ) -> Response | IncidentOut:
-    by = body.by or caller.name
-    action = ResponderAction(type=verb, by=by, role=caller.role, source="api", note=body.note, token=caller.name)
+    incident, run = about
+    by = caller.acting_for(body.by)
+    action = ResponderAction(
+        type=verb,
+        by=by,
+        role=caller.role,
+        source="api",
+        note=body.note,
+        token=caller.name,
+        first_run_id=run,
+    )
     result = await actions.apply(incident, action)
     _log.info("action_accepted", incident=incident, action=verb, by=by, source="api", token=caller.name)
     if isinstance(result, AcceptedAction):
@@ -179,12 +267,12 @@ def _incident_out(view: IncidentView, run_id: str, settings: GatewaySettings) ->
 def _partial(execution: WorkflowExecution) -> IncidentOut:
     """An incident from Temporal's server alone."""
     attributes = execution.typed_search_attributes
-    is_closed = execution.status == WorkflowExecutionStatus.COMPLETED
+    is_closed = execution.status == WorkflowExecutionStatus.COMPLETED or execution.status in ENDED_OUTSIDE
     state = "closed" if is_closed else attributes.get(search_attributes.STATE) or "received"
     return IncidentOut.model_validate(
         {
             "id": execution.id,
-            "first_run_id": execution.run_id,
+            "first_run_id": execution.raw_info.first_run_id or execution.run_id,
             "state": state,
             "tier": attributes.get(search_attributes.TIER),
             "rule": attributes.get(search_attributes.RULE) or "",
@@ -197,27 +285,6 @@ def _partial(execution: WorkflowExecution) -> IncidentOut:
             "partial": True,
         }
     )
-
-
-def _list_query(state: State | None, tier: Tier | None, team: str | None, model: str | None) -> str:
-    """A list filter: https://docs.temporal.io/list-filter"""
-    filters = {
-        search_attributes.STATE: None if state == "closed" else state,
-        search_attributes.TIER: tier,
-        search_attributes.TEAM: team,
-        search_attributes.MODEL: model,
-    }
-    query = f"WorkflowType = '{INCIDENT_WORKFLOW}' AND ExecutionStatus != 'ContinuedAsNew'"
-    if state == "closed":
-        query += " AND ExecutionStatus = 'Completed'"
-    elif state:
-        query += " AND ExecutionStatus = 'Running'"
-    return query + "".join(f" AND {key.name} = {_quoted(value)}" for key, value in filters.items() if value)
-
-
-def _quoted(value: str) -> str:
-    """A string literal of a list filter, without the characters that could end it."""
-    return "'" + re.sub(r"[\\'\"\x00-\x1f]", "", value) + "'"
 
 
 def _cursor(token: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Browser sessions of the codec server: a signed cookie that names the API token it was opened with."""
+"""Browser sessions of the codec server: a signed cookie that identifies the API token it was opened with."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ from fastapi import Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from gateway.security.encryption import Keyring
-from gateway.security.tokens import Tokens
+from gateway.security.tokens import Tokens, require_role
 from incident.events import Role
 
 COOKIE = "tocsin_codec"
@@ -30,22 +30,26 @@ class CodecSessions:
 
     def require(self, request: Request, role: Role) -> None:
         """Raises Problem: 401 without a session or token, 403 without the role."""
+        authorization = request.headers.get("authorization", "")
         if cookie := request.cookies.get(COOKIE, ""):
             try:
-                name = str(self._serializer.loads(cookie, max_age=MAX_AGE))
+                digest = str(self._serializer.loads(cookie, max_age=MAX_AGE))
             except BadSignature:
-                name = ""
-            # The file of tokens decides at each request: removing a token from it ends its sessions.
-            if name and self._tokens.holds(name, role):
+                digest = ""
+            # The file of tokens decides at each request: removing a token from it ends its sessions, and a new token
+            # of the same name does not revive them.
+            caller = self._tokens.owner(digest)
+            if caller is not None and not authorization:
+                require_role(caller, role)
                 return
-        self._tokens.require(request.headers.get("authorization", ""), role)
+        self._tokens.require(authorization, role)
 
-    def open(self, response: Response, name: str) -> None:
-        """Set the cookie of a session for the API token of this name."""
+    def open(self, response: Response, digest: str) -> None:
+        """Set the cookie of a session for the API token with this hash."""
         # Strict: pages of other sites cannot use the cookie. The Temporal UI belongs to the same site.
         response.set_cookie(
             COOKIE,
-            str(self._serializer.dumps(name)),
+            str(self._serializer.dumps(digest)),
             max_age=MAX_AGE,
             path=PATH,
             httponly=True,

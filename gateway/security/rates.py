@@ -7,6 +7,7 @@ address, since both may come through one proxy.
 import math
 import time
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from typing import Literal
 
 from fastapi import Request
@@ -35,7 +36,7 @@ class Rates:
     api: str = "6000/minute"
     """Requests with an API token."""
     refused: str = "300/minute"
-    """Requests of an address that are answered 401."""
+    """Requests of an address that are answered 401 or 500."""
 
     def __post_init__(self) -> None:
         """Raises RateError."""
@@ -73,5 +74,25 @@ class RateLimiter:
 
 
 def client_address(request: Request) -> str:
-    """The client's address; behind a proxy of FORWARDED_ALLOW_IPS, the one that the proxy names."""
-    return request.client.host if request.client else "unknown"
+    """The client's address; behind a proxy of FORWARDED_ALLOW_IPS, the one that the proxy names.
+
+    It is the right-most address of ``X-Forwarded-For`` that is not such a proxy: what stands left of it came from the
+    client. ``gateway.security.proxies`` has read it.
+    """
+    return address_block(request.client.host) if request.client else "unknown"
+
+
+def address_block(host: str) -> str:
+    """What one client has: an IPv4 address, or the 64-bit prefix of an IPv6 one, of which it can use every address.
+
+    Text that is no address, which only a proxy can have sent, is one source together.
+    """
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return f"{IPv6Address(int(address) >> 64 << 64)}/64"

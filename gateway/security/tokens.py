@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from alerts import TocsinError
+import structlog
+
+from alerts import TocsinError, clean, normal_address
 from gateway.problems import Problem
-from incident.events import ROLES, Role
+from gateway.security.secret_file import FileVersion, file_version
+from policy import ROLES, Role
+
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_log = structlog.get_logger()
 
 
 class TokenFileError(TocsinError):
@@ -29,6 +35,14 @@ class Caller:
     def may(self, role: Role) -> bool:
         return ROLES.index(self.role) >= ROLES.index(role)
 
+    def acting_for(self, other: str) -> str:
+        """The name of who acts: the token's owner, and beside it the name that a request gives, which nothing proves.
+
+        ``carol``, or ``carol (for The Board)``.
+        """
+        named = clean(re.sub(r"[()]", " ", other), 100)
+        return self.name if named.casefold() in {"", self.name.casefold()} else f"{self.name} (for {named})"
+
 
 class Tokens:
     """The API tokens, as SHA-256 hashes only: a dump of the process shows no token."""
@@ -41,18 +55,22 @@ class Tokens:
         """
         self._callers = dict(callers)
         self.in_clear = tuple(in_clear)
+        self.problem = ""
+        """Why the file of tokens was not read again; empty if all is well."""
 
     @classmethod
     def read(cls, path: Path) -> "Tokens":
         """Read a file with a line for each token: ``<role> <name> <token, or sha256:HEX of it>``.
 
-        Empty lines, and lines that begin with #, are skipped.
+        Empty lines, and lines that begin with #, are skipped. Every name and every token appears once: a name says who
+        acted, so two people, or two roles, cannot share it.
 
         Raises:
             TokenFileError: with the line's number.
         """
         callers: dict[str, Caller] = {}
         in_clear: list[str] = []
+        lines_of_names: dict[str, int] = {}
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -61,18 +79,21 @@ class Tokens:
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
-            parts = line.split()
-            if len(parts) != 3 or parts[0] not in ROLES:
+            caller, token, is_clear = _read_line(line, f"{path}:{number}")
+            first = lines_of_names.setdefault(caller.name.casefold(), number)
+            if first != number:
                 raise TokenFileError(
-                    f"{path}:{number}: expected <role> <name> <token or sha256:HEX>, with a role of {', '.join(ROLES)}"
+                    f"{path}:{number}: the name {caller.name} is in line {first} already: give each token a name of "
+                    "its own, or remove the older line"
                 )
-            role, name, token = parts
-            if not token.startswith("sha256:"):
-                token = f"sha256:{hash_token(token)}"
-                in_clear.append(name)
-            elif not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", token):
-                raise TokenFileError(f"{path}:{number}: sha256: must be followed by 64 hexadecimal digits")
-            callers[token.removeprefix("sha256:").lower()] = Caller(name, cast("Role", role))
+            if token in callers:
+                raise TokenFileError(
+                    f"{path}:{number}: {caller.name} has the token of {callers[token].name}: create another one with "
+                    "`tocsin token new`"
+                )
+            callers[token] = caller
+            if is_clear:
+                in_clear.append(caller.name)
         return cls(callers, in_clear)
 
     def require(self, authorization: str, role: Role) -> Caller:
@@ -83,23 +104,28 @@ class Tokens:
         """
         caller = self.caller(authorization)
         if caller is None:
-            detail = "a bearer token is needed: see TOCSIN_API_TOKENS"
-            raise Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
-        if not caller.may(role):
-            raise Problem(403, f"this needs the role {role}; {caller.name} has {caller.role}")
+            raise Problem(401, self._why_refused(authorization), headers=_CHALLENGE)
+        require_role(caller, role)
         return caller
 
-    def holds(self, name: str, role: Role) -> bool:
-        """Whether a token of that name has the role, or a higher one."""
-        return any(caller.name == name and caller.may(role) for caller in self._callers.values())
+    def known(self) -> Mapping[str, Caller]:
+        """The tokens that are valid now, by the hash of each."""
+        return self._callers
 
-    def role_of(self, name: str) -> Role | Literal[""]:
-        """The highest role of the tokens of that name, in any case; empty if there is none.
+    def owner(self, digest: str) -> Caller | None:
+        """The owner of the token with this hash, or None if there is no such token any more."""
+        return self.known().get(digest)
+
+    def role_of(self, address: str) -> Role | Literal[""]:
+        """The highest role of the tokens whose name is this e-mail address; empty if there is none.
 
         Args:
-            name: an e-mail address that a vendor vouches for.
+            address: one that a vendor has verified; a name that is no address has no role.
         """
-        held = {caller.role for caller in self._callers.values() if caller.name.casefold() == name.casefold()}
+        wanted = normal_address(address)
+        if not wanted:
+            return ""
+        held = {caller.role for caller in self.known().values() if normal_address(caller.name) == wanted}
         for role in reversed(ROLES):
             if role in held:
                 return role
@@ -107,15 +133,86 @@ class Tokens:
 
     def caller(self, authorization: str) -> Caller | None:
         """The caller of this ``Authorization`` header, or None."""
-        scheme, _, token = authorization.partition(" ")
-        if scheme.casefold() != "bearer" or not token.strip():
-            return None
-        sent = hash_token(token.strip())
-        found = None
-        for known, caller in self._callers.items():  # compares every token: the time shows nothing
+        token = _bearer_token(authorization)
+        return self.owner(self.find(token)) if token else None
+
+    def find(self, token: str) -> str:
+        """The hash of a valid token; empty if it is not valid."""
+        sent = hash_token(token)
+        found = ""
+        for known in self.known():  # compares every token: the time shows nothing
             if hmac.compare_digest(known, sent):
-                found = caller
+                found = known
         return found
+
+    def _why_refused(self, authorization: str) -> str:
+        if not authorization.strip():
+            return "no API token was sent: send Authorization: Bearer and a token of TOCSIN_API_TOKENS"
+        if not _bearer_token(authorization):
+            return "Authorization holds no bearer token: write Bearer, a space and a token of TOCSIN_API_TOKENS"
+        if not self.known():
+            return "this gateway knows no API token: `tocsin token new` adds one to the file of TOCSIN_API_TOKENS"
+        return "the API token is wrong: it is not, or no longer, in the file of TOCSIN_API_TOKENS"
+
+
+class TokenFile(Tokens):
+    """The tokens that the file holds now. It is read again when it changes, so a token that is removed ends at once.
+
+    While the file is not valid, the last valid one counts, and ``problem`` and the log say so.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises TokenFileError."""
+        self._path = path
+        self._version = file_version(path)
+        first = Tokens.read(path)
+        super().__init__(first.known(), first.in_clear)
+
+    def known(self) -> Mapping[str, Caller]:
+        if file_version(self._path) != self._version:
+            self.reload()
+        return self._callers
+
+    def reload(self) -> None:
+        """Read the file now: the meaning of SIGHUP."""
+        self._version: FileVersion = file_version(self._path)
+        try:
+            read = Tokens.read(self._path)
+        except TokenFileError as error:
+            self.problem = str(error)
+            _log.error("api_tokens_rejected", error=str(error), tokens=len(self._callers))
+            return
+        self.problem = ""
+        if read.known() != self._callers:
+            self._callers, self.in_clear = dict(read.known()), read.in_clear
+            _log.warning("api_tokens_reloaded", file=str(self._path), tokens=len(self._callers))
+
+
+def require_role(caller: Caller, role: Role) -> None:
+    """Raises Problem 403."""
+    if not caller.may(role):
+        raise Problem(403, f"this needs the role {role}; {caller.name} has {caller.role}")
+
+
+def _read_line(line: str, place: str) -> tuple[Caller, str, bool]:
+    """The owner, the token's hash, and whether the line has the token itself. Raises TokenFileError."""
+    parts = line.split()
+    if len(parts) != 3 or parts[0] not in ROLES:
+        raise TokenFileError(
+            f"{place}: expected <role> <name> <token or sha256:HEX>, with a role of {', '.join(ROLES)}"
+        )
+    role, name, token = parts
+    if not token.startswith("sha256:"):
+        return Caller(name, cast("Role", role)), hash_token(token), True
+    if not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", token):
+        raise TokenFileError(f"{place}: sha256: must be followed by 64 hexadecimal digits")
+    return Caller(name, cast("Role", role)), token.removeprefix("sha256:").lower(), False
+
+
+def _bearer_token(authorization: str) -> str:
+    """The token of ``Bearer <token>``, however the word is written; empty if there is none."""
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip() if scheme.casefold() == "bearer" else ""
 
 
 def hash_token(token: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from integrations.base.signatures import matches_hmac
 
+_SCHEME = re.compile(r"^bearer(?:\s+|$)", re.IGNORECASE)
 TOLERANCE = 300
 """Seconds between a timestamp and the gateway's clock. Arize states none."""
 
@@ -17,7 +18,8 @@ def check_arize(
 
     HMAC_SHA256: ``X-Arize-Webhook-Signature: v1=<hex HMAC-SHA256>`` over ``<timestamp>.<raw body>``; the timestamp is
     ``X-Arize-Webhook-Timestamp`` in Unix seconds. BEARER: ``Authorization`` is the stored token, with or without the
-    word Bearer before it. Source: Arize's public SDK and its page on webhooks.
+    word Bearer before it, in any case and with any spaces (RFC 9110, section 11.1). Source: Arize's public SDK and its
+    page on webhooks.
 
     Args:
         headers: the request's headers; their names are in lower case.
@@ -29,7 +31,7 @@ def check_arize(
     signature = headers.get("x-arize-webhook-signature", "")
     if signature:
         stamp = headers.get("x-arize-webhook-timestamp", "")
-        if not re.fullmatch(r"\d{1,12}", stamp):
+        if not re.fullmatch(r"[0-9]{1,12}", stamp):
             return "X-Arize-Webhook-Timestamp is missing or is not in Unix seconds"
         if not matches_hmac(signature, stamp.encode() + b"." + body, secrets):
             return "the signature does not match: check that ARIZE_WEBHOOK_SECRET is this webhook's signing secret"
@@ -39,7 +41,13 @@ def check_arize(
         return None
     authorization = headers.get("authorization", "")
     if authorization:
-        sent = authorization.removeprefix("Bearer ").encode("utf-8", "surrogateescape")
-        matches = [hmac.compare_digest(token.removeprefix("Bearer ").encode(), sent) for token in tokens]
+        sent = _bare_token(authorization).encode("utf-8", "surrogateescape")
+        known = [bare for token in tokens if (bare := _bare_token(token))]
+        matches = [hmac.compare_digest(token.encode(), sent) for token in known]
         return None if any(matches) else "the token in Authorization is not one of ARIZE_WEBHOOK_TOKEN"
     return "X-Arize-Webhook-Signature and Authorization are both missing"
+
+
+def _bare_token(authorization: str) -> str:
+    """A token without the word Bearer and the spaces around it; empty if there is nothing else."""
+    return _SCHEME.sub("", authorization.strip(), count=1).strip()

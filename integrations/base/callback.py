@@ -1,11 +1,14 @@
 """The contract of a callback: a vendor's webhook that reports what a person did there."""
 
+import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from alerts import clean
+from alerts.values import moment
 from incident.events import ResponderAction
 
 NAME_CHARS = 200
@@ -14,23 +17,23 @@ NOTE_CHARS = 2_000
 """The longest note."""
 KEY_CHARS = 500
 """The longest dedup key or URL."""
-ACTION_ID_CHARS = 300
-"""The longest idempotency key of an action."""
 
 
 @dataclass(frozen=True)
 class ParsedCallback:
-    """A responder action, and the incident that it is about: by its dedup key or by the vendor's own id.
+    """A responder action, and the incident that it is about: by its dedup key, by its ticket or by the vendor's own id.
 
     Without an action, it only reports that ``vendor_id`` belongs to ``dedup_key``. A later callback may then name the
-    vendor's id alone.
+    vendor's id alone. An action in a ticket names the ticket: ``dedup_key`` finds the incident, and proves nothing.
     """
 
     action: ResponderAction | None
     dedup_key: str = ""
     vendor_id: str = ""
+    """The vendor's own id of its incident."""
     email: str = ""
-    """The person's e-mail address, if the vendor vouches for it. TOCSIN_API_TOKENS gives that name its role."""
+    """The normal form of the person's e-mail address (``normal_address``), if the vendor has verified that it is
+    theirs. TOCSIN_API_TOKENS gives a token of that name its role. Empty otherwise: a name vouches for nobody."""
     reply_url: str = ""
     """Where the person is informed that the action changed nothing."""
 
@@ -74,6 +77,28 @@ def nested(value: Any, *path: str) -> Any:
 def one_line(value: Any, limit: int = NAME_CHARS) -> str:
     """The value as one line of text, without characters that change how a terminal or a log shows what is around it."""
     return clean(value, limit) if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+
+
+def happened_at(value: Any) -> datetime | None:
+    """When something happened, from the text or the number of a vendor; None if it states no usable time.
+
+    Opsgenie's ``updatedAt`` is in nanoseconds in some payloads, and in milliseconds in others.
+    """
+    digits = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if len(digits) in {16, 19} and digits.isascii() and digits.isdigit():  # microseconds, nanoseconds
+        value = int(digits[:13])
+    return moment(value)
+
+
+def action_id(vendor: str, *parts: object) -> str:
+    """The idempotency key of an action: a hash of everything that distinguishes it, at whatever length.
+
+    Args:
+        vendor: begins the key, for people.
+        parts: the incident, what was done, when, and the text: two comments of one second are two.
+    """
+    digest = hashlib.sha256(repr([str(part) for part in parts]).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{vendor}-{digest}"
 
 
 def bearer_token(setting: str) -> Authenticate:

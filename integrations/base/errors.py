@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import structlog
 
-from alerts import TocsinError
+from alerts import BodyError, TocsinError
+from alerts.body import replace_surrogates
 from incident.receipt import Receipt
 
 if TYPE_CHECKING:
@@ -60,6 +61,20 @@ class TemporaryError(IntegrationError):
         self.retry_after = None if retry_after is None else min(max(retry_after, 0.1), MAX_RETRY_AFTER)
 
 
+class PartialDeliveryError(PermanentError):
+    """Some recipients have the message, and others never will. ``receipt`` is of those who have it."""
+
+    code: ClassVar[str] = "integration_partial"
+
+    receipt: Receipt
+
+    @classmethod
+    def of(cls, message: str, receipt: Receipt) -> Self:
+        error = cls(message)
+        error.receipt = receipt
+        return error
+
+
 class VendorTimeoutError(TemporaryError):
     """The vendor did not respond in time."""
 
@@ -103,10 +118,15 @@ def from_http_status(
 
 
 def json_object(vendor: str, status: int, body: str) -> dict[str, Any]:
-    """The parsed body of a response. Raises TemporaryError if it is no JSON object: then a proxy answered."""
+    """The parsed body of a response, with U+FFFD for each lone surrogate, which nothing could store or send.
+
+    Raises TemporaryError if it is no JSON object: then a proxy answered.
+    """
     try:
         parsed = json.loads(body)
-    except ValueError:
+        if "\\ud" in body.casefold():
+            parsed = replace_surrogates(parsed)
+    except (ValueError, BodyError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
         raise TemporaryError(f"{vendor} answered {status} with a body that is no JSON object")

@@ -8,14 +8,14 @@ from policy import DestinationConfig, Policy
 
 
 def open_destinations(policy: Policy, environment: Mapping[str, str]) -> dict[str, Destination]:
-    """One open destination for each that the policy names. Raises LookupError with every missing secret."""
+    """One open destination for each that the policy names. Raises LookupError with every missing or unusable secret."""
     opened = OpenDestinations(environment)
     opened.update(policy)
     return dict(opened)
 
 
 def open_destination(name: str, config: DestinationConfig, environment: Mapping[str, str]) -> Destination:
-    """One destination. Raises LookupError with every missing secret."""
+    """One destination. Raises LookupError with every missing or unusable secret."""
     secrets, missing = _resolve(name, config, environment)
     if missing:
         raise LookupError("\n".join(missing))
@@ -68,7 +68,7 @@ class OpenDestinations(Mapping[str, Destination]):
 
 
 def _resolve(name: str, config: DestinationConfig, environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The secrets of a destination, and a sentence for each that is missing."""
+    """The secrets of a destination, and a sentence for each that is missing or unusable."""
     resolved: dict[str, str] = {}
     missing: list[str] = []
     for key, reference in config.secrets().items():
@@ -77,4 +77,6 @@ def _resolve(name: str, config: DestinationConfig, environment: Mapping[str, str
             missing.append(f"destination {name}: {key} comes from {reference.name}, which is not set")
         else:
             resolved[key] = secret
+    for key, fault in config.secret_faults(resolved).items():
+        missing.append(f"destination {name}: {key} comes from {config.secrets()[key].name}, which {fault}")
     return resolved, missing

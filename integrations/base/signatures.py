@@ -1,11 +1,17 @@
 """HMAC signatures of webhooks. Every comparison takes constant time."""
 
+import base64
+import binascii
 import hashlib
 import hmac
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 MAX_SIGNATURES = 10
 """Signatures in one header that are compared."""
+MAX_ID_CHARS = 200
+TOLERANCE = 300
+"""Seconds that a signature of Standard Webhooks is valid, in both directions."""
 
 
 def matches_hmac(header: str, content: bytes, secrets: Iterable[str]) -> bool:
@@ -18,3 +24,47 @@ def matches_hmac(header: str, content: bytes, secrets: Iterable[str]) -> bool:
         for signature in signatures:
             matches |= hmac.compare_digest(expected, signature)
     return matches
+
+
+def standard_webhooks_fault(headers: Mapping[str, str], body: bytes, secrets: Iterable[bytes], now: float) -> str:
+    """Why a request does not carry a valid signature of Standard Webhooks; empty if it does.
+
+    Source: https://github.com/standard-webhooks/standard-webhooks, ``spec/standard-webhooks.md``.
+
+    Args:
+        headers: of the request, with names in lower case or case-insensitive.
+        body: the exact body.
+        secrets: as ``standard_webhooks_key`` reads them; each is accepted.
+        now: Unix seconds.
+    """
+    message_id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not message_id or len(message_id) > MAX_ID_CHARS:
+        return f"webhook-id is missing, or is longer than {MAX_ID_CHARS} characters"
+    if not re.fullmatch(r"[0-9]{1,12}", stamp):
+        return "webhook-timestamp is missing or is not in Unix seconds"
+    if abs(now - int(stamp)) > TOLERANCE:
+        return f"webhook-timestamp is {abs(now - int(stamp)):.0f} s off; at most {TOLERANCE} s may pass"
+    content = f"{message_id}.{stamp}.".encode("latin-1", "replace") + body
+    parts = headers.get("webhook-signature", "").split()[:MAX_SIGNATURES]
+    signatures = [part[3:].encode("latin-1", "replace") for part in parts if part.startswith("v1,")]
+    matches = False
+    for secret in secrets:
+        expected = base64.b64encode(hmac.new(secret, content, hashlib.sha256).digest())
+        for signature in signatures:
+            matches |= hmac.compare_digest(expected, signature)
+    return "" if matches else "webhook-signature does not match"
+
+
+def standard_webhooks_key(secret: str) -> bytes:
+    """The key of a secret ``whsec_<base64 of 24 to 64 bytes>``; the prefix may be missing.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    try:
+        key = base64.b64decode(secret.strip().removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        key = b""
+    if not 24 <= len(key) <= 64:
+        raise ValueError("must be whsec_ and base64 of 24 to 64 bytes")
+    return key

@@ -1,21 +1,32 @@
 """The terminal: where a new user reads notifications before any secret is configured."""
 
+import errno
 import hashlib
+import io
+import os
 import sys
+from typing import TextIO
 
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from incident.digest import Digest
+from incident.digest import Digest, more_text
 from incident.notification import Notification
 from incident.receipt import Receipt
 from integrations.base.destination import Destination, Secrets
+from integrations.base.errors import PermanentError, TemporaryError
+from integrations.base.threads import OwnThreads
 from integrations.console.config import ConsoleConfig
+from integrations.console.limits import MAX_LINES
 
 PIPE_WIDTH = 110
 """Columns if the output is no terminal."""
+_GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
+"""The reader of a pipe, or the terminal, is gone."""
+_thread = OwnThreads("console", 1)
+"""Of all consoles: a pipe that nobody reads blocks it, and nothing else."""
 _STYLES = {"critical": "bold red", "high": "yellow", "low": "cyan"}
 _TITLES = {
     "notify": "{name}",
@@ -35,23 +46,63 @@ class ConsoleDestination(Destination[ConsoleConfig]):
         self._printed: set[str] = set()
 
     async def deliver(self, notification: Notification, attempt: int) -> Receipt:
-        return self._print_once(notification.key, _panel(self.name, notification))
+        return await _thread.run(self._print_once, notification.key, _panel(self.name, notification))
 
     async def send_digest(self, digest: Digest, attempt: int) -> Receipt:
-        table = Table(title=f"Digest for {self.name}: {len(digest.counted)} since {digest.since:%Y-%m-%d %H:%M} UTC")
-        for column in ("model", "incident", "team"):
-            table.add_column(column)
-        for content, line in zip(digest.contents, digest.lines, strict=True):
-            table.add_row(Text(content.model), Text(line), Text(content.team))
-        return self._print_once(digest.key, table)
+        return await _thread.run(self._print_once, digest.key, _table(self.name, digest))
 
     def _print_once(self, key: str, content: Panel | Table) -> Receipt:
-        """A terminal returns no id; the receipt's id is derived from the key."""
+        """A terminal returns no id; the receipt's id is derived from the key.
+
+        Raises:
+            PermanentError: nobody can read standard output: it is closed.
+            TemporaryError: it cannot be written, for example because a disk is full.
+        """
         if key not in self._printed:
+            _print(content, sys.stdout)
             self._printed.add(key)
-            Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(content)
-            sys.stdout.flush()
         return self.receipt(key, f"printed-{hashlib.sha256(key.encode()).hexdigest()[:8]}")
+
+
+class _Buffer(io.StringIO):
+    """Text for a stream. rich draws boxes of ASCII characters if the encoding is not a Unicode one."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # an attribute of the base
+        return self._encoding
+
+
+def _print(content: Panel | Table, stream: TextIO | None) -> None:
+    """Write to standard output, with ``?`` for characters that its encoding lacks, and flush it."""
+    # A process that was started without standard output has the null device there.
+    if stream is None or stream.closed or getattr(stream, "name", "") == os.devnull:
+        raise PermanentError("standard output is closed: nobody can read what is printed")
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    buffer = _Buffer(encoding)
+    terminal = stream.isatty()
+    Console(file=buffer, force_terminal=terminal, width=None if terminal else PIPE_WIDTH).print(content)
+    try:
+        stream.write(buffer.getvalue().encode(encoding, "replace").decode(encoding))
+        stream.flush()
+    except (OSError, ValueError) as error:
+        reason = f"standard output cannot be written: {getattr(error, 'strerror', None) or error}"
+        if isinstance(error, OSError) and error.errno not in _GONE:
+            raise TemporaryError(reason) from None
+        raise PermanentError(reason) from None
+
+
+def _table(name: str, digest: Digest) -> Table:
+    hidden = len(digest.contents) - MAX_LINES
+    table = Table(title=f"Digest for {name}: {digest.title}", caption=more_text(hidden) or None)
+    for column in ("model", "incident", "team"):
+        table.add_column(column)
+    for content, line in zip(digest.contents[:MAX_LINES], digest.lines[:MAX_LINES], strict=True):
+        table.add_row(Text(content.model), Text(line), Text(content.team))
+    return table
 
 
 def _panel(name: str, notification: Notification) -> Panel:

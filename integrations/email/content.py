@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from incident.digest import Digest, Trend
+from incident.digest import Digest, Trend, more_text
 from incident.message import MessageContent
 from incident.notification import Notification
 from incident.text import counted
+from integrations.email.limits import MAX_LINES, MAX_MODELS
 
 _COLOURS = {"critical": "#b91c1c", "high": "#b45309", "low": "#1d4ed8"}
 _NO_TEAM = "no team"
@@ -48,7 +50,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     untyped: Any = environment  # Jinja2's annotations allow its own filters only
-    untyped.filters.update(duration=_duration, timestamp=_timestamp, compared=_compared)
+    untyped.filters.update(counted=counted, duration=_duration, timestamp=_timestamp, compared=_compared)
     untyped.globals.update(colour=_COLOURS)
     return environment
 
@@ -86,7 +88,10 @@ def digest_email(digest: Digest) -> EmailContent:
         "drills": len(digest.contents) - count,
         "previous": previous,
         "total": _total(digest.trend) if digest.trend else "",
-        "teams": _by_team(digest.contents),
+        "teams": _by_team(digest.contents[:MAX_LINES]),
+        "more": more_text(len(digest.contents) - MAX_LINES),
+        "models": digest.trend.models[:MAX_MODELS] if digest.trend else (),
+        "more_models": more_text(len(digest.trend.models) - MAX_MODELS) if digest.trend else "",
         "images": images,
         "until": digest.until or datetime.now(UTC),
     }
@@ -146,5 +151,5 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _timestamp(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%a %d %b %Y %H:%M} UTC"
+def _timestamp(at: datetime, timezone: str = "UTC") -> str:
+    return f"{at.astimezone(ZoneInfo(timezone)):%a %d %b %Y %H:%M} {timezone}"

@@ -1,31 +1,41 @@
 """Jira's webhooks: a ticket was closed or reopened, or somebody commented on it.
 
 Contract: https://developer.atlassian.com/cloud/jira/platform/webhooks/: ``webhookEvent``, ``issue``, ``changelog``,
-``comment``, ``user``; with a secret, ``X-Hub-Signature: sha256=<hex HMAC-SHA256 of the body>``. The incident's dedup
-key is one of the labels that Tocsin gave the ticket.
+``comment``, ``user``; with a secret, ``X-Hub-Signature: sha256=<hex HMAC-SHA256 of the body>``. ``issue.key`` and the
+host of ``issue.self`` name the ticket, and the incident knows which one it opened. Its dedup key, one of the labels
+that Tocsin gave the ticket, only helps to find the incident: a clone has it as well, and ``comment_created`` in Jira
+Cloud contains no labels.
 """
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
+from alerts import normal_address
 from incident.dedup_key import parse_dedup_key
 from incident.events import ActionType, ResponderAction
+from incident.tickets import Ticket, site_of
 from integrations.base.callback import (
-    ACTION_ID_CHARS,
     KEY_CHARS,
     NOTE_CHARS,
     Callback,
     ParsedCallback,
+    action_id,
     bearer_token,
+    happened_at,
     nested,
     one_line,
 )
 
 SETTING = "JIRA_WEBHOOK_SECRET"
-_OWN_MARKER = "Tocsin · tocsin-"
-"""The end of each comment that Tocsin writes."""
+_OWN_COMMENT = re.compile(r"Tocsin · tocsin-[0-9a-f]+~?$")
+"""The end of each comment that Tocsin writes; a person may quote one and go on. ``~`` is subscript in wiki markup."""
+_KEY = re.compile(r"[A-Z][A-Z0-9_]{1,254}-[0-9]{1,18}")
+_OTHER_TICKET = re.compile(r"duplicate", re.IGNORECASE)
+"""Resolutions that say that another ticket has the problem."""
 
 
 def authenticate(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> str | None:
@@ -46,56 +56,113 @@ def authenticate(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]
 
 def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
     """The responder action of a webhook, or why the webhook is ignored."""
-    labels = nested(payload, "issue", "fields", "labels")
-    names = [one_line(label, KEY_CHARS) for label in cast("list[Any]", labels)] if isinstance(labels, list) else []
-    dedup_key = next((name for name in names if parse_dedup_key(name)), "")
-    if not dedup_key:
+    read = _read(payload)
+    if isinstance(read, str) or read.action is None:
+        return read
+    happened = {"occurred_at": happened_at(payload.get("timestamp"))}
+    return replace(read, action=read.action.model_copy(update=happened))
+
+
+def _read(payload: Mapping[str, Any]) -> ParsedCallback | str:
+    ticket, dedup_key = _ticket(payload), _dedup_key(payload)
+    if not (ticket.key or dedup_key):
         return "not a ticket of Tocsin"
     event = one_line(payload.get("webhookEvent"))
     if event in {"comment_created", "jira:issue_commented"}:
-        comment = one_line(nested(payload, "comment", "body"), NOTE_CHARS)
-        if not comment:
-            return "the comment is empty"
-        if _OWN_MARKER in comment:
-            return "Tocsin wrote the comment"
-        comment_id = one_line(nested(payload, "comment", "id"))
-        author = nested(payload, "comment", "author")
-        return _parsed("annotate", author, comment, dedup_key, f"comment-{comment_id}")
-    if event != "jira:issue_updated":
+        return _comment(payload, ticket, dedup_key)
+    if event not in {"jira:issue_updated", "jira:issue_deleted"}:
         return f"the event {event[:60]} changes nothing"
-    transition = _transition(payload)
-    if transition is None:
+    read = _change(payload, ticket) if event == "jira:issue_updated" else _deleted(ticket)
+    if read is None:
         return "the ticket was neither closed nor reopened"
-    action_type, description = transition
-    ticket = one_line(nested(payload, "issue", "key"))
-    change_id = one_line(nested(payload, "changelog", "id")) or one_line(payload.get("timestamp"))
-    return _parsed(action_type, payload.get("user"), f"{ticket} {description}", dedup_key, f"change-{change_id}")
+    action_type, ticket, note = read
+    change_id = one_line(nested(payload, "changelog", "id")), one_line(payload.get("timestamp"))
+    person = payload.get("user")
+    is_app = one_line(nested(person, "accountType")) == "app"  # an automation rule, which is no person
+    return _parsed(action_type, {} if is_app else person, note, (ticket, dedup_key), (event, *change_id))
 
 
-def _parsed(action_type: ActionType, person: Any, note: str, dedup_key: str, event_id: str) -> ParsedCallback:
-    email = one_line(nested(person, "emailAddress"))
+def _comment(payload: Mapping[str, Any], ticket: Ticket, dedup_key: str) -> ParsedCallback | str:
+    comment = one_line(_plain_text(nested(payload, "comment", "body")), NOTE_CHARS)
+    if not comment:
+        return "the comment is empty"
+    if _OWN_COMMENT.search(comment):
+        return "Tocsin wrote the comment"
+    comment_id = one_line(nested(payload, "comment", "id"))
+    author = nested(payload, "comment", "author")
+    return _parsed("annotate", author, comment, (ticket, dedup_key), ("comment", comment_id))
+
+
+def _parsed(
+    action_type: ActionType, person: Any, note: str, about: tuple[Ticket, str], event: tuple[str, ...]
+) -> ParsedCallback:
+    ticket, dedup_key = about
+    email = nested(person, "emailAddress")
     action = ResponderAction(
         type=action_type,
-        by=one_line(nested(person, "displayName")) or email,
+        by=one_line(nested(person, "displayName")) or one_line(email),
         source="jira",
         note=note,
-        id=f"jira-{dedup_key}-{event_id}"[:ACTION_ID_CHARS],
+        id=action_id("jira", dedup_key, ticket.site, ticket.key, action_type, *event) if event[-1] else "",
+        ticket=ticket,
     )
-    return ParsedCallback(action, dedup_key, email=email)
+    return ParsedCallback(action, dedup_key, email=normal_address(email))
 
 
-def _transition(payload: Mapping[str, Any]) -> tuple[ActionType, str] | None:
-    """Whether the ticket was closed or reopened, and how: by its resolution, or by a status in the category done."""
+def _ticket(payload: Mapping[str, Any]) -> Ticket:
+    """The ticket; without a key if the project that is stated is not the key's own."""
+    key = one_line(nested(payload, "issue", "key"))
+    project = one_line(nested(payload, "issue", "fields", "project", "key"))
+    is_consistent = not project or key.rpartition("-")[0] == project
+    site = site_of(one_line(nested(payload, "issue", "self"), KEY_CHARS))
+    return Ticket(key=key if _KEY.fullmatch(key) and is_consistent else "", site=site)
+
+
+def _dedup_key(payload: Mapping[str, Any]) -> str:
+    labels = nested(payload, "issue", "fields", "labels")
+    names = [one_line(label, KEY_CHARS) for label in cast("list[Any]", labels)] if isinstance(labels, list) else []
+    return next((name for name in names if parse_dedup_key(name)), "")
+
+
+def _change(payload: Mapping[str, Any], ticket: Ticket) -> tuple[ActionType, Ticket, str] | None:
+    """Whether the ticket was closed, reopened or moved: by its resolution, or by a status of the category done."""
     items = nested(payload, "changelog", "items")
     changed = cast("list[Any]", items) if isinstance(items, list) else []
-    by_field = {one_line(nested(item, "field")): item for item in changed}
-    resolution, status = by_field.get("resolution"), by_field.get("status")
+    by_field = {one_line(nested(item, "field")).casefold(): item for item in changed}
+    resolution, status, key = by_field.get("resolution"), by_field.get("status"), by_field.get("key")
+    if key is not None:
+        old, new = one_line(nested(key, "fromString")), one_line(nested(key, "toString"))
+        moved = Ticket(key=old, site=ticket.site)
+        return "annotate", moved, f"{old} was moved to {new}, which cannot close the incident: it stays open"
     if resolution is not None:
         resolved_as = one_line(nested(resolution, "toString"))
-        return ("resolve", f"is resolved: {resolved_as}") if resolved_as else ("reopen", "is no longer resolved")
+        if _OTHER_TICKET.search(resolved_as):
+            return "annotate", ticket, f"{ticket.name} is closed as {resolved_as}, and the incident stays open"
+        if resolved_as:
+            return "resolve", ticket, f"{ticket.name} is resolved: {resolved_as}"
+        return "reopen", ticket, f"{ticket.name} is no longer resolved"
     if status is not None and nested(payload, "issue", "fields", "status", "statusCategory", "key") == "done":
-        return "resolve", f"{one_line(nested(status, 'fromString'))} → {one_line(nested(status, 'toString'))}"
+        old, new = one_line(nested(status, "fromString")), one_line(nested(status, "toString"))
+        return "resolve", ticket, f"{ticket.name} {old} → {new}"
     return None
+
+
+def _deleted(ticket: Ticket) -> tuple[ActionType, Ticket, str]:
+    return "annotate", ticket, f"{ticket.name} was deleted, and the incident stays open"
+
+
+def _plain_text(body: Any) -> str:
+    """The text of a comment: wiki markup in webhooks, a document (Atlassian Document Format) in automation rules."""
+    if isinstance(body, str):
+        return body
+    parts: list[str] = []
+    waiting = [body]
+    while waiting:
+        node = waiting.pop()
+        parts += [text] if isinstance(text := nested(node, "text"), str) else []
+        children = nested(node, "content")
+        waiting += reversed(cast("list[Any]", children)) if isinstance(children, list) else []
+    return " ".join(parts)
 
 
 JIRA = Callback(

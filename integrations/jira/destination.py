@@ -4,7 +4,7 @@ Contract: https://developer.atlassian.com/cloud/jira/platform/rest/v3/ (create i
 descriptions and comments are documents (Atlassian Document Format), so an alert's text is never markup.
 """
 
-import asyncio
+import json
 import threading
 from collections.abc import Iterable
 from typing import Any, cast
@@ -18,10 +18,14 @@ from incident.notification import Notification
 from incident.receipt import Receipt
 from integrations.base.destination import TIMEOUT, Destination, Secrets
 from integrations.base.errors import IntegrationError, TemporaryError, from_http_status, redirected, unreachable
-from integrations.base.text import marker, truncate
+from integrations.base.text import marker, text_length, truncate
+from integrations.base.threads import OwnThreads
 from integrations.jira.config import JiraConfig
+from integrations.jira.limits import MAX_LINK_TITLE, MAX_PAGES, MAX_SUMMARY, MAX_TEXT, PAGE_SIZE
 
-MAX_SUMMARY = 255  # characters, field "summary"
+_THREADS = 32
+"""Tickets and comments at once."""
+
 _log = structlog.get_logger()
 
 
@@ -31,14 +35,18 @@ class JiraDestination(Destination[JiraConfig]):
     def __init__(self, name: str, config: JiraConfig, secrets: Secrets) -> None:
         super().__init__(name, config, secrets)
         self._local = threading.local()  # a requests session serves one thread at a time
+        self._threads = OwnThreads(f"jira-{name}", _THREADS)
 
     async def deliver(self, notification: Notification, attempt: int) -> Receipt:
         try:
             if notification.verb == "notify" or notification.original_receipt is None:
-                return await asyncio.to_thread(self._create, notification)
-            return await asyncio.to_thread(self._comment, notification, notification.original_receipt, attempt)
+                return await self._threads.run(self._create, notification)
+            return await self._threads.run(self._comment, notification, notification.original_receipt, attempt)
         except Exception as error:  # noqa: BLE001  # mapped, never swallowed
             raise _to_error(error) from None
+
+    async def close(self) -> None:
+        self._threads.close()
 
     def _api(self) -> Any:
         api = getattr(self._local, "api", None)
@@ -95,7 +103,7 @@ class JiraDestination(Destination[JiraConfig]):
         """Link the ticket to the incident's page. The link has a globalId, so a retry adds no second one."""
         if not content.incident_url:
             return
-        link = {"url": content.incident_url, "title": truncate(content.headline, MAX_SUMMARY)}
+        link = {"url": content.incident_url, "title": truncate(content.headline, MAX_LINK_TITLE)}
         try:
             self._api().add_remote_link(ticket, link, globalId=f"tocsin={content.incident}")
         except JIRAError as error:
@@ -106,26 +114,57 @@ class JiraDestination(Destination[JiraConfig]):
     def _comment(self, notification: Notification, ticket: Receipt, attempt: int) -> Receipt:
         api = self._api()
         mark = marker(notification.key)
-        if attempt > 1:
-            for comment in api.comments(ticket.id):
-                if mark in str(comment.raw.get("body", "")):
-                    return self._receipt(notification.key, ticket.id)
+        if attempt > 1 and self._comment_exists(ticket.id, mark):
+            return self._receipt(notification.key, ticket.id)
         text = notification.note or notification.content.headline
         api.add_comment(ticket.id, _document([_paragraph(text), _paragraph(f"Tocsin · {mark}", small=True)]))
         return self._receipt(notification.key, ticket.id)
+
+    def _comment_exists(self, ticket: str, mark: str) -> bool:
+        """Whether an earlier attempt wrote the comment although no response arrived. The newest comments come first."""
+        start = 0
+        for _ in range(MAX_PAGES):
+            query = {"orderBy": "-created", "startAt": start, "maxResults": PAGE_SIZE}
+            page = cast("dict[str, Any]", self._api()._get_json(f"issue/{ticket}/comment", params=query))
+            comments = cast("list[dict[str, Any]]", page.get("comments") or [])
+            if any(mark in json.dumps(comment.get("body", "")) for comment in comments):
+                return True
+            start += len(comments)
+            if not comments or start >= int(page.get("total", 0)):
+                break
+        return False
 
     def _receipt(self, key: str, issue: str) -> Receipt:
         return self.receipt(key, issue, url=f"{self.config.root('')}/browse/{issue}")
 
 
 def _description(content: MessageContent, note: str) -> dict[str, Any]:
-    parts = [_paragraph(note)] if note else []
-    parts += [_paragraph(f"{fact.label}: {fact.value}") for fact in content.facts]
-    if content.reason:
-        parts.append(_paragraph(f"Why: {content.reason}"))
-    parts += [_paragraph(link.text, url=link.url) for link in content.links]
-    parts.append(_paragraph(f"Incident: {content.incident}"))
-    return _document(parts)
+    """The facts, the reason and the links, as much as Jira's limit allows; the incident always."""
+    last = _paragraph(f"Incident: {content.incident}")
+    texts = [(note, "")] if note else []
+    texts += [(f"{fact.label}: {fact.value}", "") for fact in content.facts]
+    texts += [(f"Why: {content.reason}", "")] if content.reason else []
+    texts += [(link.text, link.url) for link in content.links]
+    room = MAX_TEXT - _size(last) - _size(_TRUNCATED)
+    parts: list[dict[str, Any]] = []
+    for text, url in texts:
+        part = _paragraph(text, url)
+        room -= _size(part)
+        if room < 0:
+            parts.append(_TRUNCATED)
+            break
+        parts.append(part)
+    return _document([*parts, last])
+
+
+def _size(paragraph: dict[str, Any]) -> int:
+    """What a paragraph counts, generously: its text, a link's URL, and its line break."""
+    (node,) = paragraph["content"]
+    return (
+        text_length(node["text"])
+        + sum(len(mark.get("attrs", {}).get("href", "")) for mark in node.get("marks", ()))
+        + 8
+    )
 
 
 def _document(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -139,6 +178,9 @@ def _paragraph(text: str, url: str = "", *, small: bool = False) -> dict[str, An
     elif small:
         node["marks"] = [{"type": "subsup", "attrs": {"type": "sub"}}]
     return {"type": "paragraph", "content": [node]}
+
+
+_TRUNCATED = _paragraph("… The incident's page has the rest.")
 
 
 def _to_error(error: Exception) -> IntegrationError:

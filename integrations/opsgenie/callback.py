@@ -7,15 +7,17 @@ Contract: https://support.atlassian.com/opsgenie/docs/integrate-opsgenie-with-we
 from collections.abc import Mapping
 from typing import Any
 
+from alerts import normal_address
 from incident.dedup_key import parse_dedup_key
 from incident.events import ActionType, ResponderAction
 from integrations.base.callback import (
-    ACTION_ID_CHARS,
     KEY_CHARS,
     NOTE_CHARS,
     Callback,
     ParsedCallback,
+    action_id,
     bearer_token,
+    happened_at,
     nested,
     one_line,
 )
@@ -31,8 +33,13 @@ _ACTION_TYPES: dict[str, ActionType] = {
     "assignownership": "reassign",
     "takeownership": "reassign",
 }
-_MACHINES = frozenset({"api", "integration", "system", "policy", "escalation"})
-"""Types of source that are no person. An acknowledgement that Tocsin sent comes back as an action of the API."""
+_MACHINES = frozenset({"api", "integration", "system", "policy", "escalation", ""})
+"""Types of source that are no person. An acknowledgement that Tocsin sent comes back as an action of the API, and a
+policy that closes alerts after a time is a source as well."""
+_SIGNED_IN = frozenset({"web", "mobile"})
+"""Types of source where the username is the address that the person signed in with. Elsewhere it is free text: the
+parameter ``user`` of the Alert API is a display name."""
+_DELETE = "delete"
 
 
 def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
@@ -41,23 +48,29 @@ def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
     alias = one_line(nested(payload, "alert", "alias"), KEY_CHARS)
     if parse_dedup_key(alias) is None:
         return "not an incident of Tocsin"
-    action_type = _ACTION_TYPES.get(action_name.casefold())
+    deleted = action_name.casefold() == _DELETE
+    action_type = "annotate" if deleted else _ACTION_TYPES.get(action_name.casefold())
     if action_type is None:
         return f"the action {action_name[:60]} changes nothing"
-    is_person = one_line(nested(payload, "source", "type")).casefold() not in _MACHINES
+    source_type = one_line(nested(payload, "source", "type")).casefold()
+    is_person = source_type not in _MACHINES
     by = one_line(nested(payload, "alert", "username")) if is_person else ""
     at = one_line(nested(payload, "alert", "updatedAt"))
-    note = nested(payload, "alert", "owner" if action_type == "reassign" else "note")
+    note = one_line(nested(payload, "alert", "owner" if action_type == "reassign" else "note"), NOTE_CHARS)
+    if deleted:
+        by, note = by or "Opsgenie", "the alert was deleted in Opsgenie: the incident stays open"
     action = ResponderAction(
         type=action_type,
         by=by,
         source="opsgenie",
-        note=one_line(note, NOTE_CHARS),
-        id=f"opsgenie-{action_name}-{at}-{alias}"[:ACTION_ID_CHARS] if at else "",
+        note=note,
+        id=action_id("opsgenie", alias, action_name, at, by, note) if at else "",
+        occurred_at=happened_at(nested(payload, "alert", "updatedAt")),
     )
     if action.type == "annotate" and not (action.note and action.by):
         return "the note is empty, or no person wrote it"
-    return ParsedCallback(action, alias, email=by if "@" in by else "")
+    email = normal_address(nested(payload, "alert", "username")) if source_type in _SIGNED_IN else ""
+    return ParsedCallback(action, alias, email=email)
 
 
 OPSGENIE = Callback(

@@ -4,6 +4,7 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from integrations.opsgenie.limits import MAX_RESPONDERS
 from policy import DestinationConfig, SecretSetting
 from policy.destinations import Kind
 
@@ -32,10 +33,14 @@ class Responder(BaseModel):
 
 class OpsgenieConfig(DestinationConfig):
     kind: ClassVar[Kind] = "page"
+    callback_variable: ClassVar[str] = "OPSGENIE_WEBHOOK_SECRET"
+    header_secrets: ClassVar[frozenset[str]] = frozenset({"api_key"})
 
     api_key: SecretSetting = Field(description="The key of an API integration that may create and update alerts.")
     responders: tuple[Responder, ...] = Field(
-        default=(), max_length=50, description="The responders: {team: …}, {user: …}, {escalation: …} or {schedule: …}."
+        default=(),
+        max_length=MAX_RESPONDERS,
+        description="The responders: {team: …}, {user: …}, {escalation: …} or {schedule: …}.",
     )
 
     def label(self) -> str:

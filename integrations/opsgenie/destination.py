@@ -11,17 +11,20 @@ from incident.message import MessageContent
 from incident.notification import Notification
 from incident.receipt import Receipt
 from integrations.base.http import HttpDestination
-from integrations.base.text import plain_text, truncate
+from integrations.base.text import plain_text, shorten_key, text_length, truncate
 from integrations.opsgenie.config import OpsgenieConfig
+from integrations.opsgenie.limits import (
+    MAX_ALIAS,
+    MAX_DESCRIPTION,
+    MAX_DETAILS,
+    MAX_ENTITY,
+    MAX_MESSAGE,
+    MAX_NOTE,
+    MAX_TAG,
+    MAX_TAGS,
+)
 
 ROOT = "https://api.opsgenie.com"
-MAX_MESSAGE = 130  # characters, docs: "Create Alert", each of these
-MAX_ALIAS = 512
-MAX_DESCRIPTION = 15_000
-MAX_ENTITY = 512
-MAX_DETAILS = 8_000  # of all keys and values
-MAX_TAGS, MAX_TAG = 20, 50
-MAX_NOTE = 25_000
 _PRIORITIES: dict[str, Literal["P1", "P2", "P4"]] = {"critical": "P1", "high": "P2", "low": "P4"}
 _OPSGENIE_PRIORITIES = frozenset({"P1", "P2", "P3", "P4", "P5"})
 
@@ -34,7 +37,7 @@ class OpsgenieDestination(HttpDestination[OpsgenieConfig]):
     remedy = "check the destination's api_key, its rights, and base_url (https://api.eu.opsgenie.com in the EU)"
 
     async def deliver(self, notification: Notification, attempt: int) -> Receipt:
-        alias = notification.pager_dedup_key[:MAX_ALIAS]
+        alias = shorten_key(notification.pager_dedup_key, MAX_ALIAS)
         alerts = f"{self.config.root(ROOT)}/v2/alerts"
         headers = {"Authorization": f"GenieKey {self.secrets['api_key']}"}
         if notification.verb in {"acknowledge", "resolve"}:
@@ -70,7 +73,7 @@ def _details(content: MessageContent) -> dict[str, str]:
     details: dict[str, str] = {}
     remaining = MAX_DETAILS
     for label, value in [("Incident", content.incident), *((fact.label, fact.value) for fact in content.facts)]:
-        remaining -= len(label) + len(value)
+        remaining -= text_length(label) + text_length(value)
         if remaining < 0:
             break
         details[label] = value

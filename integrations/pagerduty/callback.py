@@ -1,8 +1,9 @@
 """PagerDuty's V3 webhooks.
 
-Contract: https://developer.pagerduty.com/docs/webhooks-overview: ``event{id, event_type, agent, data}``;
+Contract: https://developer.pagerduty.com/docs/webhooks-overview: ``event{id, event_type, occurred_at, agent, data}``;
 ``data.incident_key`` is the dedup_key that the incident was triggered with. The ``data`` of a note names the incident
-by PagerDuty's own id only.
+by PagerDuty's own id only. An incident that is merged into another one is ``incident.resolved`` with
+``data.resolve_reason{type: merge_resolve_reason, incident}`` (REST API, schema ``ResolveReason``).
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 from incident.dedup_key import parse_dedup_key
 from incident.events import ActionType, ResponderAction
-from integrations.base.callback import KEY_CHARS, NOTE_CHARS, Callback, ParsedCallback, nested, one_line
+from integrations.base.callback import KEY_CHARS, NOTE_CHARS, Callback, ParsedCallback, happened_at, nested, one_line
 from integrations.base.signatures import matches_hmac
 
 SETTING = "PAGERDUTY_WEBHOOK_SECRET"
@@ -38,6 +39,9 @@ def authenticate(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]
     return None if matches_hmac(signature, body, secrets) else f"no signature matches: check {SETTING}"
 
 
+_MERGE = "merge_resolve_reason"
+
+
 def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
     """The responder action of an event, or why the event is ignored."""
     event, data = nested(payload, "event"), nested(payload, "event", "data")
@@ -50,6 +54,10 @@ def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
         return "not an incident of Tocsin"
     else:
         vendor_id = one_line(nested(data, "id"))
+    merged = nested(data, "resolve_reason") if action_type == "resolve" else None
+    merged_into = one_line(nested(merged, "incident", "id")) if one_line(nested(merged, "type")) == _MERGE else None
+    if merged_into is not None:
+        action_type = "merge"
     if action_type is None:
         if not vendor_id:
             return f"the event {event_type[:60]} changes nothing"
@@ -62,8 +70,10 @@ def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
         type=action_type,
         by=name if is_person else "",
         source="pagerduty",
-        note=_note(action_type, data),
+        note=_note(action_type, data) if merged_into is None else f"into {merged_into or 'another incident'}",
         id=f"pagerduty-{event_id}" if event_id else "",
+        occurred_at=happened_at(nested(event, "occurred_at")),
+        vendor_id=vendor_id if merged_into is None else merged_into,
     )
     if action.type == "annotate" and not action.note:
         return "the note is empty"

@@ -10,6 +10,7 @@ from policy.destinations import Kind
 
 class PagerDutyConfig(DestinationConfig):
     kind: ClassVar[Kind] = "page"
+    callback_variable: ClassVar[str] = "PAGERDUTY_WEBHOOK_SECRET"
 
     routing_key: SecretSetting = Field(description="The integration key of a service's Events API v2 integration.")
     changes: bool = Field(

@@ -4,10 +4,9 @@ Contract: https://developer.pagerduty.com/docs/events-api-v2-overview (limits, d
 pdpyras is frozen by its authors, and ``pagerduty`` replaces it. Only this file uses it, and only what both have.
 """
 
-import asyncio
 import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from requests.exceptions import TooManyRedirects
@@ -18,27 +17,34 @@ from incident.notification import Notification
 from incident.receipt import Receipt
 from integrations.base.destination import TIMEOUT, Destination, Secrets
 from integrations.base.errors import IntegrationError, TemporaryError, from_http_status, redirected, unreachable
-from integrations.base.text import marker, truncate
+from integrations.base.text import marker, shorten_key, truncate
+from integrations.base.threads import OwnThreads
 from integrations.pagerduty.config import PagerDutyConfig
+from integrations.pagerduty.limits import (
+    MAX_DETAIL,
+    MAX_DETAIL_NAME,
+    MAX_DETAILS,
+    MAX_FIELD,
+    MAX_KEY,
+    MAX_LINK_TEXT,
+    MAX_LINKS,
+    MAX_SOURCE,
+    MAX_SUMMARY,
+)
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", 'The package "pdpyras" is deprecated')
     from pdpyras import EventsAPISession as EventsSession  # the one line that changes for ``pagerduty``
 
 ROOT = "https://events.pagerduty.com"
-MAX_SUMMARY = 1024  # characters, docs: "PD-CEF", payload.summary
-MAX_SOURCE = 255
-MAX_KEY = 255  # docs: "dedup_key"
-MAX_DETAIL = 2000  # our own limit: an event may have 512 KB, but nobody reads more on a phone
-MAX_LINKS = 20  # our own limit
 _REMEDY = "check the destination's routing_key: it is the integration key of an Events API v2 integration"
 _SEVERITIES: dict[str, Literal["critical", "error", "warning"]] = {
     "critical": "critical",
     "high": "error",
     "low": "warning",
 }
-_threads = ThreadPoolExecutor(64, "pagerduty")
-"""Used by nothing else: a page must not wait for a thread that hangs in another vendor's client."""
+_THREADS = 64
+"""Pages and updates of one destination at once."""
 
 
 class PagerDutyDestination(Destination[PagerDutyConfig]):
@@ -50,21 +56,25 @@ class PagerDutyDestination(Destination[PagerDutyConfig]):
         super().__init__(name, config, secrets)
         self.receives_changes = config.changes
         self._local = threading.local()  # a requests session serves one thread at a time
+        self._threads = OwnThreads(f"pagerduty-{name}", _THREADS)
 
     async def deliver(self, notification: Notification, attempt: int) -> Receipt:
-        key = _dedup_key(notification.pager_dedup_key)
+        key = shorten_key(notification.pager_dedup_key, MAX_KEY)
         try:
-            await asyncio.get_running_loop().run_in_executor(_threads, self._send, notification, key)
+            await self._threads.run(self._send, notification, key)
         except Exception as error:  # noqa: BLE001  # mapped, never swallowed
             raise _to_error(error) from None
         return self.receipt(notification.key, key)
 
     async def send_change_event(self, change: Change) -> Receipt:
         try:
-            await asyncio.get_running_loop().run_in_executor(_threads, self._send_change, change)
+            await self._threads.run(self._send_change, change)
         except Exception as error:  # noqa: BLE001  # mapped, never swallowed
             raise _to_error(error) from None
         return self.receipt(change.key, f"change-{marker(change.key)}")
+
+    async def close(self) -> None:
+        self._threads.close()
 
     def _send(self, notification: Notification, key: str) -> None:
         session = self._session()
@@ -82,7 +92,7 @@ class PagerDutyDestination(Destination[PagerDutyConfig]):
             "summary": truncate(change.text, MAX_SUMMARY),
             "source": truncate(change.source, MAX_SOURCE),
             "timestamp": change.at.isoformat(),
-            "custom_details": {fact.label: truncate(fact.value, MAX_DETAIL) for fact in change.facts},
+            "custom_details": _truncated({fact.label: fact.value for fact in change.facts}),
         }
         links = [{"href": change.url, "text": "Open"}] if change.url else []
         self._session().post("/v2/change/enqueue", json={"payload": payload, "links": links}).raise_for_status()
@@ -105,18 +115,13 @@ class PagerDutyDestination(Destination[PagerDutyConfig]):
         return session
 
 
-def _dedup_key(key: str) -> str:
-    """The key within PagerDuty's limit. Two long keys that differ only at their ends stay different."""
-    return key if len(key) <= MAX_KEY else f"{key[: MAX_KEY - 28]}-{marker(key)}"
-
-
 def _event(notification: Notification) -> dict[str, Any]:
     content = notification.content
     is_reminder = notification.verb == "remind"
     payload = {
-        "component": content.model or content.component,
-        "group": content.team,
-        "class": content.metric,
+        "component": truncate(content.model or content.component, MAX_FIELD),
+        "group": truncate(content.team, MAX_FIELD),
+        "class": truncate(content.metric, MAX_FIELD),
         "timestamp": content.since.isoformat() if content.since else None,
     }
     return {
@@ -125,7 +130,7 @@ def _event(notification: Notification) -> dict[str, Any]:
         "severity": "warning" if is_reminder else _SEVERITIES[content.tier],
         "payload": {key: value for key, value in payload.items() if value},
         "custom_details": _details(notification),
-        "links": [{"href": link.url, "text": link.text} for link in content.links[:MAX_LINKS]],
+        "links": [{"href": link.url, "text": truncate(link.text, MAX_LINK_TEXT)} for link in content.links[:MAX_LINKS]],
     }
 
 
@@ -134,10 +139,18 @@ def _details(notification: Notification) -> dict[str, str]:
     content = notification.content
     complete = {fact.label: fact.value for fact in content.facts}
     complete |= {label: text for label, text in (("Why", content.reason), ("Note", notification.note)) if text}
-    details = {label: truncate(text, MAX_DETAIL) for label, text in complete.items()}
+    details = _truncated(complete)
     if details != complete:
-        details["Truncated"] = f"texts over {MAX_DETAIL} characters end in …; {content.incident} has them in full"
+        text = f"at most {MAX_DETAILS} texts of {MAX_DETAIL} characters are shown; {content.incident} has them in full"
+        details["Truncated"] = text
     return details
+
+
+def _truncated(texts: Mapping[str, str]) -> dict[str, str]:
+    """The texts by their labels, as many as fit; the last two are the rule and the note."""
+    kept = list(texts.items())
+    kept = kept if len(kept) <= MAX_DETAILS else [*kept[: MAX_DETAILS - 2], *kept[-2:]]
+    return {truncate(label, MAX_DETAIL_NAME): truncate(text, MAX_DETAIL) for label, text in kept}
 
 
 def _source(content: MessageContent) -> str:

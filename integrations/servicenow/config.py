@@ -10,6 +10,7 @@ from policy.destinations import Kind
 
 class ServiceNowConfig(DestinationConfig):
     kind: ClassVar[Kind] = "ticket"
+    callback_variable: ClassVar[str] = "SERVICENOW_WEBHOOK_SECRET"
 
     base_url: AnyHttpUrl  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
     user: SecretSetting = Field(description="The account that opens tickets.")

@@ -16,13 +16,10 @@ from incident.receipt import Receipt
 from integrations.base.destination import Secrets
 from integrations.base.errors import IntegrationError, PermanentError, from_http_status
 from integrations.base.http import HttpDestination
-from integrations.base.text import marker, plain_text, truncate
+from integrations.base.text import marker, plain_text, shorten_key, truncate
 from integrations.servicenow.config import ServiceNowConfig
+from integrations.servicenow.limits import MAX_CORRELATION, MAX_DESCRIPTION, MAX_NOTE, MAX_SHORT
 
-MAX_SHORT = 160  # characters, task.short_description
-MAX_DESCRIPTION = 4_000  # task.description
-MAX_NOTE = 4_000  # task.work_notes
-MAX_CORRELATION = 100  # task.correlation_id and correlation_display
 _URGENCY = {"critical": "1", "high": "2", "low": "3"}
 """Urgency and impact: 1 high, 2 medium, 3 low. ServiceNow derives the priority from both."""
 _REMEDIES = {
@@ -51,7 +48,8 @@ class ServiceNowDestination(HttpDestination[ServiceNowConfig]):
 
     async def _open(self, notification: Notification) -> Receipt:
         table = self.config.table
-        key, display = notification.incident_key[:MAX_CORRELATION], f"Tocsin {self.name}"[:MAX_CORRELATION]
+        key = shorten_key(notification.incident_key, MAX_CORRELATION)
+        display = truncate(f"Tocsin {self.name}", MAX_CORRELATION)
         # Searched on every attempt: a create whose response was lost must not become a second ticket.
         found = await self._find(table, f"correlation_id={key}^correlation_display={display}", "sys_id,number")
         if found is None:

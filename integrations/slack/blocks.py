@@ -4,23 +4,27 @@ Contract: https://docs.slack.dev/reference/block-kit/blocks (limits of each bloc
 ``rich_text``, which Slack shows unchanged; a mention is a separate element, and comes from the policy only.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from incident.digest import Digest
+from incident.digest import Digest, more_text
 from incident.message import MessageContent
 from incident.notification import Notification
-from integrations.base.text import truncate
-
-MAX_HEADER = 150  # characters, block "header"
-MAX_RICH = (
-    3_000  # characters, our own limit: Slack states none for one rich_text element, and 4,000 for a message's text
+from integrations.base.text import text_length, truncate
+from integrations.slack.limits import (
+    LINES_PER_BLOCK,
+    MAX_BLOCK_JSON,
+    MAX_BLOCKS,
+    MAX_BUTTON,
+    MAX_FACTS,
+    MAX_HEADER,
+    MAX_LINKS,
+    MAX_LINKS_JSON,
+    MAX_RICH,
+    MAX_SENTENCE,
 )
-MAX_FACTS = 20  # our own limit
-MAX_LINKS = 10  # our own limit
-MAX_BLOCKS = 50
-LINES_PER_BLOCK = 20  # of a digest; our own limit
-MAX_BUTTON = 75  # characters, block element "button", text
+
 ACTIONS = {
     "acknowledge": "Acknowledge",
     "resolve": "Resolve",
@@ -40,18 +44,23 @@ Mention = tuple[Literal["user", "usergroup", "broadcast", "text"], str]
 
 
 def message_blocks(notification: Notification, mentions: Sequence[Mention], *, buttons: bool) -> list[dict[str, Any]]:
-    """The incident's message, in its current state."""
+    """The incident's message, in its current state: as many facts as Slack's limit allows, everything else always."""
     content = notification.content
-    blocks = [_header(content.headline), _rich([_summary(notification, mentions)])]
-    if lines := [_fact(fact.label, fact.value) for fact in content.facts[:MAX_FACTS]]:
-        blocks.append(_rich(lines))
-    if content.links:
-        blocks.append(_rich([_links(content)]))
+    head = [_header(content.headline), _rich([_summary(notification, mentions)])]
+    tail: list[dict[str, Any]] = []
+    if links := _links(content):
+        tail.append(_rich([_section(*links)]))
     if buttons and content.state in _OPEN_STATES:
-        blocks.append(_buttons(notification))
+        tail.append(_buttons(notification))
     context = [text for text in (content.reason, content.incident) if text]
-    elements = [{"type": "plain_text", "text": truncate(text, MAX_RICH), "emoji": False} for text in context]
-    return [*blocks, {"type": "context", "elements": elements}]
+    elements = [{"type": "plain_text", "text": truncate(text, MAX_SENTENCE), "emoji": False} for text in context]
+    tail.append({"type": "context", "elements": elements})
+    room = MAX_BLOCK_JSON - _size([*head, *tail])
+    facts = [_fact(fact.label, fact.value) for fact in content.facts[:MAX_FACTS]]
+    kept = _fitting(facts, room - len(_MORE))
+    if len(kept) < len(content.facts):
+        kept.append(_section(_text(_MORE)))
+    return [*head, *([_rich(kept)] if kept else []), *tail]
 
 
 def reply_blocks(notification: Notification) -> list[dict[str, Any]]:
@@ -61,13 +70,35 @@ def reply_blocks(notification: Notification) -> list[dict[str, Any]]:
 
 def digest_blocks(digest: Digest, title: str) -> list[dict[str, Any]]:
     """A digest: a line for each incident, and the number of those that do not fit."""
-    limit = (MAX_BLOCKS - 2) * LINES_PER_BLOCK
-    lines = [_section(_text(f"• {line}")) for line in digest.lines[:limit]]
-    starts = range(0, len(lines), LINES_PER_BLOCK)
-    blocks = [_header(title), *(_rich(lines[start : start + LINES_PER_BLOCK]) for start in starts)]
-    if len(digest.contents) > limit:
-        blocks.append(_rich([_section(_text(f"… and {len(digest.contents) - limit} more"))]))
+    head = _header(title)
+    wanted = digest.lines[: (MAX_BLOCKS - 2) * LINES_PER_BLOCK]
+    reserve = _size([head]) + 4 * _EMPTY_BLOCK
+    sections = _fitting([_section(_text(f"• {line}")) for line in wanted], MAX_BLOCK_JSON - reserve, _EMPTY_BLOCK)
+    starts = range(0, len(sections), LINES_PER_BLOCK)
+    blocks = [head, *(_rich(sections[start : start + LINES_PER_BLOCK]) for start in starts)]
+    if more := more_text(len(digest.contents) - len(sections)):
+        blocks.append(_rich([_section(_text(more))]))
     return blocks
+
+
+_MORE = "… The incident's page has the rest."
+_EMPTY_BLOCK = 80
+"""At least the length of a rich_text block without its sections, as JSON."""
+
+
+def _fitting(sections: Sequence[dict[str, Any]], room: int, each_block: int = 0) -> list[dict[str, Any]]:
+    """As many of the sections as fit, from the first one on. ``each_block`` is the cost of LINES_PER_BLOCK of them."""
+    kept: list[dict[str, Any]] = []
+    for number, section in enumerate(sections):
+        room -= _size(section) + (each_block if number % LINES_PER_BLOCK == 0 else 0)
+        if room < 0:
+            break
+        kept.append(section)
+    return kept
+
+
+def _size(value: object) -> int:
+    return text_length(json.dumps(value, ensure_ascii=False))
 
 
 def _summary(notification: Notification, mentions: Sequence[Mention]) -> dict[str, Any]:
@@ -78,14 +109,20 @@ def _summary(notification: Notification, mentions: Sequence[Mention]) -> dict[st
         elements += [{"type": kind, key: name}, _text(" ")]
     state, note = notification.status
     elements += [{"type": "emoji", "name": _EMOJIS[content.tier]}, _text(" "), _text(state, bold=True)]
-    return _section(*elements, *([_text(note)] if note else []))
+    return _section(*elements, *([_text(truncate(note, MAX_SENTENCE))] if note else []))
 
 
-def _links(content: MessageContent) -> dict[str, Any]:
+def _links(content: MessageContent) -> list[dict[str, Any]]:
+    """The links that fit; an address that is cut would be another one."""
     elements: list[dict[str, Any]] = []
+    room = MAX_LINKS_JSON
     for link in content.links[:MAX_LINKS]:
-        elements += [_text(" · ")] * bool(elements) + [_link(link.text, link.url)]
-    return _section(*elements)
+        element = _link(link.text, link.url)
+        if _size(element) > room:
+            continue
+        room -= _size(element)
+        elements += [_text(" · ")] * bool(elements) + [element]
+    return elements
 
 
 def _buttons(notification: Notification) -> dict[str, Any]:

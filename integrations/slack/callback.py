@@ -11,7 +11,8 @@ from slack_sdk.signature import SignatureVerifier
 
 from incident.dedup_key import parse_dedup_key
 from incident.events import ActionType, ResponderAction
-from integrations.base.callback import KEY_CHARS, Callback, ParsedCallback, nested, one_line
+from integrations.base.callback import KEY_CHARS, Callback, ParsedCallback, happened_at, nested, one_line
+from integrations.base.callback import action_id as unique_id
 from integrations.slack.blocks import ACTION_PREFIX
 
 SETTING = "SLACK_SIGNING_SECRET"
@@ -29,8 +30,18 @@ def authenticate(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]
     signature, timestamp = headers.get("x-slack-signature", ""), headers.get("x-slack-request-timestamp", "")
     if not signature or not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
         return "X-Slack-Signature or X-Slack-Request-Timestamp is missing or malformed"
+    if not signature.isascii() or not _is_utf8(body):  # Slack's verifier raises for them
+        return f"the signature does not match: check {SETTING}"
     matches = [SignatureVerifier(secret).is_valid(body, timestamp, signature) for secret in secrets]
     return None if any(matches) else f"the signature does not match, or is older than 5 minutes: check {SETTING}"
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
@@ -44,12 +55,14 @@ def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
         return "not a button of Tocsin"
     user = payload.get("user")
     user_id = one_line(nested(user, "id"))
+    pressed_at = one_line(nested(pressed, "action_ts"))
     action = ResponderAction(
         type=action_type,
         by=one_line(nested(user, "name")) or one_line(nested(user, "username")) or user_id,
         source="slack",
         silence_seconds=SILENCE_SECONDS if action_type == "silence" else 0.0,
-        id=f"slack-{action_id}-{one_line(nested(pressed, 'action_ts'))}-{user_id}",
+        id=unique_id("slack", dedup_key, action_id, pressed_at, user_id) if pressed_at else "",
+        occurred_at=happened_at(nested(pressed, "action_ts")),
     )
     return ParsedCallback(action, dedup_key, reply_url=one_line(payload.get("response_url"), KEY_CHARS))
 

@@ -10,6 +10,8 @@ from policy.destinations import Kind
 
 class SlackConfig(DestinationConfig):
     kind: ClassVar[Kind] = "post"
+    callback_variable: ClassVar[str] = "SLACK_SIGNING_SECRET"
+    header_secrets: ClassVar[frozenset[str]] = frozenset({"token"})
 
     token: SecretSetting = Field(description="The app's bot token.")
     channel: str = Field(pattern=r"^(#[^\s#]{1,79}|[CGD][A-Z0-9]{6,})$", description="The channel: #name or its id.")

@@ -4,6 +4,7 @@ Contract: https://docs.slack.dev/reference/methods/chat.postMessage and /referen
 https://docs.slack.dev/messaging/message-metadata (how a retry finds the message that an earlier attempt posted).
 """
 
+import asyncio
 import time
 from typing import Any, cast
 
@@ -24,14 +25,14 @@ from integrations.base.errors import (
     retry_after,
     unreachable,
 )
+from integrations.base.text import truncate
 from integrations.slack.blocks import Mention, digest_blocks, message_blocks, reply_blocks
 from integrations.slack.config import SlackConfig
+from integrations.slack.limits import MAX_PAGES, MAX_TEXT, PAGE_SIZE
 
 ROOT = "https://slack.com/api"
-MAX_TEXT = 4000  # characters, argument "text": shown in notifications, and by clients that show no blocks
 METADATA_EVENT = "tocsin_delivery"
 LOOKBACK_SECONDS = 25 * 3600  # longer than any notification is attempted
-HISTORY_SIZE = 200
 
 _REMEDIES = {
     "not_in_channel": "invite the bot to {channel}",
@@ -75,17 +76,22 @@ class SlackDestination(Destination[SlackConfig]):
                 return await self._send(
                     notification.key, attempt, _content(notification.content.headline, blocks), None
                 )
-            if notification.verb != "note":
-                await self._update(notification, original)
+            if notification.verb != "note" and not await self._update(notification, original):
+                # A person deleted the message: the state is posted again, as nobody sees a thread without it.
+                blocks = message_blocks(notification, (), buttons=self.config.buttons)
+                return await self._send(
+                    notification.key, attempt, _content(notification.content.headline, blocks), None
+                )
             reply = _content(notification.note or notification.content.headline, reply_blocks(notification))
             return await self._send(notification.key, attempt, reply, original)
         except Exception as error:  # noqa: BLE001  # mapped, never swallowed
             raise self._to_error(error) from None
 
     async def send_digest(self, digest: Digest, attempt: int) -> Receipt:
-        title = f"Digest: {len(digest.counted)} since {digest.since:%Y-%m-%d %H:%M} UTC"
+        title = f"Digest: {digest.title}"
         try:
-            return await self._send(digest.key, attempt, _content(title, digest_blocks(digest, title)), None)
+            blocks = await asyncio.to_thread(digest_blocks, digest, title)
+            return await self._send(digest.key, attempt, _content(title, blocks), None)
         except Exception as error:  # noqa: BLE001  # mapped, never swallowed
             raise self._to_error(error) from None
 
@@ -124,28 +130,45 @@ class SlackDestination(Destination[SlackConfig]):
         data = cast("dict[str, Any]", response.data)
         return self.receipt(key, str(data["ts"]), location=str(data["channel"]))
 
-    async def _update(self, notification: Notification, original: Receipt) -> None:
+    async def _update(self, notification: Notification, original: Receipt) -> bool:
+        """Update the message in place. False if it does not exist any more."""
         blocks = message_blocks(notification, (), buttons=self.config.buttons)
-        await self._api().chat_update(
-            channel=original.location, ts=original.id, **_content(notification.content.headline, blocks, mrkdwn=None)
-        )
+        content = _content(notification.content.headline, blocks, mrkdwn=None)
+        try:
+            await self._api().chat_update(channel=original.location, ts=original.id, **content)
+        except SlackApiError as error:
+            response: Any = cast("Any", error).response
+            if isinstance(response.data, dict) and response.get("error") == "message_not_found":
+                return False
+            raise
+        return True
 
     async def _find_posted(self, key: str, thread: Receipt | None) -> Receipt | None:
-        """The message that an earlier attempt posted although no response arrived, by its metadata."""
+        """The message that an earlier attempt posted although no response arrived, by its metadata.
+
+        A channel's history comes newest first, a thread's replies oldest first; both are read to their end, from before
+        the first attempt on.
+        """
         api = self._api()
         channel = thread.location if thread else await self._channel_id()
         if channel is None:
             return None
-        query: dict[str, Any] = {"channel": channel, "limit": HISTORY_SIZE, "include_all_metadata": True}
-        if thread:
-            response = await api.conversations_replies(ts=thread.id, **query)
-        else:
-            oldest = f"{time.time() - LOOKBACK_SECONDS:.6f}"
-            response = await api.conversations_history(oldest=oldest, **query)
-        for message in cast("list[dict[str, Any]]", response.get("messages", [])):
-            payload = message.get("metadata", {}).get("event_payload", {})
-            if payload.get("key") == key:
-                return self.receipt(key, str(message["ts"]), location=channel)
+        oldest = f"{time.time() - LOOKBACK_SECONDS:.6f}"
+        query: dict[str, Any] = {"channel": channel, "limit": PAGE_SIZE, "include_all_metadata": True, "oldest": oldest}
+        cursor = ""
+        for _ in range(MAX_PAGES):
+            page = {**query, **({"cursor": cursor} if cursor else {})}
+            if thread:
+                response = await api.conversations_replies(ts=thread.id, **page)
+            else:
+                response = await api.conversations_history(**page)
+            for message in cast("list[dict[str, Any]]", response.get("messages", [])):
+                payload = message.get("metadata", {}).get("event_payload", {})
+                if payload.get("key") == key:
+                    return self.receipt(key, str(message["ts"]), location=channel)
+            cursor = _next_cursor(response)
+            if not cursor:
+                break
         return None
 
     async def _channel_id(self) -> str | None:
@@ -159,8 +182,7 @@ class SlackDestination(Destination[SlackConfig]):
             for channel in cast("list[dict[str, Any]]", response.get("channels", [])):
                 if channel.get("name") == self.config.channel.removeprefix("#"):
                     return str(channel["id"])
-            metadata: dict[str, Any] = response.get("response_metadata") or {}
-            cursor = str(metadata.get("next_cursor") or "")
+            cursor = _next_cursor(response)
             if not cursor:
                 return None
 
@@ -208,13 +230,19 @@ class SlackDestination(Destination[SlackConfig]):
         return TemporaryError(f"{self.name}: unexpected {type(error).__name__}")
 
 
+def _next_cursor(response: Any) -> str:
+    metadata: dict[str, Any] = response.get("response_metadata") or {}
+    return str(metadata.get("next_cursor") or "")
+
+
 async def _refuse_redirect(*_: object) -> None:
     raise redirected("Slack")
 
 
 def _content(text: str, blocks: list[dict[str, Any]], *, mrkdwn: bool | None = False) -> dict[str, Any]:
     """``mrkdwn`` is an argument of chat.postMessage only."""
-    content: dict[str, Any] = {"text": escape(text)[:MAX_TEXT], "blocks": blocks}
+    # The text is shown in notifications, and by clients that show no blocks. Escaping makes it up to five times longer.
+    content: dict[str, Any] = {"text": escape(truncate(text, MAX_TEXT // 5)), "blocks": blocks}
     return content if mrkdwn is None else {**content, "mrkdwn": mrkdwn}
 
 

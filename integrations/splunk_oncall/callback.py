@@ -10,12 +10,13 @@ from typing import Any
 from incident.dedup_key import parse_dedup_key
 from incident.events import ActionType, ResponderAction
 from integrations.base.callback import (
-    ACTION_ID_CHARS,
     KEY_CHARS,
     NOTE_CHARS,
     Callback,
     ParsedCallback,
+    action_id,
     bearer_token,
+    happened_at,
     one_line,
 )
 
@@ -40,12 +41,14 @@ def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
         return f"the phase {phase[:60]} changes nothing" if phase else "the callback has no phase"
     by = one_line(field("user", "STATE.ACK_USER"))
     at = one_line(field("at", "STATE.LAST_TIMESTAMP"))
+    note = one_line(field("message", "STATE.ACK_MSG"), NOTE_CHARS)
     action = ResponderAction(
         type=action_type,
         by="" if by == _MACHINE else by,
         source="splunk_oncall",
-        note=one_line(field("message", "STATE.ACK_MSG"), NOTE_CHARS),
-        id=f"splunk-{phase}-{at}-{entity}"[:ACTION_ID_CHARS] if at else "",
+        note=note,
+        id=action_id("splunk", entity, phase, at, by, note) if at else "",
+        occurred_at=happened_at(field("at", "STATE.LAST_TIMESTAMP")),
     )
     return ParsedCallback(action, entity)
 

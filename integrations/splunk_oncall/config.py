@@ -10,6 +10,7 @@ from policy.destinations import Kind
 
 class SplunkOnCallConfig(DestinationConfig):
     kind: ClassVar[Kind] = "page"
+    callback_variable: ClassVar[str] = "SPLUNK_ONCALL_WEBHOOK_SECRET"
 
     api_key: SecretSetting = Field(
         description="The key of the REST integration: the part of its URL before the routing key."

@@ -11,15 +11,12 @@ from incident.notification import Notification
 from incident.receipt import Receipt, Verb
 from integrations.base.errors import TemporaryError
 from integrations.base.http import HttpDestination
-from integrations.base.text import plain_text, truncate
+from integrations.base.text import plain_text, shorten_key, truncate
 from integrations.splunk_oncall.config import SplunkOnCallConfig
+from integrations.splunk_oncall.limits import MAX_ENTITY, MAX_LINK_TEXT, MAX_LINKS, MAX_MESSAGE, MAX_NAME
 
 ROOT = "https://alert.victorops.com"
 PATH = "/integrations/generic/20131114/alert"
-MAX_ENTITY = 512  # characters, docs: "Recommended REST endpoint integration fields"
-MAX_NAME = 1024
-MAX_MESSAGE = 20_480
-MAX_LINKS = 10  # our own limit
 _MESSAGE_TYPES: dict[Verb, str] = {"acknowledge": "ACKNOWLEDGEMENT", "resolve": "RECOVERY"}
 
 
@@ -31,7 +28,7 @@ class SplunkOnCallDestination(HttpDestination[SplunkOnCallConfig]):
     remedy = "check the destination's api_key and routing_key, and that the REST integration is enabled"
 
     async def deliver(self, notification: Notification, attempt: int) -> Receipt:
-        entity = notification.pager_dedup_key[:MAX_ENTITY]
+        entity = shorten_key(notification.pager_dedup_key, MAX_ENTITY)
         api_key = quote(self.secrets["api_key"], safe="")
         url = f"{self.config.root(ROOT)}{PATH}/{api_key}/{self.config.routing_key}"
         response = await self.post(url, _message(notification, entity))
@@ -54,5 +51,5 @@ def _message(notification: Notification, entity: str) -> dict[str, Any]:
     if content.since and notification.verb == "notify":
         message["state_start_time"] = int(content.since.timestamp())
     for link in content.links[:MAX_LINKS]:
-        message[f"vo_annotate.u.{link.text}"] = link.url
+        message[f"vo_annotate.u.{truncate(link.text, MAX_LINK_TEXT)}"] = link.url
     return message

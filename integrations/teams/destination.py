@@ -6,21 +6,28 @@ https://learn.microsoft.com/microsoftteams/limits-specifications-teams (28 KB a 
 its messages nor reply to them, and it has no idempotency key: each update is a short card.
 """
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 
-from incident.digest import Digest
+from incident.digest import Digest, more_text
 from incident.notification import Notification
 from incident.receipt import Receipt
 from integrations.base.http import HttpDestination
 from integrations.base.text import truncate
 from integrations.teams.config import TeamsConfig
+from integrations.teams.limits import (
+    MAX_ACTION_TITLE,
+    MAX_ACTIONS,
+    MAX_ACTIONS_BYTES,
+    MAX_BYTES,
+    MAX_SENTENCE,
+    MAX_TEXT,
+)
 
-MAX_BYTES = 25_000  # of 28 KB, which include what Teams adds to a card
-MAX_TEXT = 2_000  # characters, our own limit
-MAX_ACTIONS = 6
 _STYLES = {"critical": "attention", "high": "warning", "low": "accent"}
 _TRUNCATED = "This message was truncated to the size that Teams accepts. The incident's page has the rest."
 
@@ -40,9 +47,7 @@ class TeamsDestination(HttpDestination[TeamsConfig]):
         )
 
     async def send_digest(self, digest: Digest, attempt: int) -> Receipt:
-        title = f"Digest: {len(digest.counted)} since {digest.since:%Y-%m-%d %H:%M} UTC"
-        lines = [_text(_run(f"• {line}")) for line in digest.lines]
-        return await self._post(digest.key, _card([_text(_run(title, bold=True)), *lines], [], title))
+        return await self._post(digest.key, await asyncio.to_thread(digest_card, digest))
 
     async def _post(self, key: str, card: dict[str, Any]) -> Receipt:
         attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
@@ -62,13 +67,13 @@ def _incident_card(notification: Notification) -> dict[str, Any]:
     content = notification.content
     headline = f"REMINDER {content.headline}" if notification.verb == "remind" else content.headline
     state, note = notification.status
-    status = [_run(state, bold=True), *([_run(note)] if note else [])]
+    status = [_run(state, bold=True), *([_run(truncate(note, MAX_SENTENCE))] if note else [])]
     body = [
         {
             "type": "Container",
             "style": _STYLES[content.tier],
             "bleed": True,
-            "items": [_text(_run(headline, bold=True, size="medium"))],
+            "items": [_text(_run(truncate(headline, MAX_SENTENCE), bold=True, size="medium"))],
         },
         _text(*status),
         *(_text(_run(f"{fact.label}: ", bold=True), _run(fact.value)) for fact in content.facts),
@@ -77,8 +82,23 @@ def _incident_card(notification: Notification) -> dict[str, Any]:
         body.append(_text(_run(content.reason, subtle=True)))
     body.append(_text(_run(content.incident, subtle=True)))
     links = [(link.text, link.url) for link in content.links]
-    actions = [{"type": "Action.OpenUrl", "title": truncate(text, 60), "url": url} for text, url in links[:MAX_ACTIONS]]
+    actions = [
+        {"type": "Action.OpenUrl", "title": truncate(text, MAX_ACTION_TITLE), "url": url}
+        for text, url in links[:MAX_ACTIONS]
+    ]
     return _card(body, actions, headline)
+
+
+def digest_card(digest: Digest) -> dict[str, Any]:
+    """A line for each incident, and the number of those that do not fit."""
+    title = f"Digest: {digest.title}"
+    body = [_text(_run(title, bold=True)), *(_text(_run(f"• {line}")) for line in digest.lines[:MAX_LINES])]
+    unlisted = len(digest.lines) - len(body) + 1
+    return _card(body, [], title, lambda cut: more_text(cut + unlisted))
+
+
+MAX_LINES = MAX_BYTES // 50
+"""Lines of a digest; more never fit into a card."""
 
 
 def _update_card(notification: Notification) -> dict[str, Any]:
@@ -87,21 +107,44 @@ def _update_card(notification: Notification) -> dict[str, Any]:
     return _card([_text(_run(update, bold=True)), _text(_run(content.headline, subtle=True))], [], update)
 
 
-def _card(body: list[dict[str, Any]], actions: list[dict[str, Any]], fallback_text: str) -> dict[str, Any]:
-    card: dict[str, Any] = {
-        "type": "AdaptiveCard",
-        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
-        "version": "1.4",
-        "fallbackText": truncate(fallback_text, MAX_TEXT),
-        "msteams": {"width": "Full"},
-        "body": body,
-        **({"actions": actions} if actions else {}),
-    }
-    while len(json.dumps(card)) > MAX_BYTES and len(card["body"]) > 2:
-        # From the end: the headline and the state come first.
-        kept = card["body"][:-2] if card["body"][-1].get("id") == "truncated" else card["body"][:-1]
-        card["body"] = [*kept, {**_text(_run(_TRUNCATED, subtle=True)), "id": "truncated"}]
-    return card
+def _card(
+    body: list[dict[str, Any]],
+    actions: list[dict[str, Any]],
+    fallback_text: str,
+    note: Callable[[int], str] = lambda cut: _TRUNCATED if cut else "",
+) -> dict[str, Any]:
+    """A card within Teams' limit. ``note`` returns its last line, from the number of blocks that were cut."""
+
+    def card_of(blocks: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "type": "AdaptiveCard",
+            "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+            "version": "1.4",
+            "fallbackText": truncate(fallback_text, MAX_SENTENCE),
+            "msteams": {"width": "Full"},
+            "body": blocks,
+            **({"actions": kept_actions} if kept_actions else {}),
+        }
+
+    kept_actions = list(actions)
+    while kept_actions and _size(kept_actions) > MAX_ACTIONS_BYTES:
+        kept_actions.pop()
+    note_block = _text(_run(note(len(body)) or _TRUNCATED, subtle=True))
+    room = MAX_BYTES - _size(card_of([])) - _size(note_block) - 2
+    kept = 0
+    for block in body:  # from the beginning: the headline and the state come first
+        room -= _size(block) + 2
+        if room < 0 and kept:
+            break
+        kept += 1
+    text = note(len(body) - kept)
+    last = [{**_text(_run(text, subtle=True)), "id": "truncated"}] if text else []
+    return card_of([*body[:kept], *last])
+
+
+def _size(value: object) -> int:
+    """Bytes of JSON, with every character outside ASCII escaped, as it is sent."""
+    return len(json.dumps(value))
 
 
 def _text(*runs: Run) -> dict[str, Any]:

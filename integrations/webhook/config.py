@@ -10,6 +10,7 @@ from policy.destinations import Kind
 
 class WebhookConfig(DestinationConfig):
     kind: ClassVar[Kind] = "post"
+    header_secrets: ClassVar[frozenset[str]] = frozenset({"headers"})
 
     url: AnyHttpUrl = Field(description="The URL that messages are posted to.")
     secret: SecretSetting | None = Field(

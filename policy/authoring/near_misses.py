@@ -27,14 +27,18 @@ class NearMiss:
 def near_misses(
     policy: Policy, alert: Alert, now: datetime, incident: IncidentFacts | None = None, most: int = 5
 ) -> list[NearMiss]:
-    """The near misses among the rules before the one that decided, the closest first."""
+    """The near misses among the rules before the one that decided, the closest first.
+
+    A rule that decided in doubt nearly matched, too, and is left out.
+    """
     facts = policy.facts(alert, now, incident)
+    decided_by = policy.decide(alert, now, incident).rule
     found: list[NearMiss] = []
     for rule in policy.rules:
         condition = rule.condition
         if condition is None or condition.holds(facts):
             break
         unmet = only_unmet(condition, facts)
-        if unmet:
+        if unmet and rule.name != decided_by:
             found.append(NearMiss(rule.name, rule.decision.tier, unmet.needs, unmet.has, unmet.distance))
     return sorted(found, key=lambda miss: miss.distance)[:most]

@@ -9,7 +9,8 @@ from policy.authoring.suggestions import did_you_mean
 from policy.cel.conditions import Condition, ConditionError
 from policy.cel.declarations import Declarations
 from policy.cel.type_check import Issue
-from policy.schema import ModelConfig, PolicyFile, destination_keys
+from policy.intake import check_mapping
+from policy.schema import MappingConfig, ModelConfig, PolicyFile, destination_keys
 from policy.yaml_file import KeyPath
 
 _KEYS_WITH_NAMES = destination_keys()
@@ -24,6 +25,11 @@ def validate_parts(content: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Issue]
     if isinstance(governance, dict):
         stated = cast("dict[str, Any]", governance).get("regulated")
         yield from _condition_issues(stated, ("governance", "regulated"), declarations)
+    intake = content.get("intake")
+    if isinstance(intake, dict):
+        stated = cast("dict[str, Any]", intake).get("mappings")
+        for path, mapping in _maps_in(stated, ("intake", "mappings")):
+            yield from _mapping_issues(mapping, path)
     destinations = content.get("destinations")
     if isinstance(destinations, dict):
         known = [str(name) for name in cast("dict[Any, Any]", destinations)]
@@ -62,6 +68,15 @@ def _condition_issues(source: Any, path: KeyPath, declarations: Declarations) ->
         except ConditionError as error:
             for issue in error.issues:
                 yield path, issue
+
+
+def _mapping_issues(mapping: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[KeyPath, Issue]]:
+    try:
+        config = MappingConfig.model_validate({**mapping, "name": "unnamed"})
+    except ValidationError:
+        return  # reported as a problem of its shape
+    for key, issue in check_mapping(config):
+        yield (*path, *key), issue
 
 
 def _unknown_names(value: Any, path: KeyPath, known: list[str]) -> Iterator[tuple[KeyPath, Issue]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from alerts import Alert
 from policy.authoring.json_schema import policy_json_schema
@@ -55,13 +55,15 @@ def _sections(definitions: Mapping[str, Any]) -> dict[str, str]:
             visit(part, path)
         if schema.get("type") == "array":
             visit(schema.get("items", {}), f"{path}[]")
-        if isinstance(schema.get("additionalProperties"), dict) and "oneOf" not in schema["additionalProperties"]:
-            visit(schema["additionalProperties"], f"{path}.*")
+        if (values := _values(schema)) and "oneOf" not in values:
+            visit(values, f"{path}.*")
         name = schema.get("$ref", "").rpartition("/")[2]
         if name and name not in found.values() and name != "SecretRef":
             keys: dict[str, Any] = definitions[name]["properties"]
             references = {key.get("$ref", "") for key in keys.values()}
-            if len(references) == 1 and "" not in references:  # a map with fixed keys and values of one type
+            if (
+                len(keys) > 1 and len(references) == 1 and "" not in references
+            ):  # a map with fixed keys and values of one type
                 visit({"$ref": references.pop()}, f"{path}.*")
                 return
             found[path] = name
@@ -71,6 +73,13 @@ def _sections(definitions: Mapping[str, Any]) -> dict[str, str]:
     for key, value in definitions["PolicyFile"]["properties"].items():
         visit(value, key)
     return found
+
+
+def _values(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a map's values; empty if it has fixed keys."""
+    patterns: dict[str, Any] = schema.get("patternProperties") or {}
+    values: Any = schema.get("additionalProperties") or next(iter(patterns.values()), None)
+    return cast("dict[str, Any]", values) if isinstance(values, dict) else {}
 
 
 def _title(name: str) -> str:
@@ -139,12 +148,8 @@ def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
             items = schema.get("items", {})
             return "names" if items.get("type") == "string" else f"a list: {_type(items, definitions)}"
         case "object":
-            inner: Any = schema.get("additionalProperties") or {}
-            return (
-                f"a map: {_type(inner, definitions)}"
-                if inner and inner is not True and "oneOf" not in inner
-                else "a map"
-            )
+            inner = _values(schema)
+            return f"a map: {_type(inner, definitions)}" if inner and "oneOf" not in inner else "a map"
         case "boolean":
             return "true or false"
         case "integer" | "number":

@@ -10,20 +10,24 @@ from cel_expr_python import cel
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from alerts import Alert, TocsinError
+from alerts.filters import with_short_names
 from policy.cel.declarations import ALERT, Declarations, Type
 from policy.cel.dnf import Clause, find_guard, to_clauses
+from policy.cel.evaluation import Failure, evaluate
+from policy.cel.plausible import constant_issues, cost_issues, range_issues
+from policy.cel.slips import function_slip, syntax_slip
 from policy.cel.syntax import Call, Ident, Node, Select, children, parse_syntax, path_of
 from policy.cel.type_check import Issue, check
 from policy.cel.unparse import format_value
 from policy.decision import IncidentFacts
 
 _BOOL = cel.Type.BOOL
-_ERROR = cel.Type.ERROR
 _MAP = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 _ENV = cel.NewEnv(variables={"alert": _MAP, "model": _MAP, "incident": _MAP, "now": cel.Type.TIMESTAMP})
 _LIBRARY_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]+)")
 _MAX_REASON_CHARS = 300
 _MAX_VALUE_CHARS = 80
+_LACKS_NUMBER = frozenset(f"alert.{name} is not in this alert" for name in ("value", "threshold", "baseline", "change"))
 
 GUARDS = (
     "alert.metric",
@@ -49,10 +53,16 @@ class ConditionError(TocsinError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Whether a condition matched. ``reason`` gives the values that it used, or the field that was missing."""
+    """Whether a condition matched. ``reason`` gives the values that it used, or the field that was missing.
+
+    ``undetermined``: the condition does not match only because the alert lacks a number. ``failed``: it cannot be
+    evaluated for this alert, and not because the alert lacks a field; whether it matches is unknown.
+    """
 
     matched: bool
     reason: str
+    undetermined: bool = False
+    failed: bool = False
 
 
 class Facts:
@@ -65,6 +75,7 @@ class Facts:
         # An empty text is a value: `alert.region == ""` may be asked. A missing number is left out: it cannot be
         # compared, and the decision's trace then says that it is missing.
         fields = {name: value for name in ALERT if (value := getattr(alert, name)) is not None}
+        fields["segment"] = with_short_names(alert.segment)
         asked = {"alerts": incident.alerts, "age": incident.age, "tier": incident.tier}
         self._values: dict[str, Any] = {"alert": fields, "model": model, "incident": asked, "now": now}
         self._descriptions: dict[str, str] = {}
@@ -105,19 +116,19 @@ class Condition:
         try:
             self.tree: Node = parse_syntax(_ENV.compile(source, disable_check=True).serialize())
         except RuntimeError as error:
-            raise ConditionError(_issues(error, source)) from None
-        issues = check(self.tree, declarations)
+            raise ConditionError(to_issues(error, source)) from None
+        issues = [*check(self.tree, declarations), *constant_issues(self.tree), *cost_issues(self.tree)]
         try:
             self._program = _ENV.compile(source)
         except RuntimeError as error:
             # The library's own message is used only if the check above, whose messages are clearer, found no error.
             if all(issue.warning for issue in issues):
-                issues += _issues(error, source)
+                issues += to_issues(error, source)
         if not all(issue.warning for issue in issues):
             raise ConditionError(sorted(issues, key=lambda issue: issue.offset))
-        self.warnings = tuple(issues)
         self.fields = tuple(dict.fromkeys(paths_of(self.tree)))
         self.clauses: tuple[Clause, ...] | None = to_clauses(self.tree)
+        self.warnings = tuple(dict.fromkeys([*issues, *range_issues(self.clauses, declarations.units)]))
         guard = find_guard(self.clauses, GUARDS)
         self.guard_field = guard[0].removeprefix("alert.") if guard else ""
         self.guard_paths = (guard[0],) if guard else ()
@@ -125,27 +136,27 @@ class Condition:
 
     def matches(self, facts: Facts) -> Outcome:
         """Evaluate the condition. Never raises: a condition that cannot be evaluated does not match."""
-        result = self._program.eval(facts.activation)
+        result = evaluate(self._program, facts.activation)
+        if isinstance(result, Failure):
+            if not result.missing:
+                return Outcome(False, f"skipped: {result.reason}", failed=True)
+            reason = f"{self._path_of(result.missing)} is not in this alert"
+            return Outcome(False, f"skipped: {reason}", undetermined=reason in _LACKS_NUMBER)
         # value() is called for booleans only: release 0.1.3 of the library loses a reference to None for every null.
         if result.type() == _BOOL:
             return Outcome(bool(result.value()), facts.describe(self.fields))
-        if result.type() == _ERROR:
-            return Outcome(False, f"skipped: {self._error_reason(str(result.value()))}")
-        return Outcome(False, "skipped: the result is neither true nor false")
+        return Outcome(False, "skipped: the result is neither true nor false", failed=True)
 
     def holds(self, facts: Facts) -> bool:
-        """Whether the condition matches, without the reason."""
-        result = self._program.eval(facts.activation)
-        return result.type() == _BOOL and bool(result.value())
+        """Whether the condition matches, without the reason. One that cannot be evaluated does not."""
+        result = evaluate(self._program, facts.activation)
+        return not isinstance(result, Failure) and result.type() == _BOOL and bool(result.value())
 
-    def _error_reason(self, text: str) -> str:
-        missing = re.search(r'Key not found in map : "(.*)"', text, re.DOTALL)
-        if missing:
-            # CEL names only the last part of the path; the condition knows the whole path.
-            ends = (f".{missing[1]}", f"[{format_value(missing[1])}]")
-            path = next((field for field in self.fields if field.endswith(ends)), missing[1])
-            return f"{path} is not in this alert"
-        return text.partition(": ")[2][:_MAX_REASON_CHARS] or text[:_MAX_REASON_CHARS]
+    def _path_of(self, missing: str) -> str:
+        """CEL names only the last part of the path; the condition knows the whole path."""
+        key = missing.removeprefix('"').removesuffix('"')
+        ends = (f".{key}", f"[{format_value(key)}]")
+        return next((field for field in self.fields if field.endswith(ends)), key)
 
 
 def _to_cel(value: Any) -> Any:
@@ -187,8 +198,10 @@ class Subexpression:
         """None if it cannot be evaluated, for example because the alert lacks the field."""
         if self._program is None:
             return None
-        result = self._program.eval(facts.activation)
-        return bool(result.value()) if result.type() == _BOOL else None
+        result = evaluate(self._program, facts.activation)
+        if isinstance(result, Failure) or result.type() != _BOOL:
+            return None
+        return bool(result.value())
 
 
 def paths_of(node: Node) -> list[str]:
@@ -201,7 +214,7 @@ def paths_of(node: Node) -> list[str]:
     return [path for child in children(node) for path in paths_of(child)]
 
 
-def _issues(error: RuntimeError, source: str) -> list[Issue]:
+def to_issues(error: RuntimeError, source: str) -> list[Issue]:
     """The library's error messages as issues."""
     text = str(error)
     if "recursion" in text:
@@ -210,17 +223,18 @@ def _issues(error: RuntimeError, source: str) -> list[Issue]:
     found: list[Issue] = []
     for line, column, message in _LIBRARY_ERROR.findall(text):
         before = sum(len(previous) + 1 for previous in lines[: max(int(line) - 1, 0)])
-        found.append(Issue(before + max(int(column) - 1, 0), _reword(message.strip())))
-        if message.strip().startswith("Syntax error"):
+        at = before + max(int(column) - 1, 0)
+        slip = syntax_slip(source, at) if re.match(r"Syntax error|reserved identifier", message.strip()) else ""
+        found.append(Issue(at, slip or _reword(message.strip())))
+        if slip or message.strip().startswith("Syntax error"):
             break  # the errors after the first syntax error are consequences of it
     return found or [Issue(0, text.splitlines()[0][:_MAX_REASON_CHARS])]
 
 
 def _reword(message: str) -> str:
     message = re.sub(r" expecting \{.*", "", message)
-    if message.startswith("Syntax error: token recognition error at: '= "):
-        return "a single = is not a comparison: write =="
     message = message.replace("mismatched input '<EOF>'", "the condition ends where more is expected")
     message = re.sub(r" \(in container ''\)", "", message)
     unknown = re.match(r"undeclared reference to '(\w+)'", message)
-    return (f"the function {unknown[1]!r} is unknown" if unknown else message)[:_MAX_REASON_CHARS]
+    known = f"the function {unknown[1]!r} is unknown{function_slip(unknown[1])}" if unknown else message
+    return known[:_MAX_REASON_CHARS]

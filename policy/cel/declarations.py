@@ -1,7 +1,7 @@
 """The names that a condition may use, with the type of each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import UnionType
@@ -12,7 +12,9 @@ from pydantic import BaseModel
 from alerts import Alert
 from policy.authoring.suggestions import closest, did_you_mean
 from policy.decision import TIERS, IncidentFacts
-from policy.schema import ModelConfig
+from policy.meaning.known import ALIASES, KNOWN, PERFORMANCE, fold
+from policy.numbers import Number
+from policy.schema import MetricConfig, ModelConfig
 
 KINDS = (
     "drift",
@@ -43,7 +45,19 @@ class Type(StrEnum):
 
 
 MAPS = frozenset({Type.STRING_MAP, Type.NUMBER_MAP})
-_HIDDEN = frozenset({"raw", "identity", "event_id", "drill"})
+_HIDDEN = frozenset(
+    {
+        "raw",
+        "identity",
+        "event_id",
+        "drill",
+        "quarantined",
+        "interpreted",
+        "stated",
+        "stated_status",
+        "undescribed",
+    }
+)
 _FROM_PYTHON: dict[Any, Type] = {
     str: Type.STRING,
     float: Type.NUMBER,
@@ -52,13 +66,14 @@ _FROM_PYTHON: dict[Any, Type] = {
     datetime: Type.TIMESTAMP,
     dict[str, str]: Type.STRING_MAP,
     dict[str, float]: Type.NUMBER_MAP,
+    dict[str, Number]: Type.NUMBER_MAP,
 }
 
 
 def _types(model: type[BaseModel], hidden: frozenset[str] = frozenset()) -> dict[str, Type]:
     found: dict[str, Type] = {}
-    for name, field in model.model_fields.items():
-        annotation: Any = field.annotation
+    for name, described in model.model_fields.items():
+        annotation: Any = described.annotation
         if get_origin(annotation) in (Union, UnionType):
             annotation = next(arg for arg in get_args(annotation) if arg is not type(None))
         if get_origin(annotation) is Literal:
@@ -71,6 +86,12 @@ def _types(model: type[BaseModel], hidden: frozenset[str] = frozenset()) -> dict
 ALERT = _types(Alert, _HIDDEN)
 INCIDENT = _types(IncidentFacts)
 MODEL = _types(ModelConfig)
+
+
+def metric_units(metrics: Mapping[str, MetricConfig]) -> dict[str, str]:
+    """The unit of every metric that is built in or stated, by its name; empty if it has none."""
+    units = {name: entry.unit for name, entry in (*KNOWN.items(), *PERFORMANCE.items())}
+    return {**units, **{name: entry.unit or units.get(name, "") for name, entry in metrics.items()}}
 
 
 @dataclass(frozen=True)
@@ -89,9 +110,16 @@ class Declarations:
     """The objectives that the defaults or any model of the catalogue set."""
     values: Mapping[str, tuple[str, ...]]
     """By path: the values that the field can have, as far as the policy knows."""
+    units: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The unit of each metric that is built in or under ``metrics``."""
 
     @classmethod
-    def of(cls, models: Mapping[str, ModelConfig], default: ModelConfig) -> "Declarations":
+    def of(
+        cls,
+        models: Mapping[str, ModelConfig],
+        default: ModelConfig,
+        metrics: Mapping[str, MetricConfig] | None = None,
+    ) -> "Declarations":
         entries = (default, *models.values())
         stated = {
             f"model.{name}": tuple({getattr(entry, name) for entry in entries}) for name in ("team", "owner", "service")
@@ -105,6 +133,7 @@ class Declarations:
                 "alert.status": ("triggered", "cleared", "no_data"),
                 "incident.tier": TIERS,
             },
+            units=metric_units(metrics or {}),
         )
 
     def fields(self, root: str) -> Mapping[str, Type]:
@@ -115,8 +144,19 @@ class Declarations:
     def roots(self) -> tuple[str, ...]:
         return ("alert", "model", "incident", "now")
 
+    def _check_metric(self, text: str) -> ValueIssue | None:
+        """A name that is neither built in nor under ``metrics`` is a custom metric's, unless it is nearly known."""
+        if text in self.units or not text:
+            return None
+        if alias := ALIASES.get(fold(text), ""):
+            return ValueIssue(f"alerts of {text!r} have the metric {alias!r}: write {alias}", warning=True)
+        similar = closest(text, self.units, 0.8)
+        return ValueIssue(f"no metric {text!r} is known: did you mean {similar}?", warning=True) if similar else None
+
     def check_value(self, path: str, text: str) -> ValueIssue | None:
         """Whether the field at a path can equal this text; None if it can."""
+        if path == "alert.metric":
+            return self._check_metric(text)
         known = self.values.get(path)
         if known is None or text in known or not text:
             return None

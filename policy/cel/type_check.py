@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from policy.authoring.suggestions import did_you_mean
 from policy.cel.declarations import MAPS, Declarations, Type
+from policy.cel.slips import name_slip
 from policy.cel.syntax import Call, Comprehension, Constant, Ident, ListExpr, MapExpr, Node, Select, children, path_of
 from policy.cel.unparse import unparse
 
@@ -34,6 +35,7 @@ _RESULTS = {
         Type.INT,
     ),
 }
+_TYPE_NAMES = frozenset({"int", "uint", "double", "string", "bool", "bytes", "list", "map", "null_type"})
 _ON_TEXT = frozenset({"contains", "startsWith", "endsWith", "matches"})
 _ON_TIME = frozenset(name for name in _RESULTS if name.startswith("get"))
 
@@ -49,11 +51,16 @@ class Issue:
 
 def check(root: Node, declarations: Declarations) -> list[Issue]:
     """All problems with a condition's names and types, in the order of the text."""
-    checker = _Checker(declarations)
-    kind = checker.type_of(root, {})
+    kind, issues = infer(root, declarations)
     if kind not in {Type.BOOL, Type.DYN}:
-        checker.add(root, f"a condition must be true or false; this is {kind}")
-    return sorted(checker.issues, key=lambda issue: issue.offset)
+        issues.append(Issue(root.offset, f"a condition must be true or false; this is {kind}"))
+    return sorted(issues, key=lambda issue: issue.offset)
+
+
+def infer(root: Node, declarations: Declarations) -> tuple[Type, list[Issue]]:
+    """The type of an expression, and all problems with its names and types."""
+    checker = _Checker(declarations)
+    return checker.type_of(root, {}), checker.issues
 
 
 class _Checker:
@@ -93,14 +100,16 @@ class _Checker:
             return bound[name]
         if name == "now":
             return Type.TIMESTAMP
-        if name not in self._declarations.roots and name not in {"int", "uint", "double", "string", "bool", "bytes"}:
-            self.add(node, f"{name!r} is unknown{did_you_mean(name, self._declarations.roots)}")
+        if name not in self._declarations.roots and name not in _TYPE_NAMES:
+            meant = name_slip(name) or did_you_mean(name, self._declarations.roots)
+            quoted = "" if meant.endswith("?") else f'; a text is written "{name}"'
+            self.add(node, f"{name!r} is unknown{meant}{quoted}")
         return Type.DYN
 
     def _field(self, node: Select, bound: Mapping[str, Type]) -> Type:
         path = path_of(node.operand)
         found = Type.DYN
-        if path in {"alert", "model", "incident"} and path not in bound:
+        if path in {"alert", "model", "incident"} and path in self._declarations.roots and path not in bound:
             fields = self._declarations.fields(path)
             if node.name in fields:
                 found = fields[node.name]
@@ -189,7 +198,7 @@ class _Checker:
         container, key = operands
         if isinstance(key, Constant) and isinstance(key.value, str):
             path = path_of(container)
-            if path in {"alert", "model", "incident"}:
+            if path in {"alert", "model", "incident"} and path in self._declarations.roots:
                 return self._field(Select(container.offset, container, key.value), {})
             return self._inside(container, path, key.value, types[0])
         if types[0] in MAPS and types[1] not in {Type.STRING, Type.DYN}:

@@ -48,7 +48,7 @@ class AcceptanceHarness:
             self.tocsin.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Generator[AcceptanceHarness]:
     with PagerDuty() as pagerduty, Slack() as slack, Jira() as jira:
         harness = AcceptanceHarness(tmp_path_factory.mktemp("acceptance"), pagerduty, slack, jira)

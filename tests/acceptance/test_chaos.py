@@ -15,13 +15,10 @@ CHOSEN = [
     "everything killed and restarted",
     "Temporal server paused",
     "Temporal server paused, gateway killed",
-    "worker paused, then killed",
     "pager accepts, and resets the connection",
     "disk full for the spool, Temporal paused",
     "disk full for the audit log",
-    "spool locked, Temporal paused",
     "audit log locked, worker killed",
-    "dedup store locked, gateway killed",
     "clocks jump four minutes ahead, then back",
 ]
 """The other faults are milder forms of these; the long run has all of them."""

@@ -32,7 +32,7 @@ def test_drill_pages_waits_for_acknowledgement_and_closes(harness: AcceptanceHar
     assert "acknowledged" in output
     assert "The drill is over; every destination that it notified is updated." in output
     incident = page["dedup_key"].partition(".")[0]
-    assert harness.tocsin.until(incident, lambda one: one["state"] == "closed")["resolved_by"] == "Dora"
+    assert harness.tocsin.until(incident, lambda one: one["state"] == "closed")["resolved_by"] == "ada (for Dora)"
     wait_for(lambda: harness.pages(incident, "primary", "resolve"))
     shown = tocsin("incidents", "list", "--limit", "20", environment=environment).stdout
     assert "DRILL CRITICAL chatbot" in shown

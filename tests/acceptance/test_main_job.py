@@ -83,7 +83,7 @@ def test_regulated_incident_stays_open_until_compliance_closes(harness: Acceptan
     assert harness.jira.issues[ticket] == before
     closed = harness.tocsin.call("POST", f"/{incident}/resolve", "c-token", json={"by": "Carl", "note": "case 7"})
     assert closed.status_code == 200
-    harness.tocsin.until(incident, lambda one: one["state"] == "closed" and one["resolved_by"] == "Carl")
+    harness.tocsin.until(incident, lambda one: one["state"] == "closed" and one["resolved_by"] == "carl")
     assert harness.jira.issues[ticket] == before
 
 

@@ -13,6 +13,7 @@ from tests.processes import tocsin
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.waiting import wait_for
 
+VIEWER = {"Authorization": "Bearer v-token"}
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("acceptance-reload")]
 
 
@@ -26,13 +27,13 @@ def harness(tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira) -> G
 
 def policy_of(harness: AcceptanceHarness) -> str:
     try:
-        return harness.tocsin.http.get(f"{harness.tocsin.url}/readyz").json()["policy"]
+        return harness.tocsin.http.get(f"{harness.tocsin.url}/readyz", headers=VIEWER).json()["policy"]
     except httpx.HTTPError:
         return ""  # the gateway is restarting
 
 
 def reloads(harness: AcceptanceHarness, outcome: str) -> float:
-    metrics = harness.tocsin.http.get(f"{harness.tocsin.url}/metrics").text
+    metrics = harness.tocsin.http.get(f"{harness.tocsin.url}/metrics", headers=VIEWER).text
     found = re.search(rf'tocsin_policy_reloads_total{{outcome="{outcome}"}} (\S+)', metrics)
     return float(found[1]) if found else 0.0
 
@@ -104,3 +105,21 @@ def test_sighup_reloads_and_sigint_stops(harness: AcceptanceHarness) -> None:
     harness.tocsin.process.send_signal(signal.SIGHUP)
     wait_for(lambda: reloads(harness, "unchanged") == 1)
     assert harness.tocsin.stop() == 0
+
+
+def test_failing_condition_pages_and_is_shown(harness: AcceptanceHarness) -> None:
+    """A rule before all others whose condition has no value for any alert: every alert is decided by it, in doubt."""
+    run = harness.tocsin
+    text = harness.policy.read_text()
+    failing = "rules:\n  - {name: failing, tier: critical, when: 'int(alert.model) > 1'}\n"
+    before = policy_of(harness)
+    harness.policy.write_text(text.replace("rules:\n", failing, 1))
+    digest = wait_for(lambda: now if (now := policy_of(harness)) != before else "")
+    wait_for(lambda: run.printed().count(f'"policy": "{digest}"') == 2)  # gateway and worker
+    opened = run.open({**harness.alert(), "metric": "nothing"})
+    harness.wait_for_page(opened)
+    decision = run.incident(opened)["decision"]
+    assert (decision["rule"], decision["tier"]) == ("failing", "critical")
+    assert decision["reason"] == "in doubt, because its condition cannot be evaluated: cannot convert string to int"
+    wait_for(lambda: "rules.failing cannot be evaluated" in policy_of(harness))
+    wait_for(lambda: "condition_failed" in run.printed())

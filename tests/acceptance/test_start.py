@@ -132,7 +132,7 @@ def test_invalid_setting_is_named(bare: Tocsin, setting: str, value: str, messag
 def test_shipped_policy_is_valid(bare: Tocsin) -> None:
     checked = tocsin("policy", "check", environment=bare.environment)
     assert checked.returncode == 0
-    assert "good; 18 rules, 14 destinations" in checked.stdout
+    assert "good; 19 rules, 14 destinations" in checked.stdout
 
 
 def test_edited_export_fails_verification(tmp_path: Path, bare: Tocsin) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.processes import Tocsin, tocsin
-from tests.vendors import Fault, PagerDuty, Receiver, Request, Vendor
+from tests.vendors import Arize, Fault, PagerDuty, Receiver, Request, Vendor
 from tests.waiting import SLOW_MACHINE, wait_for
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("acceptance-watchdog"), pytest.mark.timeout(400)]
@@ -47,8 +47,10 @@ class HeartbeatReceiver(Vendor):
 class WatchdogHarness:
     """``tocsin up`` with a watchdog, its pager, a destination for drills, and a receiver of heartbeats."""
 
-    def __init__(self, tocsin: Tocsin, pager: PagerDuty, quiet: Receiver, heartbeats: HeartbeatReceiver) -> None:
-        self.tocsin, self.pager, self.quiet, self.heartbeats = tocsin, pager, quiet, heartbeats
+    def __init__(
+        self, tocsin: Tocsin, pager: PagerDuty, quiet: Receiver, heartbeats: HeartbeatReceiver, arize: Arize
+    ) -> None:
+        self.tocsin, self.pager, self.quiet, self.heartbeats, self.arize = tocsin, pager, quiet, heartbeats, arize
 
     def notifications(self, check: str, action: str = "trigger") -> list[dict[str, Any]]:
         key = f"tocsin-watchdog-{check}-"
@@ -66,13 +68,15 @@ class WatchdogHarness:
 def watchdog(tmp_path_factory: pytest.TempPathFactory) -> Generator[WatchdogHarness]:
     with ExitStack() as stack:
         pager, quiet, heartbeats = (stack.enter_context(one) for one in (PagerDuty(), Receiver(), HeartbeatReceiver()))
+        arize = stack.enter_context(Arize())
+        settings = {"ARIZE_API_KEY": arize.key, "ARIZE_API_URL": arize.base_url, "ARIZE_APP_URL": arize.base_url}
         folder = tmp_path_factory.mktemp("watchdog")
         (folder / "policy.yaml").write_text(POLICY.format(pager=pager.base_url, quiet=quiet.base_url))
         heartbeat = f"{heartbeats.base_url}/beat/secret"
-        running = Tocsin(folder, folder / "policy.yaml", SPEED, PAGER="pager-key", HEARTBEAT_URL=heartbeat)
+        running = Tocsin(folder, folder / "policy.yaml", SPEED, PAGER="pager-key", HEARTBEAT_URL=heartbeat, **settings)
         running.start()
         try:
-            yield WatchdogHarness(running, pager, quiet, heartbeats)
+            yield WatchdogHarness(running, pager, quiet, heartbeats, arize)
         finally:
             running.stop()
         assert pager.violations == quiet.violations == []
@@ -93,7 +97,9 @@ def test_watchdog_drill_is_delivered_and_closed(watchdog: WatchdogHarness) -> No
     ).json()["incidents"]
     one = next(each for each in found if each["rule"] == "end-to-end")
     assert incident in {"", one["id"]}
-    watchdog.tocsin.until(one["id"], lambda view: view["state"] == "closed" and view["resolved_by"] == "watchdog")
+    watchdog.tocsin.until(
+        one["id"], lambda view: view["state"] == "closed" and view["resolved_by"] == "ada (for watchdog)"
+    )
 
 
 def test_watchdog_pages_once_while_temporal_hangs(watchdog: WatchdogHarness) -> None:
@@ -148,6 +154,17 @@ def test_undelivered_watchdog_drill_is_reported(watchdog: WatchdogHarness) -> No
     (page,) = (one for one in watchdog.notifications("drill") if one["dedup_key"] == key)
     assert "a drill of end-to-end notified nobody within 5 s" in str(page)
     wait_for(lambda: not open_keys())
+
+
+def test_watchdog_pages_while_arize_refuses_the_key(watchdog: WatchdogHarness) -> None:
+    """The schedule that polls Arize finds it; workers report it, and the gateway shows it."""
+    watchdog.arize.always = Fault(status=401, body="revoked")
+    try:
+        page = watchdog.wait_for_notification("arize")
+        assert "Arize answered 401: revoked; check ARIZE_API_KEY" in page["payload"]["custom_details"]["Seen"]
+    finally:
+        watchdog.arize.always = None
+    assert watchdog.wait_for_notification("arize", "resolve")["dedup_key"] == page["dedup_key"]
 
 
 def test_watchdog_without_policy_section_is_rejected(watchdog: WatchdogHarness, tmp_path: Path) -> None:

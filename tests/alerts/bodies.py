@@ -50,3 +50,7 @@ def flat(**changes: Any) -> dict[str, Any]:
 
 def without(*names: str) -> dict[str, Any]:
     return {key: value for key, value in FLAT.items() if key not in names}
+
+
+FIRST, SECOND = "TW9uaXRvcjo2MTAwMDphWjYxMDAw", "TW9uaXRvcjo2MTAwMTphWjYxMDAx"
+"""The ids of two monitors, as Arize's API has them."""

@@ -22,6 +22,7 @@ from tests.chaos.faults import FAULTS, InjectedFault, clock_settings, inject
 from tests.chaos.harness import ChaosHarness, chaos_harness
 from tests.chaos.replay import replay_failures
 from tests.chaos.stream import ScriptedIncident, Stream
+from tests.chaos.varied_scripts import SCRIPTS
 from tests.chaos.verdict import KINDS, Verdict, judge
 from tests.processes import tocsin
 
@@ -62,7 +63,7 @@ def run(
     rng = random.Random(seed)
     injected: list[InjectedFault] = []
     with chaos_harness(folder, **clock_settings(folder)) as harness:
-        stream = Stream(harness, rate)
+        stream = Stream(harness, rate, SCRIPTS)
         began = time.monotonic()
         stream.start()
         time.sleep(5)
@@ -108,6 +109,7 @@ def report(chaos: ChaosRun) -> str:
         ("incidents", str(len(chaos.incidents))),
         ("pages", str(verdict.pages)),
         ("**lost**", str(len(verdict.lost))),
+        ("**swallowed**", str(len(verdict.swallowed))),
         ("**paged twice**", str(len(verdict.doubled))),
         ("**late**", str(len(verdict.late))),
         ("**early**", str(len(verdict.early))),

@@ -240,6 +240,14 @@ def _others_500(harness: ChaosHarness, rng: random.Random) -> int:
     return 0
 
 
+@_fault("Slack and Jira accept, and reset the connection")
+def _others_reset(harness: ChaosHarness, rng: random.Random) -> int:
+    # Whether a message was written can only be looked up, also among hundreds of others.
+    with _always(Fault(reset=True, after=True), harness.slack, harness.jira):
+        time.sleep(rng.uniform(3, 15))
+    return 0
+
+
 # ── Disks, locks, clocks ────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -110,10 +110,38 @@ def _add_false_record(case: Case) -> None:
     case.recorded.append(("acknowledged", "Mallory", "never"))
 
 
+def _close_by_older_clear(case: Case) -> None:
+    case.incident.swallowed.append("a clear from before its trigger: it is closed")
+
+
+def _swallow_second_fire(case: Case) -> None:
+    case.incident.required = [START, START + 30]
+
+
+def _page_again_for_repeat(case: Case) -> None:
+    case.incident.required = [START]
+    case.pages.append(("primary", 12, "/again"))
+
+
+def _page_late_for_second_fire(case: Case) -> None:
+    case.incident.required = [START, START + 30]
+    case.pages.append(("primary", 50, "/again"))
+
+
+def _comment_twice(case: Case) -> None:
+    text = {"type": "text", "text": "Tocsin · 3f9a2c71"}
+    case.harness.jira.comments["GOV-1"] = [{"id": number, "body": {"content": [text]}} for number in "12"]
+
+
 @pytest.mark.parametrize(
     ("violate", "kind"),
     [
         (_lose_alert, "lost"),
+        (_close_by_older_clear, "swallowed"),
+        (_swallow_second_fire, "swallowed"),
+        (_page_again_for_repeat, "doubled"),
+        (_page_late_for_second_fire, "late"),
+        (_comment_twice, "doubled"),
         (_never_close, "lost"),
         (_page_twice, "doubled"),
         (_page_late, "late"),

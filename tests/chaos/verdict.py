@@ -1,5 +1,7 @@
 """The checker: compares the accepted alerts with what the vendors' users saw, and with the audit log."""
 
+import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +11,8 @@ from typing import Any
 from audit import AuditLog, AuditRecord, check
 from tests.chaos.faults import InjectedFault
 from tests.chaos.harness import ChaosHarness
-from tests.chaos.stream import ScriptedIncident
+from tests.chaos.stream import ScriptedIncident, run_of
+from tests.vendors import Request
 from tests.vendors.policy import SECRETS
 
 ON_TIME = 10.0
@@ -19,9 +22,12 @@ RECOVERY = 45.0
 (30 s), as set in ``workflows.activity_calls``."""
 SPOOL_DRAIN = 2.0
 """Seconds within which a gateway delivers its spool when Temporal answers."""
-_PAGING = {"unacknowledged", "acknowledged", "repeated", "cleared"}
+_POSTING = {"posted", "regulated", "discussed"}
+_REGULATED = {"regulated", "discussed"}
+_MARK = re.compile(r"Tocsin · (\S+?)\"")
+"""Ends each comment that Tocsin writes in Jira."""
 _SERVICES = {SECRETS[name.upper()]: name for name in ("primary", "secondary", "managers")}
-KINDS = ("lost", "doubled", "late", "early", "paged_after_ack", "audit", "replay", "other")
+KINDS = ("lost", "swallowed", "doubled", "late", "early", "paged_after_ack", "audit", "replay", "other")
 
 
 @dataclass
@@ -29,6 +35,8 @@ class Verdict:
     """Each list holds violations, in words; all are empty if the guarantees hold."""
 
     lost: list[str] = field(default_factory=list[str])
+    swallowed: list[str] = field(default_factory=list[str])
+    """What was accepted, and led to nothing, or was undone by something older."""
     doubled: list[str] = field(default_factory=list[str])
     late: list[str] = field(default_factory=list[str])
     early: list[str] = field(default_factory=list[str])
@@ -68,15 +76,21 @@ def judge(
         if not incident.view:
             continue
         _count_alerts(verdict, incident)
-        if incident.script in _PAGING:
+        verdict.swallowed += [f"{_name(incident)}: {one}" for one in incident.swallowed]
+        if incident.required:
+            _count_required(verdict, harness, incident, injected)
+        elif incident.script not in _POSTING:
             _count_pages(verdict, harness, incident, injected)
         elif posts[incident.id] != 1:
             violations = verdict.doubled if posts[incident.id] else verdict.lost
             violations.append(f"{_name(incident)}: {posts[incident.id]} posts")
         _compare_records(verdict, harness, incident, by_incident.get(incident.id, []))
-    regulated = [one for one in incidents if one.script == "regulated" and one.id]
+    regulated = [one for one in incidents if one.script in _REGULATED and one.id]
     if len(harness.jira.issues) != len(regulated):
         verdict.lost.append(f"{len(harness.jira.issues)} tickets for {len(regulated)} regulated incidents")
+    for ticket, comments in harness.jira.comments.items():
+        marks = Counter(mark for one in comments for mark in _MARK.findall(json.dumps(one, ensure_ascii=False)))
+        verdict.doubled += [f"{ticket}: {count} comments for {mark}" for mark, count in marks.items() if count > 1]
     if harness.pager.open:
         count, some = len(harness.pager.open), sorted(harness.pager.open)[:3]
         verdict.other.append(f"{count} pages were never resolved: {some}")
@@ -90,10 +104,32 @@ def _count_alerts(verdict: Verdict, incident: ScriptedIncident) -> None:
         violations.append(f"{_name(incident)}: {sent} alerts were accepted, the incident has {known}")
 
 
+def _pages(harness: ChaosHarness, incident: ScriptedIncident) -> list[Request]:
+    """The pages of this opening of the incident that made a sound."""
+    return [one for one in harness.pager.audible_pages(incident.id) if run_of(one) not in incident.other_runs]
+
+
+def _count_required(
+    verdict: Verdict, harness: ChaosHarness, incident: ScriptedIncident, injected: Sequence[InjectedFault]
+) -> None:
+    """Each alert that must page again did so, once and in time."""
+    primary = SECRETS["PRIMARY"]
+    pages = [one.at for one in _pages(harness, incident) if one.body["routing_key"] == primary]
+    verdict.pages += len(pages)
+    if len(pages) < len(incident.required):
+        verdict.swallowed.append(f"{_name(incident)}: {len(pages)} pages for {len(incident.required)} fires")
+    if len(pages) > len(incident.required):
+        verdict.doubled.append(f"{_name(incident)}: {len(pages)} pages for {len(incident.required)} fires")
+    for at, when in zip(pages, incident.required, strict=False):
+        verdict.lateness.append(late := _lateness(at, when, injected))
+        if late > (RECOVERY if _disturbed(when, injected) else ON_TIME):
+            verdict.late.append(f"{_name(incident)}: a page {late:.1f} s after its alert")
+
+
 def _count_pages(
     verdict: Verdict, harness: ChaosHarness, incident: ScriptedIncident, injected: Sequence[InjectedFault]
 ) -> None:
-    pages = harness.pager.audible_pages(incident.id)
+    pages = _pages(harness, incident)
     verdict.pages += len(pages)
     keys = Counter((one.body["routing_key"], one.body["dedup_key"]) for one in pages)
     verdict.doubled += [f"{_name(incident)}: {count} pages under {key}" for key, count in keys.items() if count > 1]
@@ -176,12 +212,13 @@ def _compare_records(
     verdict: Verdict, harness: ChaosHarness, incident: ScriptedIncident, records: Sequence[AuditRecord]
 ) -> None:
     """The audit log and the incident's timeline have the same events, and each page that made a sound is recorded."""
+    records = [one for one in records if incident.first_run_id in {"", one.first_run_id}]
     recorded = Counter((one.event, one.by, one.text[:500]) for one in records)
     shown = Counter((one["event"], one["by"], one["text"]) for one in incident.view["timeline"])
     verdict.audit += [f"{_name(incident)}: {event} is not recorded" for event in shown - recorded]
     verdict.audit += [f"{_name(incident)}: {event} is recorded, and did not happen" for event in recorded - shown]
     notified = Counter(one.data["destination"] for one in records if one.event == "notified")
-    pages = Counter(_SERVICES[one.body["routing_key"]] for one in harness.pager.audible_pages(incident.id))
+    pages = Counter(_SERVICES[one.body["routing_key"]] for one in _pages(harness, incident))
     verdict.audit += [f"{_name(incident)}: a page to {service} is not recorded" for service in pages - notified]
 
 

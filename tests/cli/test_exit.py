@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests import DEV_SERVER
 
 STOP = """
@@ -30,3 +32,26 @@ def test_exit_does_not_wait_for_temporal() -> None:
     command = [sys.executable, "-c", STOP, DEV_SERVER]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "stopping"), done.stderr
+
+
+FINALIZED = """
+import atexit, sys
+import cli.main
+if sys.argv[1] == "loaded":
+    import temporalio.client
+
+atexit.register(print, "registered functions ran")
+sys.argv = ["tocsin", *sys.argv[2:]]
+cli.main.main()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(("--version",), 0), (("policy", "check", "nofile"), 2)])
+@pytest.mark.parametrize("sdk", ["loaded", "not loaded"])
+def test_interpreter_is_not_finalized_under_native_threads(sdk: str, arguments: tuple[str, ...], code: int) -> None:
+    """A thread of the SDK that calls into a finalizing interpreter aborts the process: exit code 134."""
+    command = [sys.executable, "-v", "-c", FINALIZED, sdk, *arguments]  # -v reports what the interpreter finalizes
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr[-2000:]
+    assert "registered functions ran" in done.stdout
+    assert ("# cleanup[2] removing sys" in done.stderr) == (sdk == "not loaded")

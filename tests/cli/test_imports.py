@@ -49,7 +49,7 @@ def test_root_options_import_no_command(option: str) -> None:
     modules = loaded(RUN, option)
     assert packages(modules) & HEAVY == set()
     own = {name for name in modules if name.startswith("cli.")}
-    assert own == {"cli.completion", "cli.errors", "cli.groups", "cli.main", "cli.streams"}
+    assert own == {"cli.completion", "cli.errors", "cli.groups", "cli.main", "cli.process_end", "cli.streams"}
 
 
 @pytest.mark.parametrize(

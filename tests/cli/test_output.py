@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from audit import AuditLog, NewRecord
+from audit import NOT_SHOWN, AuditLog, NewRecord
 from tests.cli.harness import REPOSITORY, TOKEN, TRIGGERED, CliHarness, GatewayStandIn, gateway, tocsin
 from tests.policy.policies import BASE, RULES
 
@@ -198,8 +198,15 @@ def test_incident_actions_as_json(environment: Mapping[str, str], stand_in: Gate
         assert json.loads(text) == INCIDENTS[0]
     sent = [(path.rpartition("/")[2], body) for method, path, body in stand_in.requests if method == "POST"]
     assert sent[0] == ("acknowledge", {"by": "bob", "note": ""})
-    assert sent[1][1]["note"] == "x"
-    assert sent[2] == ("annotate", {"by": sent[2][1]["by"], "note": "a note"})
+    assert sent[1] == ("resolve", {"by": "", "note": "x"}), "the token's owner acts, not the user of this machine"
+    assert sent[2] == ("annotate", {"by": "", "note": "a note"})
+
+
+def test_action_on_a_name_is_for_the_opening_that_was_listed(
+    environment: Mapping[str, str], stand_in: GatewayStandIn
+) -> None:
+    printed("incidents", "ack", "contract", environment=environment)
+    assert [path for method, path, _ in stand_in.requests if method == "POST"][-1].endswith(f"?run={'0' * 32}")
 
 
 def test_incident_list_as_json(environment: Mapping[str, str]) -> None:
@@ -210,10 +217,24 @@ def test_incident_list_as_json(environment: Mapping[str, str]) -> None:
 def test_start_of_an_id_names_one_incident(environment: Mapping[str, str]) -> None:
     text = printed("incidents", "show", "contract", "--format", "json", environment=environment)
     assert json.loads(text)["id"] == LONG_ID
-    ambiguous = tocsin("incidents", "show", "chatbot", environment=environment)
-    assert (ambiguous.returncode, "fits 2 incidents" in ambiguous.stderr) == (1, True)
     unknown = tocsin("incidents", "show", "nothing", environment=environment)
-    assert (unknown.returncode, "no incident starts with nothing" in unknown.stderr) == (1, True)
+    assert (unknown.returncode, "no incident is called nothing" in unknown.stderr) == (1, True)
+
+
+def test_name_stands_for_the_only_open_incident(environment: Mapping[str, str]) -> None:
+    text = printed("incidents", "show", "incident-chatbot", "--format", "json", environment=environment)
+    assert json.loads(text)["state"] == "notified", "another incident of that name is closed"
+
+
+def test_name_of_several_open_incidents_lists_them(environment: Mapping[str, str]) -> None:
+    ambiguous = tocsin("incidents", "show", "incident-", environment=environment)
+    assert ambiguous.returncode == 1
+    first, *lines = ambiguous.stderr.splitlines()
+    assert "fits 2 open incidents" in first
+    assert [line.split()[:2] for line in lines] == [
+        ["incident-chatbot-0123456789ff", "notified"],
+        [LONG_ID, "acknowledged"],
+    ]
 
 
 def test_unknown_incident_shows_the_reasons(environment: Mapping[str, str]) -> None:
@@ -259,6 +280,11 @@ def test_audit_log_as_json(environment: Mapping[str, str], tmp_path: Path) -> No
         "incidents": 1,
         "last_hash": shown[-1]["hash"],
         "faults": [],
+        "scope": "log",
+        "expected": [],
+        "missing": [],
+        "policies": {"number": 0, "faults": []},
+        "not_shown": list(NOT_SHOWN),
     }
     text = printed("audit", "show", "incident-a", environment=environment)
     assert text.splitlines()[1].split()[:4] == ["1", "2026-11-24", "00:00:00.000", "received"]
@@ -302,4 +328,20 @@ def test_health_as_json(environment: Mapping[str, str], stand_in: GatewayStandIn
     asked = {**environment, "TOCSIN_PORT": port, "HTTP_PROXY": "http://127.0.0.1:9"}
     done = tocsin("health", "gateway", "--format", "json", environment=asked)
     found = json.loads(done.stdout)
-    assert (done.returncode, found) == (1, {"role": "gateway", "healthy": False, "fault": "the gateway answers 401"})
+    fault = f"{stand_in.url} answers 401"
+    assert (done.returncode, found) == (1, {"role": "gateway", "healthy": False, "fault": fault})
+
+
+def test_list_that_may_be_incomplete_says_so(environment: Mapping[str, str]) -> None:
+    cut = tocsin("incidents", "list", "--limit", "1", environment=environment)
+    whole = tocsin("incidents", "list", environment=environment)
+    assert "the newest 1; there may be more" in cut.stderr
+    assert whole.stderr == ""
+
+
+def test_incident_without_a_worker_says_what_is_missing() -> None:
+    with gateway(incident(SHORT_ID, "notified", partial=True, timeline=[])) as running:
+        shown = tocsin(
+            "incidents", "show", SHORT_ID, environment={"TOCSIN_PUBLIC_URL": running.url, "TOCSIN_TOKEN": TOKEN}
+        )
+    assert "no worker answers" in shown.stderr

@@ -92,13 +92,14 @@ def test_workflow_steps_run(workflow: dict[str, Any], tmp_path: Path, change: tu
     assert run("git init -q -b main . && git add . && git -c user.name=a -c user.email=a@example.com commit -qm a") == 0
     assert run("git update-ref refs/remotes/origin/main HEAD") == 0
     (work / "policies" / "policy.yaml").write_text((BASE + RULES).replace(*change))
-    rules = ("errors", "drop", "silent", "slow", "otherwise")
+    rules = ("errors", "drop", "silent", "slow", "unmapped", "otherwise")
     alerts = (
         "{monitor: m, model: chatbot, metric: error_rate, value: 0.9}",
         "{monitor: m, model: chatbot, value: 0.5, baseline: 1}",
         "{monitor: m, kind: drift}",
         "{monitor: m, metric: p95_latency_ms}",
         "{monitor: m}",
+        "{monitor: m, metric: error_rate, value: 0.001}",
     )
     cases = "".join(
         f"  - {{name: {rule}, alert: {alert}, expect: {{rule: {rule}}}}}\n"

@@ -27,7 +27,7 @@ from worker.retries import retry_forever
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = (
     *("alerts", "policy", "incident", "integrations", "audit", "activities"),
-    *("workflows", "gateway", "worker", "simulation", "cli"),
+    *("workflows", "gateway", "worker", "simulation", "monitors", "cli"),
 )
 
 
@@ -250,7 +250,8 @@ def policy_object(path: str) -> str:
         if step == "[]":
             node = whole["items"]
         elif step == "*":
-            node = whole.get("additionalProperties") or next(iter(whole["properties"].values()))
+            values = whole.get("patternProperties") or whole.get("properties", {})
+            node = whole.get("additionalProperties") or next(iter(values.values()))
         else:
             node = whole["properties"][step]
         node = next((one for one in node.get("anyOf", ()) if one.get("type") != "null"), node)

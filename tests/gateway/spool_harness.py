@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from alerts import Alert, incident_id, normalise
 from gateway.ingest.dedup_store import DedupStore
 from gateway.ingest.ingester import AlertIngester
-from gateway.ingest.spool import LIMIT_BYTES, Spool
+from gateway.ingest.spool import LIMIT_BYTES, Item, Spool
 from tests.gateway.conftest import QUEUE, GatewayHarness
 from tests.tcp_proxy import TcpProxy
 from worker.temporal import QUICK
@@ -65,3 +66,7 @@ async def open_spool_harness(
 def make_alert(gateway: GatewayHarness, **changes: object) -> Alert:
     """An alert of a new monitor."""
     return normalise(gateway.alert(monitor_name=f"spooled {next(_numbers)}", **changes))
+
+
+def item(queue: str, content: object = 1) -> Item:
+    return Item(queue, "alert", json.dumps(content).encode())

@@ -1,13 +1,20 @@
 """``/api/incidents``: reading and acting, each with its role."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from importlib.metadata import version
 
 import pytest
+from temporalio import workflow
+from temporalio.worker import Worker
 
-from tests.gateway.conftest import GatewayHarness
+from cli.send import signed
+from tests.gateway.conftest import SECRET, GatewayHarness
+from tests.waiting import SLOW_MACHINE
+from workflows.contracts import INCIDENT_WORKFLOW
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -87,6 +94,17 @@ async def test_action_needs_responder_role(gateway: GatewayHarness) -> None:
         assert (answer.status_code, "needs the role responder" in answer.json()["detail"]) == (403, True)
 
 
+async def test_action_names_the_opening_that_it_is_for(gateway: GatewayHarness) -> None:
+    incident = await gateway.open()
+    path = f"/api/incidents/{incident}/acknowledge"
+    other = await gateway.call("POST", path, "r-token", json={}, params={"run": "00000000-0000-0000-0000-000000000000"})
+    assert (other.status_code, other.json()["code"]) == (409, "incident_closed")
+    assert "the incident that is open now is another one" in other.json()["detail"]
+    run = (await gateway.call("GET", f"/api/incidents/{incident}")).json()["first_run_id"]
+    done = await gateway.call("POST", path, "r-token", json={}, params={"run": run})
+    assert (done.status_code, done.json()["state"]) == (200, "acknowledged")
+
+
 async def test_acknowledge_annotate_and_resolve(gateway: GatewayHarness) -> None:
     incident = await gateway.open()
     path = f"/api/incidents/{incident}"
@@ -94,13 +112,13 @@ async def test_acknowledge_annotate_and_resolve(gateway: GatewayHarness) -> None
     assert (acked.status_code, acked.json()["state"], acked.json()["acknowledged_by"]) == (
         200,
         "acknowledged",
-        "Rosa Example",
+        "rosa (for Rosa Example)",
     )
     noted = await gateway.call("POST", f"{path}/annotate", "r-token", json={"note": "rolled back"})
     notes = [(one["text"], one["by"]) for one in noted.json()["timeline"] if one["event"] == "annotated"]
     assert notes == [("rolled back", "rosa")], "the token's name is the default"
     resolved = await gateway.call("POST", f"{path}/resolve", "r-token", json={"by": "Rosa Example"})
-    assert (resolved.status_code, resolved.json()["resolved_by"]) == (200, "Rosa Example")
+    assert (resolved.status_code, resolved.json()["resolved_by"]) == (200, "rosa (for Rosa Example)")
     await gateway.until(incident, lambda one: one["state"] == "closed")
     late = await gateway.call("POST", f"{path}/acknowledge", "r-token", json={})
     assert (late.status_code, late.json()["detail"]) == (409, "it is closed already")
@@ -136,8 +154,9 @@ async def test_health_readiness_and_metrics(gateway: GatewayHarness) -> None:
     ready = (await gateway.http.get("/readyz")).json()
     assert (ready["ready"], ready["temporal"], ready["dedup_store"]) == (True, "ok", "ok")
     assert ready["policy"] == gateway.settings().policy()
-    await gateway.send(b"{}")
-    figures = (await gateway.http.get("/metrics")).text
+    assert (ready["quarantine"], ready["quarantined"]) == ("ok", 0)
+    await gateway.send(b"{}", secret="whsec_wrong")
+    figures = (await gateway.call("GET", "/metrics")).text
     assert 'tocsin_alerts_total{outcome="refused"}' in figures
     assert "tocsin_ingest_duration_seconds_bucket" in figures
     assert "tocsin_dedup_store_up 1.0" in figures
@@ -161,6 +180,128 @@ async def test_oversized_body_is_refused(gateway: GatewayHarness) -> None:
             sent += 65_536
             yield b"x" * 65_536
 
-    answer = await gateway.http.post("/api/drills", content=endless(), headers={"Content-Type": "application/json"})
+    answer = await gateway.http.post("/api/drills", content=endless(), headers={"Authorization": "Bearer r-token"})
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
     assert sent < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/api/incidents?since=2026-01-01", "query.since: it is unknown; known are state, tier"),
+        ("/api/incidents?opened_sinse=2026-01-01", "query.opened_sinse: it is unknown; did you mean opened_since?"),
+        ("/api/incidents?limit=1&limit=2", "query.limit: it appears 2 times"),
+        ("/api/incidents/incident-x-0123456789ab?full=1", "query.full: it is unknown; known are run"),
+        ("/api/changes?modle=x", "query.modle: it is unknown; did you mean model?"),
+        ("/api/quarantine?stat=replayed", "query.stat: it is unknown; did you mean state?"),
+        ("/api/quarantine/q-1?body=no", "query.body: it is unknown"),
+        ("/readyz?verbose", "query.verbose: it is unknown"),
+        ("/metrics?name[]=x", "query.name[]: it is unknown"),
+        ("POST /api/drills?dry_run=yes", "query.dry_run: it is unknown"),
+        ("POST /api/quarantine/replay?ids=x", "query.ids: it is unknown"),
+        ("POST /api/quarantine/q-1/replay?force=1", "query.force: it is unknown"),
+        ("POST /api/incidents/incident-x-0123456789ab/resolve?note=x", "query.note: it is unknown"),
+    ],
+)
+async def test_unknown_parameter_is_refused(gateway: GatewayHarness, path: str, reason: str) -> None:
+    method, _, path = path.rpartition(" ")
+    answer = await gateway.call(method or "GET", path, "a-token", **({"json": {}} if method else {}))
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_parameter")
+    assert answer.json()["reasons"][0].startswith(reason), answer.text
+
+
+async def test_parameter_of_webhook_is_no_reason_to_refuse(gateway: GatewayHarness) -> None:
+    """An address with a user's own parameters is no reason to lose an alert."""
+    body = json.dumps(gateway.alert()).encode()
+    answer = await gateway.http.post(
+        "/webhooks/arize?from=arize&from=us", content=body, headers=signed(body, SECRET, "")
+    )
+    assert answer.status_code == 202
+
+
+async def until_equal(read: Callable[[], Awaitable[set[str]]], expected: set[str]) -> None:
+    """Lists follow the histories with a delay."""
+    end = asyncio.get_running_loop().time() + SLOW_MACHINE
+    while (found := await read()) != expected and asyncio.get_running_loop().time() < end:
+        await asyncio.sleep(0.1)
+    assert found == expected
+
+
+async def test_incidents_are_filtered_by_time(gateway: GatewayHarness) -> None:
+    before = datetime.now(UTC)
+    first, second = await gateway.open(), await gateway.open()
+    between = datetime.fromisoformat((await gateway.call("GET", f"/api/incidents/{second}")).json()["opened_at"])
+    await gateway.call("POST", f"/api/incidents/{first}/resolve", "r-token", json={})
+    closed = datetime.fromisoformat((await gateway.until(first, lambda one: one["closed_at"]))["closed_at"])
+    moment = timedelta(milliseconds=1)
+    for query, expected in [
+        ({"opened_since": before}, {first, second}),
+        ({"opened_since": before, "opened_until": between}, {first}),
+        ({"opened_since": between}, {second}),
+        ({"opened_since": before, "opened_until": before + moment}, set[str]()),
+        ({"closed_since": before, "opened_since": before}, {first}),
+        ({"closed_until": closed, "opened_since": before}, set[str]()),
+        ({"closed_since": closed, "closed_until": closed + moment, "opened_since": before}, {first}),
+        ({"closed_since": closed + timedelta(hours=1)}, set[str]()),
+    ]:
+
+        async def listed(query: dict[str, datetime] = query) -> set[str]:
+            """All pages."""
+            found: set[str] = set()
+            cursor = ""
+            while True:
+                params = {key: at.isoformat() for key, at in query.items()} | {"limit": "1", "cursor": cursor}
+                answer = await gateway.call("GET", "/api/incidents", "r-token", params=params)
+                assert answer.status_code == 200, answer.text
+                found |= {one["id"] for one in answer.json()["incidents"]}
+                cursor = answer.json()["next"]
+                if not cursor:
+                    return found
+
+        await until_equal(listed, expected)
+
+
+@workflow.defn(name=INCIDENT_WORKFLOW, sandboxed=False)
+class ContinuedIncident:
+    """A run of an incident with a very long history: it is continued as new, and the last run is the one in lists."""
+
+    @workflow.run
+    async def run(self, is_continued: bool) -> None:
+        if is_continued:
+            await workflow.wait_condition(lambda: False)
+        await asyncio.sleep(2)
+        workflow.continue_as_new(True)
+
+
+async def test_continued_incident_is_found_by_its_opening(gateway: GatewayHarness) -> None:
+    before = datetime.now(UTC)
+    incident, queue = "incident-long-0123456789ab", "continued-incidents"
+    async with Worker(gateway.client, task_queue=queue, workflows=[ContinuedIncident]):
+        handle = await gateway.client.start_workflow(INCIDENT_WORKFLOW, False, id=incident, task_queue=queue)
+        async with asyncio.timeout(SLOW_MACHINE):
+            while (last := await handle.describe()).run_id == handle.first_execution_run_id:
+                await asyncio.sleep(0.1)
+
+        async def listed() -> set[str]:
+            params = {"opened_since": before.isoformat(), "opened_until": last.start_time.isoformat(), "limit": "200"}
+            answer = await gateway.call("GET", "/api/incidents", params=params)
+            assert answer.status_code == 200, answer.text
+            return {one["id"] for one in answer.json()["incidents"]} & {incident}
+
+        await until_equal(listed, {incident})
+        await handle.terminate()
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("opened_since=yesterday", "query.opened_since"),
+        ("opened_since=0001-01-01T00:00:00%2B23:59", "between 1970 and 2200"),
+        ("closed_until=9999-12-31T23:59:59-23:59", "between 1970 and 2200"),
+        ("opened_since=2026-02-01&opened_until=2026-01-01", "must be later than opened_since"),
+        ("closed_since=2026-02-01&closed_until=2026-02-01", "must be later than closed_since"),
+    ],
+)
+async def test_impossible_period_is_refused(gateway: GatewayHarness, query: str, reason: str) -> None:
+    answer = await gateway.call("GET", f"/api/incidents?{query}")
+    assert (answer.status_code, reason in str(answer.json()["reasons"])) == (422, True)

@@ -5,6 +5,8 @@ import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Generator
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -15,10 +17,10 @@ from sqlalchemy.engine import make_url
 
 from alerts import incident_id
 from gateway.app import create_app
-from gateway.ingest.dedup_store import MAX_PENDING, DedupEntry, DedupStore, DedupUnavailableError
+from gateway.ingest.dedup_store import MAX_PENDING, RETENTION, DedupEntry, DedupStore, DedupUnavailableError
+from tests.gateway.callback_senders import pagerduty_signed
 from tests.gateway.conftest import CALLBACK_SECRETS, GatewayHarness
 from tests.gateway.spool_harness import make_alert, open_spool_harness
-from tests.gateway.test_callbacks import pagerduty_signed
 from tests.postgres import postgres
 from tests.tcp_proxy import TcpProxy
 from tests.vendors import PagerDuty
@@ -133,6 +135,22 @@ async def test_silent_database_delays_alerts_only_briefly(server: str, proxy: Tc
     store.close()
 
 
+async def test_entry_is_forgotten_after_its_retention(tmp_path: Path) -> None:
+    """By its id and by its signed bytes; the same id is then that of a new event, and is stored again."""
+    now = datetime.now(UTC)
+    old = replace(new_entry(), at=now - RETENTION - timedelta(seconds=1))
+    kept = replace(new_entry(), at=now - RETENTION + timedelta(minutes=5))
+    store = DedupStore(f"sqlite:///{tmp_path}/gateway.db")
+    await store.add([old, kept])
+    assert list((await store.find([old.id, kept.id], [old.signature_digest])).entries) == [kept]
+    again = replace(old, incident="incident-again", at=None)
+    await store.add([again])
+    assert list((await store.find([old.id], [])).entries) == [again]
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as database:
+        assert database.execute("SELECT count(*) FROM dedup_entries").fetchone() == (2,)
+    store.close()
+
+
 async def test_locked_file_counts_as_unavailable(tmp_path: Path) -> None:
     store, pending = DedupStore(f"sqlite:///{tmp_path}/gateway.db"), new_entry()
     await store.ping()
@@ -207,10 +225,13 @@ async def test_readyz_reports_the_unavailable_store(gateway: GatewayHarness, ser
     await proxy.cut()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        answer = await http.get("/readyz")
+        answer = await http.get("/readyz", headers={"Authorization": "Bearer v-token"})
         assert answer.status_code == 200
         assert answer.json()["dedup_store"].startswith("OperationalError: ")
-        assert "tocsin_dedup_store_up 0.0" in (await http.get("/metrics")).text
+        assert (
+            "tocsin_dedup_store_up 0.0"
+            in (await http.get("/metrics", headers={"Authorization": "Bearer v-token"})).text
+        )
         # PagerDuty names a note's incident only by PagerDuty's own id: without the store, the incident is unknown.
         note = PagerDuty.callback("incident.annotated", "", "Alice Example")
         note["event"]["data"] = {"id": "N1", "type": "incident_note", "content": "look", "incident": {"id": "P-9"}}
@@ -221,6 +242,11 @@ async def test_readyz_reports_the_unavailable_store(gateway: GatewayHarness, ser
         assert "which incident" in asked.json()["detail"]
         await proxy.restore()
         async with asyncio.timeout(60):
-            while (await http.get("/readyz")).json()["dedup_store"] != "ok":
+            while (await http.get("/readyz", headers={"Authorization": "Bearer v-token"})).json()[
+                "dedup_store"
+            ] != "ok":
                 await asyncio.sleep(0.2)
-        assert "tocsin_dedup_store_up 1.0" in (await http.get("/metrics")).text
+        assert (
+            "tocsin_dedup_store_up 1.0"
+            in (await http.get("/metrics", headers={"Authorization": "Bearer v-token"})).text
+        )

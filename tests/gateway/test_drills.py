@@ -24,7 +24,7 @@ async def test_drill_follows_rule_and_is_marked(gateway: GatewayHarness) -> None
     assert (one["rule"], one["tier"], one["team"]) == ("all", "critical", "ops")
     assert one["decision"]["trace"] == [{"rule": "all", "matched": True, "reason": "a fire drill of this rule"}]
     assert one["next_action"].startswith("Escalate to step 2")
-    assert "started by Dora" in one["alert"]["notes"]
+    assert "started by rosa (for Dora)" in one["alert"]["notes"]
     assert alerts_counted() == counted
     again = await gateway.call("POST", "/api/drills", "r-token", json=body)
     assert again.json()["incident"] != answer.json()["incident"], "two drills are two incidents"

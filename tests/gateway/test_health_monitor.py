@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,11 +17,14 @@ from temporalio.client import (
     ScheduleState,
 )
 
+from alerts import normalise
 from gateway.app import create_app
 from gateway.health_monitor import CHECKS, SCHEDULE_MEMO, HealthCheck, HealthMonitor
+from integrations.arize.description_cache import DescriptionCache
 from tests.gateway.conftest import GatewayHarness
 from tests.ports import unused_port
-from tests.vendors import Fault, Jira, PagerDuty, Slack
+from tests.vendors import ArizeTenant, Fault, Jira, PagerDuty, Slack
+from tests.waiting import SLOW_MACHINE
 from tests.workflows.harness import QUEUE, IncidentHarness, broken_state, incident_harness, make_alert
 from workflows.contracts import CHANGE_WORKFLOW, INCIDENT_WORKFLOW, IncidentInput
 
@@ -149,11 +153,52 @@ async def test_health_is_in_readyz_and_metrics(gateway: GatewayHarness) -> None:
         httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
     ):
         async with asyncio.timeout(60):
-            while not (ready := (await http.get("/readyz")).json())["health"]:
+            while not (ready := (await http.get("/readyz", headers={"Authorization": "Bearer v-token"})).json())[
+                "health"
+            ]:
                 await asyncio.sleep(0.1)
         assert ready["ready"] is True, "alerts are accepted without workers"
         assert ready["health"]["workers"].startswith("no worker polls for incidents; no worker polls for pages")
         assert ready["health"]["temporal"] == "ok"
-        figures = (await http.get("/metrics")).text
+        figures = (await http.get("/metrics", headers={"Authorization": "Bearer v-token"})).text
         assert 'tocsin_health_problems{check="workers"} 3.0' in figures
         assert 'tocsin_health_problems{check="temporal"} 0.0' in figures
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_problem_of_arize_is_in_readyz_and_metrics(gateway: GatewayHarness, tmp_path: Path) -> None:
+    """A worker reports it through the database; the gateway accepts alerts all the same."""
+    url = f"sqlite:///{tmp_path}/gateway.db"
+    worker = DescriptionCache(url)
+    await worker.report({"rest": "Arize answered 503: down", "graphql": "Arize answered 503: down"})  # shown once
+    settings = gateway.settings(descriptions=DescriptionCache(url), dedup_store_url=url)
+    app = create_app(settings, gateway.client)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+    ):
+        ready = (await http.get("/readyz", headers={"Authorization": "Bearer v-token"})).json()
+        assert (ready["ready"], ready["arize"]) == (True, "Arize answered 503: down")
+        assert "tocsin_arize_up 0.0" in (await http.get("/metrics", headers={"Authorization": "Bearer v-token"})).text
+    worker.close()
+
+
+async def test_late_description_is_no_failing_activity(
+    tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira, arize_tenant: ArizeTenant
+) -> None:
+    """It is attempted for as long as the incident is open: Arize's own check reports what is wrong."""
+    arize_tenant.rest.broken(503)
+    arize_tenant.graphql.broken(503)
+    options: dict[str, Any] = {"real": True, "environment": arize_tenant.environment}
+    async with incident_harness(tmp_path, pagerduty, slack, jira, **options) as harness:
+        await harness.fire(normalise({"monitor_id": arize_tenant.add_monitor()["id"]}))
+        await harness.until_state("notified")
+        monitor = HealthMonitor(harness.client, QUEUE, max_activity_attempts=1)
+        pending = 0
+        async with asyncio.timeout(SLOW_MACHINE):
+            while pending < 3:
+                raw = (await harness.handle.describe()).raw_description
+                pending = max((one.attempt for one in raw.pending_activities), default=0)
+                await asyncio.sleep(0.2)
+        assert (await monitor.check())["activities"].problems == ()

@@ -1,5 +1,7 @@
 """The page behind the link in a message: a GET changes nothing, the button acknowledges by name."""
 
+import asyncio
+
 import pytest
 from itsdangerous import URLSafeTimedSerializer
 
@@ -70,3 +72,44 @@ async def test_token_of_another_purpose_is_refused() -> None:
 
 async def test_links_need_a_secret() -> None:
     assert Links("http://gateway", ()).page("incident-x-1.01234567") == ""
+
+
+async def test_closed_incident_shows_what_happened(gateway: GatewayHarness) -> None:
+    incident = await gateway.open()
+    link = path(await key_of(gateway, incident))
+    await gateway.http.post(link, data={"by": "Nora"})
+    note = {"note": "rolled back <v42>"}
+    await gateway.call("POST", f"/api/incidents/{incident}/resolve", "r-token", json=note)
+    await gateway.until(incident, lambda one: one["state"] == "closed")
+    for answer in (await gateway.http.get(link), await gateway.http.post(link, data={"by": "Nora"})):
+        for text in ("closed by rosa", "by Nora", "Opened", "Closed", "rolled back &lt;v42&gt;", "acknowledged"):
+            assert text in answer.text, text
+        assert "I am on it" not in answer.text
+
+
+async def test_link_of_closed_incident_shows_it_after_reopening(gateway: GatewayHarness) -> None:
+    """The id has a newer incident: the link still shows the one that it was made for."""
+    alert = gateway.alert()
+    incident = (await gateway.send(alert)).json()["incident"]
+    await gateway.until(incident, lambda one: one["state"] == "notified")
+    link = path(await key_of(gateway, incident))
+    await gateway.call("POST", f"/api/incidents/{incident}/resolve", "r-token", json={"note": "the first time"})
+    await gateway.until(incident, lambda one: one["state"] == "closed")
+    again = await gateway.send(alert)
+    assert again.json()["state"] == "started"
+    await gateway.until(incident, lambda one: one["state"] == "notified")
+    async with asyncio.timeout(60):  # lists follow the histories with a delay
+        while "the first time" not in (shown := (await gateway.http.get(link)).text):
+            await asyncio.sleep(0.05)
+    assert "A newer incident" in shown
+    assert "I am on it" not in shown
+
+
+@pytest.mark.parametrize("token", ["x", "a b", "%ff%fe", "incident-x-1.0123", "x" * 700, "<script>", "a%2Fb"])
+async def test_mangled_link_is_a_page(gateway: GatewayHarness, token: str) -> None:
+    for method in ("GET", "POST"):
+        answer = await gateway.http.request(
+            method, f"/incidents/{token}", data={"by": "x"} if method == "POST" else None
+        )
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8"), answer.text
+        assert "<script" not in answer.text

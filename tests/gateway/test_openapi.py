@@ -71,6 +71,12 @@ async def test_document_names_every_endpoint(gateway: GatewayHarness) -> None:
     assert set(document["paths"]) == {
         "/webhooks/arize",
         *(f"/webhooks/{vendor.path}" for vendor in callbacks()),
+        "/webhooks/changes",
+        "/api/changes",
+        "/api/quarantine",
+        "/api/quarantine/replay",
+        "/api/quarantine/{id}",
+        "/api/quarantine/{id}/replay",
         "/api/drills",
         "/api/incidents",
         "/api/incidents/{id}",

@@ -20,7 +20,7 @@ async def post(gateway: GatewayHarness, payload: dict[str, Any], *secrets: str) 
 
 async def key_of(gateway: GatewayHarness, incident: str) -> str:
     one = (await gateway.call("GET", f"/api/incidents/{incident}")).json()
-    return f"{incident}.{one['first_run_id'][:8]}"
+    return f"{incident}.{one['first_run_id'][-8:]}"
 
 
 @pytest.mark.parametrize("suffix", ["", "/1-step-2-term"])

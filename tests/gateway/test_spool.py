@@ -5,29 +5,27 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 from temporalio import workflow
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from alerts import incident_id
+from alerts import Alert, incident_id, normalise
 from gateway.ingest.actions import IncidentClosedError
 from gateway.ingest.changes import change_workflow, read_change
 from gateway.ingest.ingester import UnavailableError
-from gateway.ingest.spool import Item, Spool, SpoolError
-from gateway.security.encryption import EncryptionError, Keyring
+from gateway.ingest.spool import Item, Spool
+from gateway.security.encryption import Keyring
 from incident.events import ResponderAction
 from tests.gateway.conftest import GatewayHarness
-from tests.gateway.spool_harness import SpoolHarness, make_alert, open_spool_harness
+from tests.gateway.spool_harness import SpoolHarness, item, make_alert, open_spool_harness
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-def item(queue: str, content: object = 1) -> Item:
-    return Item(queue, "alert", json.dumps(content).encode())
 
 
 async def contents(spool: Spool, queue: str) -> list[object]:
@@ -35,65 +33,6 @@ async def contents(spool: Spool, queue: str) -> list[object]:
 
 
 # ── The file ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_queues_keep_their_order_across_restarts(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool.db")
-    await asyncio.gather(*(spool.put([item("b" if number % 3 else "a", number)]) for number in range(30)))
-    spool.close()
-    reopened = Spool(tmp_path / "spool.db")
-    assert await contents(reopened, "a") == list(range(0, 30, 3))
-    assert await contents(reopened, "b") == [number for number in range(30) if number % 3]
-    assert reopened.depth.items == 30
-    assert reopened.depth.oldest is not None
-    assert await reopened.queues(10) == ["a", "b"]
-    await reopened.remove("a", await reopened.first("a", 100))
-    assert not reopened.holds("a")
-    assert await reopened.queues(10) == ["b"]
-    await reopened.remove("b", await reopened.first("b", 100))
-    assert (reopened.depth.items, reopened.depth.bytes, reopened.depth.oldest) == (0, 0, None)
-
-
-async def test_depth_gives_the_age_of_the_oldest_item(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool.db")
-    assert spool.depth.age == 0
-    await spool.put([item("a")])
-    await asyncio.sleep(0.02)
-    await spool.put([item("b")])
-    assert spool.depth.age >= 0.02
-    await spool.remove("a", await spool.first("a", 1))
-    assert spool.depth.age < 0.02 or spool.depth.oldest is not None
-
-
-async def test_full_spool_refuses_items_and_drops_none(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool.db", limit=2_000)
-    for number in range(7):
-        await spool.put([item("a", number)])
-    with pytest.raises(SpoolError, match=r"the spool is full: 1,757 of 2,000 bytes"):
-        await spool.put([item("a", 7)])
-    assert await contents(spool, "a") == list(range(7))
-    await spool.remove("a", await spool.first("a", 1))
-    await spool.put([item("a", 8)])
-
-
-async def test_two_gateways_cannot_share_a_spool(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool.db")
-    with pytest.raises(SpoolError, match="give each gateway a TOCSIN_STATE_DIR of its own"):
-        Spool(tmp_path / "spool.db")
-    spool.close()
-    Spool(tmp_path / "spool.db").close()
-
-
-async def test_closed_spool_is_opened_again_by_use(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool.db")
-    await spool.put([item("a", 1)])
-    spool.close()
-    await spool.put([item("a", 2)])
-    assert await contents(spool, "a") == [1, 2]
-    assert spool.depth.items == 2
-    with pytest.raises(SpoolError, match="another gateway has the spool"):
-        Spool(tmp_path / "spool.db")
-    spool.close()
 
 
 async def test_cancelled_put_is_stored_and_counted(tmp_path: Path) -> None:
@@ -119,8 +58,8 @@ async def test_contents_cannot_be_read_without_the_key(tmp_path: Path) -> None:
     assert await contents(rotated, "a") == ["a customer's text", "another text"]
     rotated.close()
     without = Spool(tmp_path / "spool.db", Keyring([b"x" * 32]))
-    with pytest.raises(EncryptionError, match="TOCSIN_ENCRYPTION_KEY does not name"):
-        await without.first("a", 10)
+    for stored in await without.first("a", 10):
+        assert (stored.content, "TOCSIN_ENCRYPTION_KEY does not name" in stored.fault) == (b"", True)
     assert without.depth.items == 2, "the item stays for a gateway that has the key"
 
 
@@ -267,9 +206,21 @@ async def test_spooled_action_follows_its_spooled_alert(harness: SpoolHarness) -
         await harness.ingester.accept_action(incident, ResponderAction(type="resolve", by="alice"))
 
 
-async def test_change_is_spooled_and_delivered(harness: SpoolHarness) -> None:
-    from datetime import UTC, datetime
+async def test_spooled_action_is_for_the_incident_that_its_alert_opens(harness: SpoolHarness) -> None:
+    """Through the API, before the incident opened, and so with an earlier time."""
+    alert = make_alert(harness.gateway)
+    incident = incident_id(alert)
+    await harness.proxy.cut()
+    await harness.ingester.accept_alert(alert)
+    at = datetime.now(UTC) - timedelta(seconds=1)
+    action = ResponderAction(type="acknowledge", by="alice", source="api", id="api-1", occurred_at=at)
+    assert not await harness.ingester.accept_action(incident, action)
+    await harness.proxy.restore()
+    view = await harness.gateway.until(incident, lambda view: view.get("state") == "acknowledged", 60)
+    assert view["acknowledged_by"] == "alice"
 
+
+async def test_change_is_spooled_and_delivered(harness: SpoolHarness) -> None:
     change = read_change("prompt.version.created", {"name": "p"}, "evt-spooled-change", datetime.now(UTC))
     assert change is not None
     await harness.proxy.cut()
@@ -343,3 +294,49 @@ async def test_full_spool_makes_the_ingester_unavailable(gateway: GatewayHarness
         assert (await harness.ingester.accept_alert(make_alert(gateway))).state == "started", (
             "it recovers with Temporal"
         )
+
+
+def labelled(gateway: GatewayHarness, monitor: str, number: int, size: int, **changes: object) -> Alert:
+    """A legal alert of a monitor, with a value of its own, of about ``size`` bytes."""
+    labels = {f"label {key} {'k' * 200}": "v" * min(size // 64 - 210, 255) for key in range(64)}
+    body = gateway.alert(monitor_name=monitor, monitor_id=monitor, metric_value=0.3 + number / 1000, tags=labels)
+    body["notes"] = "n" * (size // 3)
+    return normalise({**body, **changes})
+
+
+async def test_outage_of_large_alerts_is_delivered_in_order(harness: SpoolHarness) -> None:
+    """Temporal is unavailable: sixteen alerts of 180 kB, an acknowledgement, and another monitor's alert; then it is
+    back."""
+    gateway = harness.gateway
+    await harness.proxy.cut()
+    alerts = [labelled(gateway, "paused monitor", number, 180_000) for number in range(16)]
+    incident = incident_id(alerts[0])
+    for alert in alerts:
+        assert (await harness.ingester.accept_alert(alert)).state == "spooled"
+    action = ResponderAction(type="acknowledge", by="dana", id="spooled-ack")
+    assert not await harness.ingester.accept_action(incident, action)
+    with capture_logs() as logs:
+        await harness.proxy.restore()
+        await harness.until_drained()
+    assert [one["event"] for one in logs].count("temporal_recovered") == 1
+    await gateway.until(incident, lambda one: one["alert_count"] == 16 and one["acknowledged_by"] == "dana")
+
+
+async def test_action_and_alert_pass_an_item_that_cannot_be_read(gateway: GatewayHarness, tmp_path: Path) -> None:
+    """It was encrypted with a key that is gone: it stays, is named, and nothing of its incident waits behind it."""
+    alert = make_alert(gateway)
+    incident = incident_id(alert)
+    sealed = Spool(tmp_path / "spool.db", Keyring([b"o" * 32]))
+    await sealed.put([Item(incident, "alert", b"{}")])
+    sealed.close()
+    async with open_spool_harness(gateway, tmp_path) as harness:
+
+        async def named() -> bool:
+            return any("TOCSIN_ENCRYPTION_KEY does not name" in text for text in harness.ingester.stuck.texts())
+
+        await wait_until(named)
+        assert (await harness.ingester.accept_alert(alert)).state == "started"
+        await gateway.until(incident, lambda one: one.get("state") == "notified")
+        action = ResponderAction(type="acknowledge", by="dana", id="passing-ack")
+        assert await harness.ingester.accept_action(incident, action)
+        assert harness.spool.depth.items == 1

@@ -20,6 +20,7 @@ from tests.incident.timeline_player import (
     Fire,
     TimelinePlayer,
     act,
+    at_minute,
 )
 
 HELD = CRITICAL.model_copy(update={"hold": 5 * MINUTE})
@@ -129,6 +130,12 @@ ROWS = [
         "a silence that expires: the escalation starts again",
         [(0, Fire(CRITICAL)), (5, act("silence", silence_seconds=30 * MINUTE))],
         ["0 notify primary", "5 acknowledge primary", "35 notify primary", "50 notify secondary"],
+    ),
+    Row(
+        "a regulated one that cleared during a silence waits for its person, and pages nobody",
+        [(0, Fire(REGULATED)), (5, act("silence", silence_seconds=30 * MINUTE)), (20, Clear())],
+        ["0 notify jira", "0 notify ops", "5 acknowledge ops", "5 note jira", "20 note jira", "20 note ops"],
+        "awaiting_human",
     ),
     Row(
         "cleared during a silence: nothing but the resolution",
@@ -248,6 +255,24 @@ def test_repeated_page_has_its_own_dedup_key() -> None:
     player = TimelinePlayer().play([(0, Fire(CRITICAL)), (20, act("acknowledge")), (30, act("unacknowledge"))], 100)
     assert len(player.keys) == 4
     assert len(set(player.keys)) == 3, "the first pages to primary and secondary share the incident's own key"
+
+
+@pytest.mark.parametrize("source", ["pagerduty", "opsgenie", "splunk_oncall"])
+def test_acknowledgement_by_no_person_stops_no_escalation(source: str) -> None:
+    """A rule of the vendor acknowledges, and nobody works on it."""
+    echo = act("acknowledge", by="", source=source)
+    player = TimelinePlayer().play([(0, Fire(CRITICAL)), (5, echo), (20, act("acknowledge")), (21, echo)], 30)
+    assert player.sent[:2] == ["0 notify primary", "15 notify secondary"]
+    assert (player.state.acknowledged_by, player.state.state) == ("alice", "acknowledged")
+    assert player.events.count("acknowledged_elsewhere") == 1, "the second one is the echo of what Tocsin sent"
+    assert [one.by for one in player.audited if one.event == "acknowledged_elsewhere"] == [source]
+
+
+def test_late_echo_of_acknowledgement_stops_no_later_fire() -> None:
+    """The pager takes the update only after the monitor fires again: PagerDuty reports it as of now."""
+    echo = act("acknowledge", by="", source="pagerduty", occurred_at=at_minute(45))
+    player = TimelinePlayer().play([(0, Fire(CRITICAL)), (5, act("acknowledge")), (40, Fire(CRITICAL)), (45, echo)], 60)
+    assert player.sent[-2:] == ["40 notify primary", "55 notify secondary"]
 
 
 def test_vendor_timeout_does_not_withdraw_acknowledgement() -> None:

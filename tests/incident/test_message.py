@@ -110,3 +110,40 @@ def test_drill_is_marked_in_every_part() -> None:
 )
 def test_counted_noun_agrees_with_its_number(count: int, words: tuple[str, ...], text: str) -> None:
     assert counted(count, *words) == text
+
+
+def test_message_about_unreadable_delivery_says_what_to_do() -> None:
+    unreadable = state(tier="high", model="", metric="", value=None, threshold=None, segment={}, quarantined="q-0123")
+    assert unreadable.alert is not None
+    unreadable.alert = unreadable.alert.model_copy(
+        update={"monitor": "unreadable deliveries: detector{title}", "notes": "no monitor was found"}
+    )
+    unreadable.alert_count = 4
+    content = build_message(unreadable)
+    facts = {fact.label: fact.value for fact in content.facts}
+    assert facts["Unreadable"] == "no monitor was found"
+    assert facts["Show it"] == "tocsin intake show q-0123"
+    assert facts["Deliveries"] == "4"
+    assert "Alerts" not in facts
+    assert content.headline.startswith("HIGH unreadable deliveries: detector{title}")
+    readable = {fact.label for fact in build_message(state(notes="any")).facts}
+    assert not {"Unreadable", "Show it", "Deliveries"} & readable
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (3600, "2026-11-24 01:50:00 to 02:50:00 UTC"),
+        (86_400, "2026-11-23 02:50:00 to 2026-11-24 02:50:00 UTC"),
+        (None, None),
+    ],
+)
+def test_message_has_the_failing_window(seconds: int | None, text: str | None) -> None:
+    content = build_message(state(occurred_at=NOW, window_seconds=seconds, delay_seconds=600))
+    assert {fact.label: fact.value for fact in content.facts}.get("Window") == text
+
+
+def test_message_says_what_arize_did_not_describe() -> None:
+    facts = {fact.label: fact.value for fact in build_message(state(undescribed="its tags: Arize answered 503")).facts}
+    assert facts["Not described"] == "its tags: Arize answered 503"
+    assert "Not described" not in {fact.label for fact in build_message(state()).facts}

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alerts import Alert
+from alerts import Alert, Status
+from incident.audit_events import AuditEvent
 from incident.events import GroupedAlert, ResponderAction
 from incident.receipt import Receipt
 from incident.state import IncidentState, PendingNotification
@@ -39,17 +40,40 @@ HIGH = Decision(
 LOW = Decision(rule="otherwise", reason="no rule matched", tier="low", digest=(OPS,))
 REGULATED = HIGH.model_copy(update={"regulated": True, "closed_by": "compliance", "tickets": (JIRA,)})
 
+UNDESCRIBED = Alert(monitor="m-1", monitor_id="m-1")
+"""A delivery that names only the monitor's id."""
+
 
 @dataclass(frozen=True)
 class Fire:
-    """An alert that is triggered, and the decision about it."""
+    """An alert that is triggered, and the decision about it. ``undescribed``: Arize did not describe it in time."""
 
     decision: Decision = CRITICAL
+    undescribed: bool = False
+    at: float | None = None
+    """The minute at which it happened, by the sender's clock; None if the sender does not say."""
+    value: float = 0.31
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Arize describes the alert that it did not describe in time, and the decision is made again."""
+
+    decision: Decision
+    status: Status = "triggered"
 
 
 @dataclass(frozen=True)
 class Clear:
     """The monitor clears."""
+
+    at: float | None = None
+    """The minute at which it happened, by the sender's clock; None if the sender does not say."""
+
+
+def at_minute(minute: float | None) -> datetime | None:
+    """The time of a minute; None for none."""
+    return None if minute is None else START + timedelta(minutes=minute)
 
 
 def act(action: str, by: str = "alice", **more: Any) -> ResponderAction:
@@ -57,7 +81,7 @@ def act(action: str, by: str = "alice", **more: Any) -> ResponderAction:
     return ResponderAction.model_validate({"type": action, "by": by, "source": "api", **more})
 
 
-Event = Fire | Clear | ResponderAction
+Event = Fire | Describe | Clear | ResponderAction
 
 
 @dataclass
@@ -68,13 +92,17 @@ class TimelinePlayer:
     """Destinations whose notifications fail."""
     permanent: bool = False
     """Whether a retry of those could never succeed."""
+    hanging: Collection[str] = ()
+    """Destinations that answer nothing: their notifications stay pending."""
     sent: list[str] = field(default_factory=list[str])
+    audited: list[AuditEvent] = field(default_factory=list[AuditEvent])
+    """The audit log."""
     keys: list[str] = field(default_factory=list[str])
     """The dedup keys of pages, in order."""
     minute: float = 0.0
 
     def __post_init__(self) -> None:
-        state = IncidentState(incident="incident-chatbot-1", first_run_id="01234567", opened_at=START)
+        state = IncidentState(incident="incident-chatbot-1", first_run_id="01234567", opened_at=START, bounded=True)
         self.machine = IncidentStateMachine(state)
 
     @property
@@ -93,6 +121,7 @@ class TimelinePlayer:
             self._apply(event)
             self._send_pending()
         self._run_until(until)
+        self._send_pending()
         return self
 
     @property
@@ -100,12 +129,21 @@ class TimelinePlayer:
         return START + timedelta(minutes=self.minute)
 
     def _apply(self, event: Event) -> None:
-        alert = GroupedAlert(alert=Alert(monitor="error rate", metric="error_rate", value=0.31))
+        known = Alert(monitor="error rate", monitor_id="m-1", metric="error_rate", value=0.31)
         match event:
+            case Fire(decision, False):
+                alert = known.model_copy(update={"occurred_at": at_minute(event.at), "value": event.value})
+                self.machine.add_alerts([GroupedAlert(alert=alert)], decision, self._now)
             case Fire(decision):
-                self.machine.add_alerts([alert], decision, self._now)
+                undescribed = UNDESCRIBED.model_copy(update={"undescribed": "Arize is down"})
+                self.machine.add_alerts([GroupedAlert(alert=undescribed)], decision, self._now)
+                self.machine.note_undescribed([UNDESCRIBED], "Arize is down", self._now)
+            case Describe(decision, status):
+                asked, described = self.state.undescribed, known.model_copy(update={"status": status})
+                self.machine.reconsider(asked, [described] * len(asked), decision, self._now)
             case Clear():
-                self.machine.clear(alert, self._now)
+                alert = known.model_copy(update={"occurred_at": at_minute(event.at)})
+                self.machine.clear(GroupedAlert(alert=alert), self._now)
             case ResponderAction():
                 self.machine.handle_action(event, self._now)
 
@@ -117,14 +155,16 @@ class TimelinePlayer:
         self.minute = minute
 
     def _send_pending(self) -> None:
-        while self.state.pending:
-            one = self.state.pending[0]
+        while pending := [one for one in self.state.pending if one.target.name not in self.hanging]:
+            one = pending[0]
             if one.target.name in self.failing:
                 self.sent.append(f"{self.minute:g} FAILED {one.target.name}")
                 self.machine.mark_failed(one, "HTTP 503", self._now, permanent=self.permanent)
             else:
                 self.sent.append(f"{self.minute:g} {one.verb} {one.target.name}")
                 self.machine.mark_sent(one, self._receipt(one), audit_written=True)
+        self.audited += self.state.unwritten_events
+        self.state.unwritten_events = []
 
     def _receipt(self, one: PendingNotification) -> Receipt:
         if one.verb == "notify" and one.target.kind == "page":

@@ -1,17 +1,30 @@
 """E-mail through a real SMTP server: content, repeats, and the error of each reply."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
 from incident.digest import Digest, ModelTrend, NoisyMonitor, Trend
+from integrations.base.errors import TemporaryError
+from integrations.base.registry import destination_types
+from integrations.email.addresses import AddressError, read_mailbox
+from policy import PolicyError, load_policy
 from tests.hostile import CONTROL, HOSTILE, INVISIBLE
-from tests.integrations.notifications import make_content, make_notification, make_notifier, run, send_digest
+from tests.integrations.notifications import (
+    make_content,
+    make_notification,
+    make_notifier,
+    open_policy_destinations,
+    run,
+    send_digest,
+)
 from tests.integrations.test_every_vendor import FULL_CONTENT
 from tests.integrations.vendors_table import SECRETS
 from tests.vendors.mail import Mailbox
@@ -197,13 +210,110 @@ async def test_smtp_reply_maps_to_error(tmp_path: Path, mailbox: Mailbox, answer
     assert mailbox.messages == []
 
 
-async def test_unknown_recipient_does_not_fail_the_others(tmp_path: Path, mailbox: Mailbox) -> None:
+async def test_unknown_recipient_is_reported(tmp_path: Path, mailbox: Mailbox) -> None:
+    """The others have the e-mail, and it does not count as delivered."""
     mailbox.unknown.add("gone@example.com")
-    await send(tmp_path, make_digest(), to="[data-science@example.com, gone@example.com]")
-    assert mailbox.recipients == [["data-science@example.com"]]
+    with pytest.raises(ApplicationError, match=r"refuses some recipients.*gone@example\.com: 550") as caught:
+        await send(tmp_path, make_digest(), to="[data-science@example.com, gone@example.com]")
+    assert (caught.value.non_retryable, mailbox.recipients) == (True, [["data-science@example.com"]])
     with pytest.raises(ApplicationError, match=r"refuses every recipient.*check the destination's to") as caught:
         await send(tmp_path, make_digest(), to="[gone@example.com]")
     assert caught.value.non_retryable
+
+
+async def test_retry_reaches_those_who_lack_it(tmp_path: Path, mailbox: Mailbox) -> None:
+    mailbox.busy["slow@example.com"] = 1
+    destinations = open_policy_destinations(tmp_path, config("[data-science@example.com, slow@example.com]"))
+    with pytest.raises(TemporaryError, match=r"slow@example\.com: 450"):
+        await destinations["here"].send_digest(make_digest(), 1)
+    await destinations["here"].send_digest(make_digest(), 2)
+    assert mailbox.recipients == [["data-science@example.com"], ["slow@example.com"]]
+    assert len(mailbox.distinct_messages) == 1
+
+
+RECIPIENTS = {
+    "ops@example.com": "ops@example.com",
+    "Ops <ops@example.com>": "ops@example.com",
+    "Ops; night <n@example.com>": "n@example.com",
+    "Ops, night <n@example.com>": "n@example.com",
+    '"Ops, \\"night\\"" <n@example.com>': "n@example.com",
+    "Müller, Jörg <joerg@example.com>": "joerg@example.com",
+    "Ops: day <d@example.com>": "d@example.com",
+    "Ops (night) <n@example.com>": "n@example.com",
+    "o'neil+ai@example.com": "o'neil+ai@example.com",
+    "ops@bücher.example": "ops@xn--bcher-kva.example",
+    "ops@BÜCHER.example": "ops@xn--bcher-kva.example",
+    "jörg@example.com": "jörg@example.com",
+}
+
+
+@pytest.mark.parametrize("written", RECIPIENTS)
+async def test_mail_reaches_exactly_the_recipient(tmp_path: Path, mailbox: Mailbox, written: str) -> None:
+    """Beside another one, in the envelope and in the headers, as recipient and as sender."""
+    to = json.dumps([written, "other@example.com"], ensure_ascii=False)
+    policy = f"{{type: email, smtp: {{env: SMTP}}, from: {json.dumps(written, ensure_ascii=False)}, to: {to}}}"
+    await send_digest(tmp_path, policy, make_digest())
+    assert (mailbox.senders, mailbox.asked) == ([RECIPIENTS[written]], [RECIPIENTS[written], "other@example.com"])
+    (message,) = mailbox.messages
+    shown: Any = message["To"]
+    assert [one.addr_spec.encode("utf-8", "surrogateescape").decode() for one in shown.addresses] == mailbox.asked
+    if "<" in written:
+        name = written.rpartition("<")[0].strip()
+        name = name[1:-1].replace('\\"', '"') if name.startswith('"') else name
+        assert shown.addresses[0].display_name == name
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "a@example.com, b@example.com",
+        "a@example.com; b@example.com",
+        "A <a@example.com>, B <b@example.com>",
+        "Team: a@example.com, b@example.com;",
+        "<a@example.com> A",
+        "a@exa mple.com",
+        "a b@example.com",
+        "a@@example.com",
+        ".a@example.com",
+        "a..b@example.com",
+        "a@-example.com",
+        "a@example.com\nBcc: b@example.com",
+        "Ops\r\nBcc: b@example.com <a@example.com>",
+        "a\u200b@example.com",
+        f"{'a' * 65}@example.com",
+        "Ops",
+        "<>",
+    ],
+)
+def test_what_is_not_one_address_is_refused(written: str) -> None:
+    with pytest.raises(AddressError) as caught:
+        read_mailbox(written)
+    assert re.search(r"write|no |at most|cannot", str(caught.value))
+
+
+async def test_letters_need_a_server_that_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others still get the e-mail, and the error names what is missing."""
+    with Mailbox(smtputf8=False) as box:
+        monkeypatch.setitem(SECRETS, "SMTP", box.url)
+        with pytest.raises(ApplicationError, match=r"jörg@example\.com: 550 .*SMTPUTF8") as caught:
+            await send(tmp_path, make_digest(), to="[jörg@example.com, ops@bücher.example]")
+    assert caught.value.non_retryable
+    assert box.recipients == [["ops@xn--bcher-kva.example"]]
+
+
+PASSWORDS = ["p/ss", "p#ss", "p?ss", "p@ss", "p:ss", "p%ss", "p ss", "100%", "päss", "[p]ss", "p//ss?x=1#y"]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("quoted", [True, False])
+async def test_password_may_have_special_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str, quoted: bool
+) -> None:
+    with Mailbox(password) as box:
+        written = quote(password, safe="") if quoted else password
+        monkeypatch.setitem(SECRETS, "SMTP", f"smtp://bot@example.com:{written}@127.0.0.1:{box.port}")
+        await send(tmp_path, make_digest())
+    assert len(box.messages) == 1
 
 
 async def test_wrong_password_is_permanent_and_redacted(
@@ -216,17 +326,39 @@ async def test_wrong_password_is_permanent_and_redacted(
     assert "wrong-password" not in f"{caught.value!r}{caught.value.__cause__!r}"
 
 
-@pytest.mark.parametrize(
-    ("url", "permanent"),
-    [("smtp://127.0.0.1:9", False), ("http://mail.example.com", True), ("mail.example.com", True), ("smtp://", True)],
-)
-async def test_unusable_smtp_url_maps_to_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, permanent: bool
-) -> None:
+UNUSABLE = [
+    "http://mail.example.com",
+    "mail.example.com",
+    "smtp://",
+    "smtp://hush@mail.example.com",
+    "smtp://bot:@mail.example.com",
+    "smtp://bot:hush@",
+    "smtp://bot:hush@mail.example.com:port",
+    "smtp://bot:hush@mail.example.com:99999",
+    "smtp://bot:hush@mail exa.com",
+    "smtp://bot:hu\nsh@mail.example.com",
+    "smtps://bot:hush@[::1",
+]
+
+
+@pytest.mark.parametrize("url", UNUSABLE)
+async def test_unusable_server_is_named_when_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setitem(SECRETS, "SMTP", url)
+    with pytest.raises(LookupError, match="destination here: smtp comes from SMTP, which") as caught:
+        make_notifier(tmp_path, config())
+    file = tmp_path / "policy.yaml"
+    with pytest.raises(PolicyError, match=r"policy.yaml:\d+:\d+: destinations.here.smtp: SMTP ") as refused:
+        load_policy(file, destination_types(), {"SMTP": url})
+    for text in (str(caught.value), str(refused.value)):
+        assert "hush" not in text
+        assert "mail" not in text.partition("smtp://user:password@host:port")[2]
+
+
+async def test_server_without_answer_is_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SECRETS, "SMTP", "smtp://127.0.0.1:9")
     with pytest.raises(ApplicationError) as caught:
         await send(tmp_path, make_digest())
-    assert caught.value.non_retryable is permanent
+    assert not caught.value.non_retryable
 
 
 @pytest.mark.parametrize(

@@ -242,3 +242,15 @@ async def test_notes_page_nobody(harness: VendorHarness, verb: Any) -> None:
 
 def test_table_covers_every_verb() -> None:
     assert {verb for verbs in VERBS.values() for verb in verbs} == set(get_args(Verb))
+
+
+async def test_webhook_has_one_dedup_key_for_all_messages(tmp_path: Path) -> None:
+    """An update carries its receipt's id, and a repeated page a key of its own: programs match by the incident's."""
+    case = VENDOR_CASES["webhook"]
+    with case.vendor() as vendor:
+        harness = VendorHarness("webhook", case, vendor, tmp_path)
+        first = await run(harness.activity(), harness.notification(key="1"))
+        later: list[tuple[Verb, str]] = [("acknowledge", first.id), ("resolve", first.id), ("notify", f"{first.id}/2")]
+        for verb, key in later:
+            await run(harness.activity(), harness.notification(verb, key=verb, dedup_key=key, original=first))
+        assert len({body["data"]["dedup_key"] for body in harness.bodies}) == 1

@@ -139,6 +139,12 @@ async def test_refused_connection_is_temporary(harness: VendorHarness) -> None:
     assert not caught.value.non_retryable
 
 
+@pytest.mark.parametrize("harness", ["webhook"], indirect=True)
+async def test_unreachable_webhook_is_named_by_its_host(harness: VendorHarness) -> None:
+    with pytest.raises(ApplicationError, match=r"127\.0\.0\.1 could not be reached"):
+        await run(harness.activity("http://127.0.0.1:9"), harness.notification())
+
+
 @pytest.mark.parametrize("written", ["[{}]", "[{team: a, user: b}]", "[{group: a}]", "[a]"])
 def test_responder_must_have_one_key(tmp_path: Path, written: str) -> None:
     from policy import PolicyError

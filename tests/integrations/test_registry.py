@@ -82,7 +82,8 @@ def test_secret_may_come_from_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "key"
     secret.write_text("from-a-file\n")
     text = BASE.replace("{env: KEY}", f"{{file: {secret}}}")
-    opened = open_destinations(load(tmp_path, text), {"SLACK": "s", "U": "u", "T": "t"})
+    variables = {"SLACK": "s", "U": "u", "T": "t", "TOCSIN_SECRET_DIRS": f"/elsewhere, {tmp_path}"}
+    opened = open_destinations(load(tmp_path, text), variables)
     assert opened["pager"].secrets == {"routing_key": "from-a-file"}
 
 

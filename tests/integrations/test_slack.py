@@ -236,4 +236,4 @@ async def test_large_digest_fits_slacks_limits(tmp_path: Path, slack: Slack) -> 
     await send_digest(tmp_path, config(slack), digest)
     (message,) = slack.messages
     assert "model-0 " in text_of(message)
-    assert message["text"].startswith("Digest: 400")
+    assert message["text"].startswith("Digest: 400 incidents since 2026-11-2")

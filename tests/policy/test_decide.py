@@ -50,10 +50,76 @@ def test_slo_of_model_overrides_defaults(policy: Policy) -> None:
     assert policy.decide(an_alert(**rate, model="another"), NOW).rule == "otherwise"
 
 
-def test_missing_field_skips_the_rule(policy: Policy) -> None:
+def test_alert_without_its_value_takes_the_rule_in_doubt(policy: Policy) -> None:
     decision = policy.decide(an_alert(metric="error_rate"), NOW)
+    assert (decision.rule, decision.tier) == ("errors", "critical")
+    assert decision.reason == "in doubt, because alert.value is not in this alert"
+    assert policy.decide(an_alert(metric="error_rate", status="cleared"), NOW).rule == "otherwise"
+
+
+def test_dynamic_threshold_without_baseline_takes_the_rule_in_doubt(policy: Policy) -> None:
+    manual = {"metric": "error_rate", "metric_value": 0.01}
+    dynamic = {**manual, "threshold": {"type": "DYNAMIC_SINGLE", "operator": "LESS_THAN", "multiplier": 2}}
+    assert policy.decide(an_alert(**manual), NOW).rule == "otherwise"
+    assert policy.decide(an_alert(**dynamic), NOW).rule == "drop"
+    assert policy.decide(an_alert(**dynamic, baseline=0.01), NOW).rule == "otherwise"
+
+
+def test_undescribed_alert_takes_the_louder_rule(policy: Policy) -> None:
+    alert = an_alert(metric="p95_latency_ms", metric_value=9).model_copy(update={"undescribed": "Arize is slow"})
+    assert policy.decide(alert, NOW).rule == "slow"
+    unknown = alert.model_copy(update={"metric": ""})
+    decision = policy.decide(unknown, NOW)
+    assert (decision.rule, decision.tier) == ("unmapped", "high")
+    assert decision.reason == "no rule matched without Arize's description of the monitor: Arize is slow"
+    no_value = policy.decide(an_alert(metric="error_rate").model_copy(update={"undescribed": "Arize is slow"}), NOW)
+    assert (no_value.rule, no_value.reason) == ("errors", "in doubt, because Arize is slow")
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"metric": "error_rate", "metric_value": 0.001}, "otherwise"),
+        ({"metric": "p99_latency_ms", "metric_value": 1}, "unmapped"),
+        ({"metric": "", "metric_value": 1}, "unmapped"),
+        ({"metric": "p99_latency_ms", "metric_value": 1, "status": "cleared"}, "otherwise"),
+        ({"metric": "p99_latency_ms", "metric_value": 1, "kind": "drift"}, "silent"),
+    ],
+)
+def test_metric_that_no_rule_names_is_unmapped(policy: Policy, fields: dict[str, Any], rule: str) -> None:
+    assert policy.decide(an_alert(**fields), NOW).rule == rule
+
+
+@pytest.mark.parametrize(
+    ("when", "covered"),
+    [
+        ('alert.metric in ["x", "p99_latency_ms"] && alert.value > 9.0', True),
+        ('alert.value > 9.0 && alert.metric.startsWith("p99")', True),
+        ('(alert.metric == "p99_latency_ms" || alert.kind == "drift") && alert.value > 9.0', True),
+        ('alert.dimension == "latency_ms" && alert.value > 9.0', True),
+        ('alert.metric != "error_rate" && alert.value > 9.0', False),
+        ('!(alert.metric == "p99_latency_ms") && alert.value > 9.0', False),
+        ('alert.kind == "drift" && alert.value > 9.0', False),
+        ('alert.metric == "error_rate"', False),
+    ],
+)
+def test_which_conditions_name_a_metric(tmp_path: Path, when: str, covered: bool) -> None:
+    policy = load(tmp_path, BASE + f"rules:\n  - {{name: r, when: '{when}', tier: critical}}\n")
+    alert = an_alert(metric="P99", dimension="latency_ms", metric_value=1)
+    assert policy.decide(alert, NOW).rule == ("otherwise" if covered else "unmapped")
+
+
+def test_reason_of_unmapped_has_the_line_that_maps_it(policy: Policy) -> None:
+    custom = policy.decide(an_alert(custom_metric_name="Brand Voice", metric_value=1), NOW)
+    assert 'metrics: {NAME: {names: ["Brand Voice"]}}' in custom.reason
+    named = policy.decide(an_alert(metric="error_count", metric_value=1), NOW)
+    assert 'add a rule with `when: alert.metric == "error_count"`' in named.reason
+
+
+def test_missing_field_skips_the_rule(policy: Policy) -> None:
+    decision = policy.decide(an_alert(metric="error_rate", metric_value=0.01), NOW)
     assert decision.rule == "otherwise"
-    assert decision.trace[0].reason == "skipped: alert.value is not in this alert"
+    assert decision.trace[1].reason == "skipped: alert.change is not in this alert"
     assert decision.reason == "no rule matched"
     assert len(decision.trace) == 4
 
@@ -88,7 +154,7 @@ def test_condition_uses_incident_facts(tmp_path: Path) -> None:
   - {name: storm, when: 'incident.alerts >= 10 || incident.age > 3600.0', tier: critical}
 """
     policy = load(tmp_path, BASE + rules)
-    assert policy.decide(an_alert(), NOW, IncidentFacts(alerts=9)).rule == "otherwise"
+    assert policy.decide(an_alert(), NOW, IncidentFacts(alerts=9)).rule == "unmapped"
     assert policy.decide(an_alert(), NOW, IncidentFacts(alerts=10)).rule == "storm"
     assert policy.decide(an_alert(), NOW, IncidentFacts(alerts=1, age=4000)).rule == "storm"
 
@@ -106,16 +172,16 @@ def test_condition_uses_times(tmp_path: Path) -> None:
         "alert.occurred_at = 2026-11-24 02:30:00 UTC, now = 2026-11-24 03:00:00 UTC",
     )
     day = policy.decide(an_alert(timestamp="2026-11-24T09:30:00Z"), NOW.replace(hour=10))
-    assert day.rule == "otherwise"
+    assert day.rule == "unmapped"
     never = policy.decide(an_alert(), NOW)
-    assert (never.rule, never.trace[0].reason) == ("otherwise", "skipped: alert.occurred_at is not in this alert")
+    assert (never.rule, never.trace[0].reason) == ("unmapped", "skipped: alert.occurred_at is not in this alert")
 
 
 @pytest.mark.parametrize(
     "hostile", ["' || true || '", '" || true || "', "\\", "${model}", "\n", "a" * 250, "\ud800", "\x00"]
 )
 def test_alert_text_cannot_change_a_condition(policy: Policy, hostile: str) -> None:
-    assert policy.decide(an_alert(metric=hostile, region=hostile, monitor_name=hostile + "m"), NOW).rule == "otherwise"
+    assert policy.decide(an_alert(metric=hostile, region=hostile, monitor_name=hostile + "m"), NOW).rule == "unmapped"
 
 
 def test_console_replaces_destinations_without_secret(policy: Policy) -> None:
@@ -183,7 +249,7 @@ def test_null_result_is_no_match(tmp_path: Path) -> None:
     """Release 0.1.3 of the library loses a reference to None for each null that is read; thousands end the process."""
     policy = load(tmp_path, BASE + "rules:\n  - {name: nothing, when: dyn(null), tier: low}\n")
     decision = policy.decide(an_alert(), NOW)
-    assert (decision.rule, decision.trace[0].reason) == ("otherwise", "skipped: the result is neither true nor false")
+    assert (decision.rule, decision.trace[0].reason) == ("unmapped", "skipped: the result is neither true nor false")
     before = sys.getrefcount(None)
     for _ in range(1000):
         policy.decide(an_alert(), NOW)

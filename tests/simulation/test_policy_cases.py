@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.cli.harness import CliHarness
+from tests.policy.policies import BASE, RULES
 
 GOOD = """\
 tests:
@@ -42,8 +43,8 @@ def test_passing_tests_and_uncovered_rules(desk: CliHarness) -> None:
     ran = desk.run("test")
     assert ran.exit_code == 0, ran.output
     assert "✓ errors page" in ran.output
-    assert "Rules without a test: silent, otherwise" in ran.output
-    assert "3 passed; 3 of 5 rules covered" in ran.output
+    assert "Rules without a test: silent, unmapped, otherwise" in ran.output
+    assert "3 passed; 3 of 6 rules covered" in ran.output
     assert desk.run("test", "--require-coverage").exit_code == 1
 
 
@@ -171,3 +172,69 @@ def test_no_tests_is_a_failure(desk: CliHarness) -> None:
 def test_invalid_policy_is_a_failure(desk: CliHarness) -> None:
     desk.write("policy.yaml", "version: 2\n")
     assert desk.run("test").exit_code == 1
+
+
+MAPPED = """\
+intake:
+  unreadable: {tier: high, notify: [pager]}
+  mappings:
+    - name: detector
+      when: has(payload.detector)
+      alert: {monitor: payload.detector, metric: '"error_rate"', value: payload.observed / 100.0, model: '"chatbot"'}
+"""
+BODIES = """\
+tests:
+  - name: a body in another format pages, and its repeat joins
+    payload: {detector: refunds, observed: 31}
+    then:
+      - {at: 5m, payload: {detector: refunds, observed: 40}}
+      - {at: 6m, acknowledge: ann}
+    expect: {rule: errors, tier: critical, incidents: 1, state: acknowledged}
+  - name: a file of a body
+    payload: body.json
+    expect: {rule: errors}
+  - name: nothing reads this
+    payload: [1, 2]
+    until: 30m
+    expect: {rule: unreadable, tier: high, notify: [pager]}
+  - name: nor this file
+    payload: broken.txt
+    expect: {rule: unreadable}
+  - name: the built-in reader
+    payload: {monitor: m, model: chatbot, metric: error_rate, value: 0.03}
+    expect: {rule: errors}
+"""
+
+
+def test_payload_is_read_by_mappings(desk: CliHarness) -> None:
+    desk.write("policy.yaml", BASE + RULES + MAPPED)
+    desk.write("tests/body.json", '{"detector": "from a file", "observed": 10}')
+    desk.write("tests/broken.txt", "not JSON")
+    desk.write("tests/bodies.yaml", BODIES)
+    ran = desk.run("test")
+    assert ran.exit_code == 0, ran.output
+    assert "5 passed" in ran.output
+
+
+@pytest.mark.parametrize(
+    ("test", "error"),
+    [
+        ("expect: {rule: errors}", "tests[0]: needs either alert or payload"),
+        ("alert: {monitor: m}\n    payload: {monitor: m}\n    expect: {}", "tests[0]: needs either alert or payload"),
+        (
+            "payload: {detector: x, observed: many, monitor: m}\n    expect: {rule: errors}",
+            "payload: mapping detector: value: No matching overloads found : _/_(string, double); the body was read",
+        ),
+        ("payload: none.json\n    expect: {}", "tests[0].payload: none.json cannot be read"),
+        (
+            "payload: {detector: x, observed: 1}\n    then: [{at: 1m, alert: {value: 3}}]\n    expect: {}",
+            "needs exactly one of payload, acknowledge and resolve",
+        ),
+    ],
+)
+def test_invalid_payload_is_explained(desk: CliHarness, test: str, error: str) -> None:
+    desk.write("policy.yaml", BASE + RULES + MAPPED)
+    desk.write("tests/bodies.yaml", f"tests:\n  - name: a\n    {test}\n")
+    ran = desk.run("test")
+    text = " ".join(ran.output.split())
+    assert (ran.exit_code, error in text) == (1, True), text

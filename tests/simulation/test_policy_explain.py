@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,16 @@ def test_near_misses_state_need_and_value(desk: CliHarness) -> None:
     assert "needs alert.value > model.slo.error_rate (0.05), this alert has 0.04" in output
 
 
+def test_rule_that_decides_in_doubt_is_listed_once(desk: CliHarness) -> None:
+    desk.write("policy.yaml", SHIPPED_POLICY.read_text())
+    vague: dict[str, Any] = {"monitor": "relevance", "metric": "answer_relevance", "value": 0.66}
+    vague["threshold"] = {"type": "DYNAMIC_SINGLE", "operator": "LESS_THAN", "multiplier": 3}
+    output = desk.run("explain", "-", *AT, input=json.dumps(vague)).output
+    assert "rule quality-drop" in output
+    assert "because in doubt, because alert.change is not in this alert" in output
+    assert "quality-drop" not in output.split("Near misses")[1]
+
+
 def test_explain_as_json(desk: CliHarness) -> None:
     desk.write("alert.json", json.dumps(TRIGGERED))
     found = json.loads(desk.run("explain", "alert.json", "--format", "json").output)
@@ -68,13 +79,21 @@ def test_explain_as_json(desk: CliHarness) -> None:
     ]
 
 
+def test_explain_says_that_a_hold_sees_no_clear(desk: CliHarness) -> None:
+    hourly = {**TRIGGERED, "metric": "p95_latency_ms", "scheduled_runtime": {"cadence_seconds": 3600}}
+    desk.write("alert.json", json.dumps(hourly))
+    assert "in vain: Arize evaluates the monitor every 1h" in desk.run("explain", "alert.json", *AT).output
+    desk.write("alert.json", json.dumps({**hourly, "scheduled_runtime": {"cadence_seconds": 300}}))
+    assert "in vain" not in desk.run("explain", "alert.json", *AT).output
+
+
 def test_explain_at_a_given_time(desk: CliHarness) -> None:
     policy = (desk.folder / "policy.yaml").read_text()
     night = "rules:\n  - {name: night, when: 'now.getHours() < 6', tier: critical}\n"
     desk.write("policy.yaml", policy.replace("rules:\n", night))
     desk.write("alert.json", json.dumps({"monitor": "m"}))
     assert "rule night" in desk.run("explain", "alert.json", *AT).output
-    assert "rule otherwise" in desk.run("explain", "alert.json", "--at", "2026-11-24T12:00:00").output
+    assert "rule unmapped" in desk.run("explain", "alert.json", "--at", "2026-11-24T12:00:00").output
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A simulation gives the same result as the workflow: the same script runs on both."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ from integrations.base.registry import destination_types
 from policy import load_policy
 from simulation.preview import decide_by
 from simulation.simulator import Event, SimulatedIncident, pages, simulate
+from tests.vendors import Jira, PagerDuty, Slack
+from tests.vendors.policy import write_policy
 from tests.workflows.harness import IncidentHarness, make_alert
 
 Script = list[tuple[int, Alert | ResponderAction]]
@@ -43,6 +45,8 @@ SCRIPTS: dict[str, tuple[Script, int]] = {
         40,
     ),
     "a responder resolves it": ([(0, ERRORS), (16, ResponderAction(type="resolve", by="alice", role="responder"))], 20),
+    "it fires again": ([(0, ERRORS), (5, ResponderAction(type="acknowledge", by="alice")), (40, ERRORS)], 60),
+    "a regulated incident fires again": ([(0, RULED), (5, cleared(RULED)), (10, RULED)], 12),
     "only a digest": ([(0, make_alert("drift", 0.2)), (5, make_alert("drift", 0.3))], 10),
 }
 
@@ -121,3 +125,19 @@ def _timeline(view: IncidentView) -> list[tuple[str, int]]:
         for entry in view.timeline
         if entry.event in _STATE_MACHINE_EVENTS
     ]
+
+
+def test_alert_from_before_last_clear_opens_nothing(
+    tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira
+) -> None:
+    write_policy(tmp_path / "policy.yaml", pagerduty, slack, jira)
+    decide = decide_by(load_policy(tmp_path / "policy.yaml", destination_types()))
+    start = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
+    def at(minute: int, alert: Alert) -> Alert:
+        return alert.model_copy(update={"occurred_at": start + timedelta(minutes=minute)})
+
+    script = [(0, at(0, ERRORS)), (5, at(5, cleared(ERRORS))), (6, at(3, ERRORS)), (9, at(8, ERRORS))]
+    events = [Event(timedelta(minutes=minute), alert) for minute, alert in script]
+    simulated = simulate(events, decide, start, timedelta(minutes=10))
+    assert [one.state.opened_at for one in simulated] == [start, start + timedelta(minutes=9)]

@@ -1,6 +1,6 @@
 """Stand-ins for vendors: real HTTP servers that validate each request and can fail by script."""
 
-from tests.vendors.arize import Arize
+from tests.vendors.arize import Arize, ArizeTenant
 from tests.vendors.jira import Jira
 from tests.vendors.opsgenie import Opsgenie
 from tests.vendors.pagerduty import PagerDuty
@@ -13,6 +13,7 @@ from tests.vendors.teams import Teams
 
 __all__ = [
     "Arize",
+    "ArizeTenant",
     "Fault",
     "Jira",
     "Opsgenie",

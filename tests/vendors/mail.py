@@ -5,6 +5,7 @@ from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, cast
+from urllib.parse import quote
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, Session
@@ -19,6 +20,9 @@ class _Handler:
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
         self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        self._mailbox.asked.append(address)
+        if self._mailbox.busy.pop(address, 0):
+            return f"450 4.2.0 <{address}>: greylisted, try again"
         if address in self._mailbox.unknown:
             return f"550 5.1.1 <{address}>: no such user"
         envelope.rcpt_tos.append(address)
@@ -31,6 +35,7 @@ class _Handler:
         if not answer or answer == "drop after":
             message = cast("EmailMessage", message_from_bytes(content, policy=policy.default))  # type: ignore[arg-type]
             self._mailbox.messages.append(message)
+            self._mailbox.senders.append(envelope.mail_from or "")
             self._mailbox.recipients.append(list(envelope.rcpt_tos))
             self._mailbox.raw.append(content)
         if answer.startswith("drop"):
@@ -42,7 +47,7 @@ class _Handler:
 class Mailbox:
     """Use it as a context manager."""
 
-    def __init__(self, password: str = "") -> None:
+    def __init__(self, password: str = "", *, smtputf8: bool = True) -> None:
         self.messages: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.raw: list[bytes] = []
@@ -53,6 +58,11 @@ class Mailbox:
         self.choose: Callable[[str], str] = lambda content: ""
         """The reply to a message by its content, if none is scripted."""
         self.unknown: set[str] = set()
+        self.busy: dict[str, int] = {}
+        """Recipients that are refused once, for now."""
+        self.asked: list[str] = []
+        """Every recipient of an envelope."""
+        self.senders: list[str] = []
         self._password = password
         self.port = unused_port()
         self._controller = Controller(
@@ -62,11 +72,12 @@ class Mailbox:
             authenticator=self._check,
             auth_required=bool(password),
             auth_require_tls=False,
+            enable_SMTPUTF8=smtputf8,
         )
 
     @property
     def url(self) -> str:
-        login = f"bot%40example.com:{self._password}@" if self._password else ""
+        login = f"bot%40example.com:{quote(self._password, safe='')}@" if self._password else ""
         return f"smtp://{login}127.0.0.1:{self.port}"
 
     @property

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import unquote
 
+from integrations.base.text import text_length
 from tests.vendors.server import Request, Vendor
 from tests.vendors.specs import parameter_faults
 
@@ -27,9 +28,11 @@ class Opsgenie(Vendor):
         path = "/v2/alerts" if parts == [""] else f"/v2/alerts/{{identifier}}/{parts[-1]}"
         self.violations += parameter_faults("opsgenie", path, "post", request.body, request.query)
         for field, limit in _LIMITS.items():
-            if len(request.body.get(field, "")) > limit:
-                self.violations.append(f"{field} is longer than {limit} characters")
+            if text_length(request.body.get(field, "")) > limit:
+                return self._refuse(f"{field} is longer than {limit} characters")
         if path == "/v2/alerts":
+            if refusal := _refusal(request.body):
+                return self._refuse(refusal)
             self._create(request.body)
         else:
             alias = unquote(parts[0])
@@ -42,11 +45,20 @@ class Opsgenie(Vendor):
         action = request.path.removeprefix("/v2/alerts").rpartition("/")[2]
         return "opsgenie", f"/v2/alerts/{{identifier}}/{action}" if action else "/v2/alerts"
 
+    def _refuse(self, reason: str) -> tuple[int, Any]:
+        self.violations.append(reason)
+        return 422, {"message": reason, "took": 0.0, "requestId": "r"}
+
     def _create(self, body: dict[str, Any]) -> None:
-        if sum(len(key) + len(value) for key, value in body.get("details", {}).items()) > 8000:
-            self.violations.append("details hold more than 8000 characters")
-        if len(body.get("tags", [])) > 20 or any(len(tag) > 50 for tag in body.get("tags", [])):
-            self.violations.append("more than 20 tags, or one of more than 50 characters")
         if self.alerts.get(body["alias"], "closed") == "closed":
             self.notified.append(body["alias"])
             self.alerts[body["alias"]] = "open"
+
+
+def _refusal(body: dict[str, Any]) -> str:
+    """docs.opsgenie.com/docs/alert-api, "Create Alert"."""
+    if sum(text_length(key) + text_length(value) for key, value in body.get("details", {}).items()) > 8000:
+        return "details hold more than 8000 characters"
+    if len(body.get("tags", [])) > 20 or any(text_length(tag) > 50 for tag in body.get("tags", [])):
+        return "more than 20 tags, or one of more than 50 characters"
+    return ""

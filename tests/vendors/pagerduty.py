@@ -6,6 +6,7 @@ import json
 import uuid
 from typing import Any
 
+from integrations.base.text import text_length
 from tests.vendors.server import Request, Vendor
 from tests.vendors.specs import body_faults
 
@@ -27,15 +28,14 @@ class PagerDuty(Vendor):
             self.violations.append(f"PagerDuty has no {request.method} {request.path}")
             return 404, {}
         body = dict(request.body)
+        if refusal := _refusal(body, request.raw):
+            self.violations.append(refusal)
+            return 400, {"status": "invalid event", "message": "Event object is invalid", "errors": [refusal]}
         # The API description's schema is that of a trigger; acknowledge and resolve need only the key.
         if body.get("event_action") == "trigger":
             self.violations += body_faults("pagerduty-events-v2", "/enqueue", "post", body)
-            if len(body["payload"]["summary"]) > 1024:
-                self.violations.append("summary is longer than 1024 characters")
         elif not body.get("dedup_key"):
             self.violations.append("acknowledge and resolve need a dedup_key")
-        if len(body.get("dedup_key", "")) > 255:
-            self.violations.append("dedup_key is longer than 255 characters")
         self._fold(body)
         return 202, {
             "status": "success",
@@ -111,3 +111,12 @@ class PagerDuty(Vendor):
         signatures = [hmac.new(one.encode(), content, hashlib.sha256).hexdigest() for one in secrets]
         header = ",".join(f"v1={one}" for one in signatures)
         return content, {"X-PagerDuty-Signature": header, "Content-Type": "application/json"}
+
+
+def _refusal(body: dict[str, Any], raw: bytes) -> str:
+    """developer.pagerduty.com, "Send an alert event"."""
+    if len(raw) > 512 * 1024:
+        return "an event of more than 512 KB"
+    if text_length(body.get("payload", {}).get("summary", "")) > 1024:
+        return "summary is longer than 1024 characters"
+    return "dedup_key is longer than 255 characters" if len(body.get("dedup_key", "")) > 255 else ""

@@ -46,6 +46,7 @@ rules:
   - {{name: errors, when: 'alert.metric == "error_rate" && alert.value > model.slo.error_rate', tier: critical}}
   - {{name: many, when: 'incident.alerts >= 3 && alert.metric == "answer_relevance"', tier: critical}}
   - {{name: quality, when: 'alert.metric == "answer_relevance"', tier: high}}
+  - {{name: empties, when: 'alert.metric == "percent_empty"', tier: low}}
   - {{name: bias, when: 'alert.metric == "bias"', tier: high}}
 otherwise: {{tier: low}}
 governance: {{regulated: model.regulated, ticket: compliance, closed_by: compliance}}

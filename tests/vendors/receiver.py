@@ -17,6 +17,9 @@ class Receiver(Vendor):
 
     def answer(self, request: Request) -> tuple[int, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}
+        if len(request.raw) > 256 * 1024:
+            self.violations.append(f"a body of {len(request.raw)} bytes")
+            return 413, {}
         missing = {"webhook-id", "webhook-timestamp"} - set(headers)
         self.violations += [f"{name} is missing" for name in missing]
         if self.key:

@@ -42,6 +42,16 @@ class Request:
     body: Any
     at: float
     raw: bytes = b""
+    parameters: tuple[tuple[str, str], ...] = ()
+    """The query with its repeated parameters, in their order."""
+
+
+async def _cancel_others() -> None:
+    """End the handlers of requests whose sender was killed; a loop that is closed would complain of them at exit."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class Vendor:
@@ -104,6 +114,7 @@ class Vendor:
         assert self._runner is not None
         assert self._thread is not None
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -123,19 +134,27 @@ class Vendor:
         content_type = incoming.headers.get("Content-Type", "")
         body: Any = raw
         if "json" in content_type and raw:
-            body = json.loads(raw)
+            with contextlib.suppress(json.JSONDecodeError):  # a body that is none is kept as it came
+                body = json.loads(raw)
         elif "form-urlencoded" in content_type:
             body = dict(parse_qsl(raw))
         request = Request(
-            incoming.method, incoming.path, dict(incoming.query), dict(incoming.headers), body, time.time(), received
+            incoming.method,
+            incoming.path,
+            dict(incoming.query),
+            dict(incoming.headers),
+            body,
+            time.time(),
+            received,
+            tuple(incoming.query.items()),
         )
         self.requests.append(request)
         self.on_request(request)
         fault = self.faults.popleft() if self.faults else self.always or self.choose(request)
         if fault is None:
-            status, answer = self._do(request)
-            return web.json_response(answer, status=status)
-        done = self._do(request) if fault.after else None
+            status, answer = await self._do(request)
+            return self.response(status, answer)
+        done = await self._do(request) if fault.after else None
         if fault.delay:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(fault.delay)
@@ -146,11 +165,18 @@ class Vendor:
             return await _half(incoming, fault)
         if fault.status:
             return web.Response(status=fault.status, headers=fault.headers, text=fault.body)
-        status, answer = done or self._do(request)
+        status, answer = done or await self._do(request)
+        return self.response(status, answer)
+
+    def response(self, status: int, answer: Any) -> web.Response:
         return web.json_response(answer, status=status)
 
-    def _do(self, request: Request) -> tuple[int, Any]:
-        status, answer = self.answer(request)
+    async def respond(self, request: Request) -> tuple[int, Any]:
+        """As ``answer``, for a stand-in that itself sends requests before it responds."""
+        return self.answer(request)
+
+    async def _do(self, request: Request) -> tuple[int, Any]:
+        status, answer = await self.respond(request)
         if status < 300:
             self.done.append(request)
             described = self.described(request)

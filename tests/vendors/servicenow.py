@@ -8,6 +8,7 @@ import base64
 import re
 from typing import Any
 
+from integrations.base.text import text_length
 from tests.vendors.server import Request, Vendor
 
 _LIMITS = {"short_description": 160, "description": 4000, "correlation_id": 100, "correlation_display": 100}
@@ -48,15 +49,16 @@ class ServiceNow(Vendor):
                     for one in self.notes
                     if one["element_id"] == asked["element_id="] and asked["valueLIKE"] in one["value"]
                 ]
-                return 200, {"result": rows}
+                return 200, {"result": _page(rows, request.query)}
             case "GET", "incident":
                 asked = dict(part.split("=", 1) for part in request.query["sysparm_query"].split("^"))
                 rows = [one for one in self.tickets if all(one.get(key) == value for key, value in asked.items())]
-                return 200, {"result": [{"sys_id": one["sys_id"], "number": one["number"]} for one in rows]}
+                found_rows = [{"sys_id": one["sys_id"], "number": one["number"]} for one in rows]
+                return 200, {"result": _page(found_rows, request.query)}
             case "POST", "incident":
                 return 201, {"result": self._create(request.body)}
             case "PATCH", "incident":
-                if set(request.body) != {"work_notes"} or len(request.body["work_notes"]) > 4000:
+                if set(request.body) != {"work_notes"} or text_length(request.body["work_notes"]) > 4000:
                     self.violations.append(f"a note is work_notes of at most 4000 characters, not {set(request.body)}")
                 if "[code]" in request.body["work_notes"].lower():
                     self.violations.append("a note holds HTML")
@@ -69,7 +71,7 @@ class ServiceNow(Vendor):
     def _create(self, body: dict[str, Any]) -> dict[str, Any]:
         self.violations += [f"{key} is an unexpected field" for key in body if key not in _FIELDS]
         for field, limit in _LIMITS.items():
-            if len(body.get(field, "")) > limit:
+            if text_length(body.get(field, "")) > limit:
                 self.violations.append(f"{field} is longer than {limit} characters")
         if "\n" in body["short_description"]:
             self.violations.append("a short description is one line")
@@ -83,3 +85,9 @@ class ServiceNow(Vendor):
         ticket = {**body, "sys_id": f"{len(self.tickets) + 1:032x}", "number": number}
         self.tickets.append(ticket)
         return ticket
+
+
+def _page(rows: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
+    """REST API reference, Table API: ``sysparm_limit`` and ``sysparm_offset``."""
+    start = int(query.get("sysparm_offset", 0))
+    return rows[start : start + int(query.get("sysparm_limit", 10_000))]

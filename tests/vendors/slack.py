@@ -1,7 +1,9 @@
 """A stand-in for Slack's Web API: channels, messages, threads, metadata."""
 
+import json
 from typing import Any
 
+from integrations.base.text import text_length
 from tests.vendors.server import Request, Vendor
 from tests.vendors.specs import form_faults
 
@@ -35,18 +37,17 @@ class Slack(Vendor):
             case "/chat.update":
                 return 200, self._update(sent)
             case "/conversations.list":
-                found = [{"id": key, "name": name} for name, key in self.channels.items()]
-                return 200, {"ok": True, "channels": found, "response_metadata": {"next_cursor": ""}}
+                found = [{"id": key, "name": name} for name, key in list(self.channels.items())]
+                return 200, _page("channels", found, sent, 100)
             case "/conversations.history":
                 found = [one for one in self.messages if one["channel"] == sent["channel"] and not one["thread_ts"]]
-                return 200, {"ok": True, "messages": found}
+                return 200, _page("messages", found[::-1], sent, 100)  # the newest first
             case "/conversations.replies":
-                return 200, {
-                    "ok": True,
-                    "messages": [one for one in self.messages if one["thread_ts"] == sent["ts"]],
-                }
+                parent = [one for one in self.messages if one["ts"] == sent["ts"]]
+                replies = [one for one in self.messages if one["thread_ts"] == sent["ts"]]
+                return 200, _page("messages", [*parent, *replies], sent, 1_000)  # the oldest first
             case "/usergroups.list":
-                groups = [{"id": key, "handle": name} for name, key in self.groups.items()]
+                groups = [{"id": key, "handle": name} for name, key in list(self.groups.items())]
                 return 200, {"ok": True, "usergroups": groups}
             case _:
                 self.violations.append(f"Slack has no {path}")
@@ -61,6 +62,9 @@ class Slack(Vendor):
         channel = self.channels.get(sent["channel"].removeprefix("#"), sent["channel"])
         if channel not in self.channels.values():
             return {"ok": False, "error": "channel_not_found"}
+        if refusal := self._refusal(sent):
+            self.violations.append(refusal)
+            return {"ok": False, "error": refusal.partition(":")[0]}
         self._check(sent)
         key = sent.get("metadata", {}).get("event_payload", {}).get("key", "")
         if key and any(one["metadata"]["event_payload"]["key"] == key for one in self.messages):
@@ -71,6 +75,9 @@ class Slack(Vendor):
         return {"ok": True, "channel": channel, "ts": stamp, "message": _posted(sent, stamp)}
 
     def _update(self, sent: dict[str, Any]) -> dict[str, Any]:
+        if refusal := self._refusal(sent):
+            self.violations.append(refusal)
+            return {"ok": False, "error": refusal.partition(":")[0]}
         self._check(sent)
         for message in self.messages:
             if message["ts"] == sent["ts"] and message["channel"] == sent["channel"]:
@@ -84,6 +91,18 @@ class Slack(Vendor):
                     "message": posted,
                 }
         return {"ok": False, "error": "message_not_found"}
+
+    def _refusal(self, sent: dict[str, Any]) -> str:
+        """docs.slack.dev, chat.postMessage, errors; slackapi/bolt-js#2509 about the length of all blocks."""
+        blocks = json.dumps(sent.get("blocks") or [], ensure_ascii=False)
+        if len(sent.get("text", "")) > 4_000:
+            return f"msg_too_long: text of {len(sent['text'])} characters"
+        if text_length(blocks) > 11_000:
+            return f"msg_blocks_too_long: {text_length(blocks)}"
+        if len(sent.get("blocks") or []) > 50:
+            return "invalid_blocks: more than 50"
+        too_long = [one for one in _texts(sent.get("blocks") or []) if text_length(one) > 3_000 or not one]
+        return f"invalid_blocks: a text of {text_length(too_long[0])} characters" if too_long else ""
 
     def _check(self, sent: dict[str, Any]) -> None:
         """Block Kit's limits: docs.slack.dev/reference/block-kit."""
@@ -124,6 +143,23 @@ class Slack(Vendor):
             for one in section["elements"]:
                 if not one.get(needed[one["type"]]):
                     self.violations.append(f"a {one['type']} of rich text says nothing")
+
+
+def _page(name: str, found: list[dict[str, Any]], sent: dict[str, Any], default: int) -> dict[str, Any]:
+    """docs.slack.dev/apis/web-api/pagination"""
+    start, size = int(sent.get("cursor") or 0), min(int(sent.get("limit") or default), 999)
+    rest = start + size < len(found)
+    metadata = {"next_cursor": str(start + size) if rest else ""}
+    return {"ok": True, name: found[start : start + size], "has_more": rest, "response_metadata": metadata}
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [text for one in value for text in _texts(one)]
+    if not isinstance(value, dict):
+        return []
+    own = [value[key] for key in ("text", "url", "value") if isinstance(value.get(key), str)]
+    return own + [text for one in value.values() for text in _texts(one)]
 
 
 def _posted(sent: dict[str, Any], stamp: str) -> dict[str, Any]:

@@ -20,6 +20,13 @@ def load(name: str) -> dict[str, Any] | None:
 
 
 @cache
+def load_text(name: str) -> str | None:
+    """An API description that is not JSON, by its file's name, or None if it is not there."""
+    path = SPECS / name
+    return path.read_text() if path.exists() else None
+
+
+@cache
 def _validator(name: str, path: str, method: str) -> Draft202012Validator | None:
     spec = load(name)
     if spec is None:

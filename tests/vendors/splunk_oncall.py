@@ -7,6 +7,7 @@ Integration Guide".
 import re
 from typing import Any
 
+from integrations.base.text import text_length
 from tests.vendors.server import Request, Vendor
 
 _TYPES = {"CRITICAL", "WARNING", "ACKNOWLEDGEMENT", "INFO", "RECOVERY"}
@@ -32,6 +33,9 @@ class SplunkOnCall(Vendor):
             self.violations.append(f"{body.get('message_type')} is no message_type")
         if not 0 < len(body.get("entity_id", "")) <= 512:
             self.violations.append("entity_id has no or more than 512 characters")
+        if text_length(body.get("state_message", "")) > 20_480:
+            self.violations.append("state_message has more than 20,480 characters")
+            return 400, {"result": "failure", "messages": "state_message is too long"}
         unknown = [key for key in body if key not in _FIELDS and not key.startswith("vo_annotate.")]
         self.violations += [f"{key} is unknown" for key in unknown]
         entity = body.get("entity_id", "")

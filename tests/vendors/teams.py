@@ -23,6 +23,7 @@ class Teams(Vendor):
         if request.method != "POST" or request.path != PATH or request.query.get("sig") != "teams-signature":
             return 401, {"error": {"code": "DirectApiAuthorizationRequired", "message": "no valid signature"}}
         if len(request.raw) > 28 * 1024:
+            self.violations.append(f"a message of {len(request.raw)} bytes")
             return 413, {"error": {"message": "Request Entity too large"}}
         body = request.body
         (attachment,) = body["attachments"]

@@ -13,11 +13,13 @@ from worker.settings import read_settings
 def test_first_start_generates_secrets_and_second_keeps(tmp_path: Path) -> None:
     first: dict[str, str] = {}
     notices = ensure_secrets(first, tmp_path)
-    assert len(notices) == 3
+    assert len(notices) == 4
     second: dict[str, str] = {}
     ensure_secrets(second, tmp_path)
     assert first == second
-    assert first["ARIZE_WEBHOOK_SECRET"].startswith("whsec_")
+    file = Path(first["ARIZE_WEBHOOK_SECRET_FILE"])
+    assert file.read_text().startswith("whsec_")
+    assert "ARIZE_WEBHOOK_SECRET" not in first, "the file's secret may be replaced while the gateway runs"
     tokens = Tokens.read(tmp_path / "api-tokens")
     caller = tokens.caller(f"Bearer {local_token(tmp_path)}")
     assert caller
@@ -38,6 +40,7 @@ def test_secrets_that_are_set_are_kept(tmp_path: Path) -> None:
         "ARIZE_WEBHOOK_TOKEN": "bearer",
         "PAGERDUTY_WEBHOOK_SECRET": "p",
         "TOCSIN_LINK_SECRET": "l",
+        "TOCSIN_CHANGES_SECRET": "whsec_c",
         "TOCSIN_API_TOKENS": "/etc/tocsin/tokens",
     }
     before = dict(environment)

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from temporalio.client import Client
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
+from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleState
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
@@ -16,6 +19,7 @@ from audit.digests import DigestItem
 from integrations.base.open_destinations import open_destinations
 from integrations.base.registry import destination_types
 from policy import Policy, load_policy
+from policy.digest_times import DigestTimes
 from tests import DEV_SERVER
 from tests.integrations.notifications import make_content
 from tests.vendors import Slack
@@ -134,3 +138,29 @@ async def _until(client: Client, wanted: set[str]) -> None:
             return
         await asyncio.sleep(0.1)
     raise AssertionError(await names(client))
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Atlantic/Azores", "America/Santiago", "UTC"]
+)
+async def test_temporal_fires_at_the_counted_times(client: Client, zone: str) -> None:
+    """Temporal is asked when it would start each schedule, around every change of daylight saving in a year."""
+    start, end = datetime.now(UTC).replace(microsecond=0), datetime.now(UTC) + timedelta(days=400)
+    for cron in ("30 2 * * 0", "30 1 * * *", "0 0 * * *", "0 3 1 * 1", "15,45 2 * * *"):
+        name = f"times-{cron.replace(' ', '_').replace('*', 'x').replace(',', '-')}"
+        schedule = Schedule(
+            action=ScheduleActionStartWorkflow("Nothing", id=name, task_queue="nobody"),
+            spec=schedule_spec(cron, zone),
+            state=ScheduleState(paused=True),
+        )
+        await client.create_schedule(name, schedule)
+        first, last = Timestamp(), Timestamp()
+        first.FromDatetime(start)
+        last.FromDatetime(end)
+        request = ListScheduleMatchingTimesRequest(
+            namespace=client.namespace, schedule_id=name, start_time=first, end_time=last
+        )
+        answer = await client.workflow_service.list_schedule_matching_times(request)
+        fired = [one.ToDatetime(UTC) for one in answer.start_time]
+        assert len(fired) < 1000, "Temporal lists no more"
+        assert fired == list(takewhile(lambda at: at <= end, DigestTimes(cron, zone).after(start))), cron

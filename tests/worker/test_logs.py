@@ -131,6 +131,11 @@ except ValueError:
     structlog.get_logger().exception("page_failed")
     logging.getLogger("temporalio.activity").warning("Completing activity as failed", exc_info=True,
         extra={"temporal_activity": incident})
+from temporalio.exceptions import ApplicationError
+try:
+    raise ApplicationError("Slack answered 503")
+except ApplicationError:
+    logging.getLogger("temporalio.activity").warning("Completing activity as failed", exc_info=True)
 logging.getLogger("temporalio.workflow").warning("Failed activation", extra={"temporal_workflow": incident})
 logging.getLogger("temporalio.workflow").warning("Failed activation",
     extra={"temporal_workflow": {"workflow_id": "digest-daily", "workflow_type": "DigestSending"}})
@@ -139,10 +144,11 @@ logging.getLogger("temporalio.workflow").warning("Failed activation",
 
 def test_errors_are_text_and_sdk_lines_name_incidents() -> None:
     result = subprocess.run([sys.executable, "-c", WRITE_ERRORS], capture_output=True, text=True, timeout=60)
-    ours, activity, incident, digest = [json.loads(line) for line in result.stderr.splitlines()]
+    ours, activity, expected, incident, digest = [json.loads(line) for line in result.stderr.splitlines()]
     for line in (ours, activity):
         assert line["exception"].startswith("Traceback (most recent call last):")
         assert line["exception"].endswith("ValueError: no route")
+    assert (expected["error"], "exception" in expected) == ("Slack answered 503", False)
     assert (activity["incident"], incident["incident"]) == ("incident-chatbot-1", "incident-chatbot-1")
     assert "incident" not in digest
     assert digest["workflow"] == "digest-daily"
@@ -189,3 +195,78 @@ def test_closed_standard_error_loses_the_line_only() -> None:
     done = subprocess.run([sys.executable, "-c", CLOSE_STDERR], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
     assert "before" in done.stderr
+
+
+WRITE_LONG_LINES = """
+import logging, sys, structlog
+from worker.logs import configure
+configure("info", "test")
+body = "what a customer said " * 100_000
+log = structlog.get_logger()
+log.warning("text", body=body)
+log.warning("list", items=[body] * 1_000)
+log.warning("object", fields={f"{number} {body}": body for number in range(1_000)})
+log.warning("nested", items=[[{"a": [body]}]] * 1_000)
+log.warning("error", error=ValueError(body))
+log.warning("many", **{f"field{number}": body for number in range(60)})
+try:
+    raise ValueError(body)
+except ValueError as error:
+    log.exception("ours")
+    log.error("given", exc_info=error)
+    log.error("tuple", exc_info=(ValueError, error, error.__traceback__))
+    log.error("listed", exc_info=[ValueError, error, error.__traceback__])
+    logging.getLogger("library").error("broke on %s", body, exc_info=True)
+logging.getLogger("library").error("nothing was raised", exc_info=True)
+"""
+
+
+def test_line_is_bounded_and_readable() -> None:
+    result = subprocess.run([sys.executable, "-c", WRITE_LONG_LINES], capture_output=True, text=True, timeout=150)
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert len(lines) == 12, result.stderr[-2000:]
+    assert max(map(len, result.stderr.splitlines())) < 32_000
+    for line in lines[6:11]:
+        assert line["exception"].startswith("Traceback (most recent call last):")
+        assert "exc_info" not in line
+    assert ("exception" in lines[11], "exc_info" in lines[11]) == (False, False)
+    assert "traceback object" not in result.stderr
+
+
+FAIL_IN_ACTIVITY = """
+import asyncio, sys
+from datetime import timedelta
+from temporalio import activity, workflow
+from temporalio.common import RetryPolicy
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+from worker.logs import configure
+from workflows.contracts import INCIDENT_WORKFLOW
+configure("info", "worker")
+@activity.defn
+async def page() -> None:
+    raise ValueError("no route " * 10_000)
+@workflow.defn(name=INCIDENT_WORKFLOW, sandboxed=False)
+class Incident:
+    @workflow.run
+    async def run(self) -> None:
+        once = RetryPolicy(maximum_attempts=1)
+        await asyncio.wait([workflow.start_activity(page, start_to_close_timeout=timedelta(60), retry_policy=once)])
+async def main():
+    quiet = {"dev_server_existing_path": sys.argv[1], "dev_server_log_level": "never"}
+    async with await WorkflowEnvironment.start_local(**quiet) as env:
+        async with Worker(env.client, task_queue="q", workflows=[Incident], activities=[page]):
+            await env.client.execute_workflow(INCIDENT_WORKFLOW, id="incident-chatbot-1", task_queue="q")
+asyncio.run(main())
+"""
+
+
+def test_failing_activity_names_its_incident() -> None:
+    """The SDK's own line, as it writes it."""
+    command = [sys.executable, "-c", FAIL_IN_ACTIVITY, DEV_SERVER]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=150)
+    assert result.returncode == 0, result.stderr[-2000:]
+    (line,) = [json.loads(one) for one in result.stderr.splitlines() if "Completing activity as failed" in one]
+    assert line["incident"] == "incident-chatbot-1"
+    assert line["exception"].startswith("Traceback (most recent call last):")
+    assert len(json.dumps(line)) < 32_000

@@ -9,7 +9,7 @@ import pytest
 from integrations.base.open_destinations import OpenDestinations
 from integrations.base.registry import destination_types
 from policy import PolicyError, load_policy
-from tests.policy.policies import BASE, RULES
+from tests.policy.policies import BASE, NOW, RULES, an_alert
 from worker.errors import StartError
 from worker.policy_watcher import STATE_FILE, PolicyWatcher, fingerprint
 from worker.settings import Settings, read_settings
@@ -148,3 +148,20 @@ def test_invalid_policy_starts_nothing(settings: Settings) -> None:
     settings.policy.write_text("version: 2\n")
     with pytest.raises(PolicyError):
         asyncio.run(run_worker(settings))
+
+
+FAILING_RULE = "  - {name: failing, tier: critical, when: 'int(alert.monitor) > 1'}\n  - {name: errors,"
+
+
+async def test_failing_condition_is_counted_and_shown(settings: Settings) -> None:
+    settings.policy.write_text((BASE + RULES).replace("  - {name: errors,", FAILING_RULE))
+    places: list[str] = []
+    watcher = PolicyWatcher(settings, count_failure=places.append)
+    assert str(watcher.status()) == watcher.policy.digest
+    decision = watcher.current().decide(an_alert(metric="none"), NOW)
+    assert (decision.rule, decision.tier) == ("failing", "critical")
+    assert places == ["rules.failing"]
+    assert "rules.failing cannot be evaluated: cannot convert string to int" in str(watcher.status())
+    settings.policy.write_text(BASE + RULES)
+    await watcher.reload()
+    assert str(watcher.status()) == watcher.policy.digest, "another policy begins without failures"

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from temporalio.client import WorkflowFailureError
 
 from activities.contracts import Repair
 from gateway.health_monitor import HealthMonitor
+from gateway.ingest.first_decision import FirstDecider
 from incident.view import IncidentView
-from policy import IncidentFacts
 from tests.vendors import Arize, Fault, Jira, PagerDuty, Slack
 from tests.workflows.harness import QUEUE, IncidentHarness, incident_harness, make_alert
-from worker.reconcile import SCHEDULE, arize_api, create_reconciler, maintain_schedule
+from worker.reconcile import SCHEDULE, create_reconciler, maintain_schedule
 from worker.settings import read_settings
 from workflows.contracts import INCIDENT_QUERY, INCIDENT_WORKFLOW
 
@@ -64,6 +64,12 @@ class ReconcileHarness:
                     return ones[0]
                 await asyncio.sleep(0.1)
 
+    async def until_open(self, *monitors: str) -> None:
+        """Wait until the open incidents are those of these monitors."""
+        async with asyncio.timeout(60):
+            while {one.alert and one.alert.monitor_id for one in await self.open_incidents()} != set(monitors):
+                await asyncio.sleep(0.1)
+
     async def no_incident(self) -> None:
         async with asyncio.timeout(60):
             while await self.open_incidents():
@@ -81,22 +87,19 @@ async def harness(
         "TOCSIN_RECONCILE_INTERVAL": "7d",  # the schedule itself starts nothing during a test
         "ARIZE_API_KEY": "arize-key",
         "ARIZE_API_URL": arize.base_url,
+        "ARIZE_APP_URL": arize.base_url,
     }
     settings = read_settings(environment)
-    async with incident_harness(tmp_path, pagerduty, slack, jira, real=True) as incidents:
-        api = arize_api(settings)
-
-        def decide(alert: Any, count: int) -> Any:
-            return incidents.policies[-1].decide(alert, datetime.now(UTC), IncidentFacts(alerts=count))
-
+    async with incident_harness(tmp_path, pagerduty, slack, jira, real=True, environment=environment) as incidents:
+        descriptions = incidents.arize.descriptions
+        decide = FirstDecider(lambda: incidents.policies[-1], descriptions, workers_ask_arize=True)
         await incidents.worker.shutdown()
         incidents.worker = incidents.create_worker(
-            reconciler=create_reconciler(settings, incidents.client, api, decide)
+            reconciler=create_reconciler(settings, incidents.client, incidents.arize, decide)
         )
         await incidents.worker.start()
         await maintain_schedule(incidents.client, settings)
         yield ReconcileHarness(incidents, arize, environment)
-        await api.close()
 
 
 async def test_missed_alert_is_opened_once(harness: ReconcileHarness) -> None:
@@ -109,6 +112,14 @@ async def test_missed_alert_is_opened_once(harness: ReconcileHarness) -> None:
     harness.arize.put("m-1")  # evaluated again, and still triggered
     assert await harness.reconcile() == Repair(matched={"m-1": incident.id})
     assert (await harness.the_incident()).alert_count == 1
+
+
+async def test_schedule_refreshes_descriptions(harness: ReconcileHarness) -> None:
+    harness.arize.put("m-1", "CLEARED")
+    await harness.reconcile()
+    known = harness.incidents.arize.descriptions.get("m-1")
+    assert known is not None
+    assert known.project == "chatbot"
 
 
 async def test_all_pages_of_monitors_are_read(harness: ReconcileHarness) -> None:
@@ -163,6 +174,48 @@ async def test_missed_alert_reopens_a_cleared_incident(harness: ReconcileHarness
     reopened = await harness.the_incident()
     assert reopened.id == incident.id
     assert reopened.first_run_id != incident.first_run_id
+
+
+@pytest.mark.parametrize("fault", [Fault(status=403, body="{}"), Fault(status=500)], ids=["refused", "broken"])
+async def test_monitor_that_cannot_be_read_hides_no_other(harness: ReconcileHarness, fault: Fault) -> None:
+    """An open incident's monitor moved to where the key may not read it, and the webhooks of two others are lost."""
+    for name in ("m-1", "m-2"):
+        harness.arize.put(name, "CLEARED")
+        harness.incidents.alert = make_alert(monitor_id=name, region=name)
+        await harness.incidents.fire(harness.incidents.alert)
+        await harness.incidents.until_state("notified")
+    harness.arize.choose = lambda request: fault if request.path.startswith("/v2/monitors/m-1") else None
+    harness.arize.put("m-2", "CLEARED")
+    harness.arize.put("m-3")
+    repair = await harness.reconcile()
+    assert (repair.opened, repair.cleared, repair.failed) == (1, 1, 1)
+    await harness.until_open("m-1", "m-3")
+    assert "monitor m-1 cannot be compared" in harness.incidents.arize.health.problems["monitors"]
+    harness.arize.choose = lambda request: None
+    harness.arize.put("m-1", "CLEARED")
+    assert (await harness.reconcile()).cleared == 1
+    assert "monitors" not in harness.incidents.arize.health.problems
+
+
+async def test_clear_is_applied_to_incidents_that_opened_before_it(harness: ReconcileHarness) -> None:
+    """Two incidents of one monitor, one as 1.0 called it: the other opened after the monitor was evaluated."""
+    alert = make_alert(monitor_id="m-1")
+    await harness.incidents.fire(alert.model_copy(update={"identity": ("chatbot", "error_rate")}))
+    await harness.incidents.until_state("notified")
+    harness.arize.put("m-1", "CLEARED")
+    await harness.incidents.fire(alert)
+    later = await harness.incidents.until_state("notified")
+    assert (await harness.reconcile()).cleared == 1
+    assert (await harness.the_incident()).id == later.id
+
+
+async def test_monitor_with_a_lone_surrogate_is_opened(harness: ReconcileHarness) -> None:
+    harness.arize.put("m-1", name="drift \ud800")
+    harness.arize.put("m-2")
+    assert (await harness.reconcile()).opened == 2
+    known = harness.incidents.arize.descriptions.get("m-1")
+    assert known is not None
+    assert known.monitor["name"] == "drift \ufffd"
 
 
 async def test_late_webhook_is_not_doubled(harness: ReconcileHarness) -> None:
@@ -232,5 +285,5 @@ async def test_off_deletes_the_schedule(harness: ReconcileHarness) -> None:
     assert [one.every for one in spec.intervals] == [timedelta(days=7) / 100], "another worker may still have a key"
     await maintain_schedule(client, read_settings({**harness.environment, "TOCSIN_RECONCILE_INTERVAL": "off"}))
     async with asyncio.timeout(60):
-        while [one async for one in await client.list_schedules()]:
+        while SCHEDULE in [one.id async for one in await client.list_schedules()]:
             await asyncio.sleep(0.1)

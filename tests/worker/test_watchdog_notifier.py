@@ -38,10 +38,22 @@ async def destinations(tmp_path: Path, pagerduty: PagerDuty, slack: Slack) -> As
 
 
 def test_every_check_has_a_title_and_first_step() -> None:
-    assert set(RUNBOOK) == {*CHECKS, "gateway", "spool", "dedup_store", "policy", "drill"}
-    for title, meaning in RUNBOOK.values():
+    assert set(RUNBOOK) == {
+        *CHECKS,
+        "gateway",
+        "spool",
+        "stuck",
+        "dedup_store",
+        "arize",
+        "policy",
+        "conditions",
+        "drill",
+    }
+    for title, meaning, _ in RUNBOOK.values():
         assert 10 < len(title) <= 40
         assert meaning.endswith(".")
+    high = {name for name, one in RUNBOOK.items() if one.tier == "high"}
+    assert high == {"dedup_store", "records", "schedules", "arize", "policy", "conditions"}, "what delays no page"
 
 
 async def test_problem_is_notified_once_and_recovers(

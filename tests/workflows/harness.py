@@ -4,8 +4,9 @@ Time skips on the default server: ``advance(minutes=15)`` takes no real time.
 """
 
 import asyncio
+import time
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,34 +16,42 @@ from typing import Any, TypeVar
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, WorkflowRunner
 
+from activities.ended import EndedIncidents
 from activities.reconcile import Reconciler
 from alerts import Alert, incident_id, normalise
 from audit import AuditLog, AuditRecord, check
 from gateway.ingest.dedup_store import DedupStore
+from gateway.ingest.first_decision import FirstDecider
 from gateway.ingest.ingester import AlertIngester
 from gateway.ingest.spool import Spool
 from gateway.ingest.submission import AcceptedAlert
 from incident.events import ActionType, EventIds, ResponderAction, Role
 from incident.state import IncidentState, PendingNotification
 from incident.view import IncidentView
+from integrations.arize.health import ArizeHealth
 from integrations.base.open_destinations import open_destinations
 from integrations.base.registry import destination_types
-from policy import Decision, IncidentFacts, Policy, Target, load_policy
+from policy import Decision, Policy, Target, load_policy
 from tests import DEV_SERVER, TEST_SERVER
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.vendors.policy import SECRETS, alert_body, write_policy
 from tests.waiting import SLOW_MACHINE, wait_until
+from worker.arize import Arize, open_arize
 from worker.query_guard import QueryGuard
+from worker.settings import read_settings
 from worker.temporal import SEARCH_ATTRIBUTES
 from worker.worker_group import SANDBOX, WORKFLOWS, WorkerDependencies, WorkerGroup, create_worker_group
 from workflows.contracts import INCIDENT_QUERY, PROCESSED_EVENT_IDS_QUERY, RESPONDER_ACTION_SIGNAL
 
 T = TypeVar("T")
 QUEUE = "harness"
+ARIZE_SPEED = 20
+"""Divides the pauses after a failure of Arize's API, which are no time of Temporal's that a test can skip."""
 
 
 def make_alert(metric: str = "error_rate", value: float = 0.31, **changes: Any) -> Alert:
@@ -76,6 +85,10 @@ class IncidentHarness:
     """The last one is in force."""
     policy_file: Path
     create_worker: Callable[..., WorkerGroup]
+    another_gateway: Callable[..., AlertIngester]
+    """Another gateway's ingester, with the same database, or with the one whose URL is given."""
+    arize: Arize
+    """What the workers use of Arize; without an API key unless the fixture has a tenant."""
     ingester: AlertIngester = field(init=False)
     worker: WorkerGroup = field(init=False)
     alert: Alert = field(default_factory=make_alert)
@@ -199,18 +212,22 @@ class IncidentHarness:
             history = await self.handle.fetch_history()
         except RPCError:
             return  # no alert fired
-        await replayer().replay_workflow(history)
+        await replayer(self.client.data_converter).replay_workflow(history)
 
 
-def replayer() -> Replayer:
+def replayer(converter: DataConverter = pydantic_data_converter) -> Replayer:
     """A replayer that runs workflows as the workers do."""
-    return Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter, workflow_runner=QueryGuard(SANDBOX))
+    return Replayer(workflows=WORKFLOWS, data_converter=converter, workflow_runner=QueryGuard(SANDBOX))
 
 
-async def _server(real: bool) -> WorkflowEnvironment:
+async def _server(real: bool, converter: DataConverter, limits: Mapping[str, int]) -> WorkflowEnvironment:
     if real:
+        arguments = [f"{name}={value}" for name, value in limits.items()]
         return await WorkflowEnvironment.start_local(
-            dev_server_existing_path=DEV_SERVER, data_converter=pydantic_data_converter, dev_server_log_level="error"
+            dev_server_existing_path=DEV_SERVER,
+            data_converter=converter,
+            dev_server_log_level="error",
+            dev_server_extra_args=[part for one in arguments for part in ("--dynamic-config-value", one)],
         )
     return await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=TEST_SERVER, data_converter=pydantic_data_converter
@@ -219,26 +236,64 @@ async def _server(real: bool) -> WorkflowEnvironment:
 
 @asynccontextmanager
 async def incident_harness(
-    folder: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira, *, real: bool = False
+    folder: Path,
+    pagerduty: PagerDuty,
+    slack: Slack,
+    jira: Jira,
+    *,
+    real: bool = False,
+    environment: Mapping[str, str] | None = None,
+    converter: DataConverter = pydantic_data_converter,
+    limits: Mapping[str, int] | None = None,
 ) -> AsyncGenerator[IncidentHarness]:
-    """A harness with a server of its own. ``real``: the server that production uses, on which time does not skip."""
+    """A harness with a server of its own.
+
+    Args:
+        folder: of the policy and the databases.
+        pagerduty: the pagers.
+        slack: the posts.
+        jira: the tickets.
+        real: the server that production uses, on which time does not skip.
+        environment: the settings of an Arize tenant.
+        converter: encrypts what the real server gets.
+        limits: of the real server, by their names in its dynamic configuration.
+    """
     policy_file = folder / "policy.yaml"
     write_policy(policy_file, pagerduty, slack, jira)
     policies = [load_policy(policy_file, destination_types())]
     destinations = open_destinations(policies[0], SECRETS)
     audit_log = AuditLog(f"sqlite:///{folder}/audit.db")
     dedup_store = DedupStore(f"sqlite:///{folder}/gateway.db")
+    health = ArizeHealth(clock=lambda: time.monotonic() * ARIZE_SPEED)
+    arize = open_arize(read_settings({"TOCSIN_STATE_DIR": str(folder), **(environment or {})}), health)
     spool = Spool(folder / "spool.db")
-    async with await _server(real) as env:
+    stores = [dedup_store]
+    async with await _server(real, converter, limits or {}) as env:
         await env.client.operator_service.add_search_attributes(
             AddSearchAttributesRequest(namespace=env.client.namespace, search_attributes=SEARCH_ATTRIBUTES)
         )
 
         def create_worker(
-            runner: WorkflowRunner = SANDBOX, reconciler: Reconciler | None = None, **options: Any
+            runner: WorkflowRunner = SANDBOX,
+            reconciler: Reconciler | None = None,
+            clients: Arize = arize,
+            ended: EndedIncidents | None = None,
+            **options: Any,
         ) -> WorkerGroup:
-            dependencies = WorkerDependencies(lambda: policies[-1], destinations, audit_log, reconciler=reconciler)
+            dependencies = WorkerDependencies(
+                lambda: policies[-1],
+                destinations,
+                audit_log,
+                reconciler=reconciler,
+                describer=clients.alert_describer,
+                refresher=clients.refresher,
+                ended=ended,
+            )
             return create_worker_group(env.client, QUEUE, dependencies, runner=runner, **options)
+
+        def another_gateway(url: str = f"sqlite:///{folder}/gateway.db") -> AlertIngester:
+            stores.append(DedupStore(url))
+            return AlertIngester(env.client, QUEUE, stores[-1], spool)
 
         harness = IncidentHarness(
             env=env,
@@ -250,13 +305,14 @@ async def incident_harness(
             policies=policies,
             policy_file=policy_file,
             create_worker=create_worker,
+            another_gateway=another_gateway,
+            arize=arize,
         )
 
-        def decide(alert: Alert, count: int) -> Decision | None:
-            if not harness.gateway_decides:
-                return None
-            return policies[-1].decide(alert, datetime.now(UTC), IncidentFacts(alerts=count))
+        def policy() -> Policy | None:
+            return policies[-1] if harness.gateway_decides else None
 
+        decide = FirstDecider(policy, arize.descriptions, workers_ask_arize=arize.has_key)
         harness.ingester = AlertIngester(env.client, QUEUE, dedup_store, spool, decide)
         await harness.start_worker()
         try:
@@ -266,6 +322,8 @@ async def incident_harness(
             await harness.worker.shutdown()
     for destination in destinations.values():
         await destination.close()
+    await arize.close()
     spool.close()
-    dedup_store.close()
+    for store in stores:
+        store.close()
     audit_log.close()

@@ -7,27 +7,36 @@ are open somewhere have such histories.
 """
 
 import asyncio
+import base64
+import gzip
 import json
 import re
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from temporalio.client import WorkflowHistory
+from temporalio.client import WorkflowHandle, WorkflowHistory
 
-from alerts import incident_id
+from alerts import incident_id, normalise
 from gateway.ingest.changes import change_workflow, read_change, report_change
+from integrations.arize.health import ArizeHealth
 from tests.vendors import Arize, Fault, Jira, PagerDuty, Slack
 from tests.workflows.harness import QUEUE, IncidentHarness, incident_harness, make_alert
-from worker.reconcile import arize_api, create_reconciler
+from tests.workflows.limit_scenarios import full_while_sending, large_audit_events, many_updates
+from worker.arize import Arize as ArizeClients
+from worker.arize import open_arize
+from worker.reconcile import create_reconciler
 from worker.settings import read_settings
 from workflows.contracts import DIGEST_WORKFLOW, RECONCILE_WORKFLOW, DigestInput, ReconcileInput
 
 HISTORIES = Path(__file__).parent / "histories"
 WORKFLOW_ID = "incident-chatbot-0123456789ab"
+_RECEIPT_KEY = re.compile(r'"key":"(incident-[a-z0-9-]+)\.[0-9a-f]{8}:')
 
 
 async def paged(harness: IncidentHarness) -> None:
@@ -160,26 +169,132 @@ async def storm(harness: IncidentHarness) -> None:
     await harness.until_closed()
 
 
-async def reconcile(harness: IncidentHarness) -> str:
+async def reconcile(harness: IncidentHarness, *, describe: bool = False) -> str:
     with Arize() as arize:
         arize.put("m-1")
-        environment = {"ARIZE_API_KEY": arize.key, "ARIZE_API_URL": arize.base_url, "TOCSIN_TASK_QUEUE": QUEUE}
-        settings = read_settings(environment | {"TOCSIN_STATE_DIR": str(harness.policy_file.parent)})
-        reconciler = create_reconciler(settings, harness.client, arize_api(settings), lambda *_: None)
-        await harness.restart_worker(reconciler=reconciler)
-        start = ReconcileInput(grace=1)
-        await harness.client.execute_workflow(RECONCILE_WORKFLOW, start, id="reconcile-1", task_queue=QUEUE)
+        async with _clients(harness, arize) as clients:
+            settings = read_settings({"TOCSIN_TASK_QUEUE": QUEUE, "TOCSIN_STATE_DIR": str(harness.policy_file.parent)})
+            reconciler = create_reconciler(settings, harness.client, clients, lambda *_: None)
+            await harness.restart_worker(reconciler=reconciler, clients=clients)
+            start = ReconcileInput(grace=1, describe=describe)
+            await harness.client.execute_workflow(RECONCILE_WORKFLOW, start, id="reconcile-1", task_queue=QUEUE)
     return "reconcile-1"
+
+
+async def refresh(harness: IncidentHarness) -> str:
+    return await reconcile(harness, describe=True)
+
+
+async def undescribed(harness: IncidentHarness) -> None:
+    with Arize() as arize:
+        arize.put("m-1")
+        async with _clients(harness, arize) as clients:
+            harness.gateway_decides = False
+            await harness.restart_worker(clients=clients)
+            arize.always = Fault(status=503)
+            await harness.fire(normalise({"monitor_id": "m-1"}))
+            await harness.until_state("notified")
+            arize.always = None
+            await harness.until(lambda view: view.tier == "critical")
+            await harness.act("acknowledge", "bob")
+            await harness.clear()
+            await harness.until_closed()
+
+
+async def cleared_poke(harness: IncidentHarness) -> None:
+    with Arize() as arize:
+        arize.put("m-1", "CLEARED")
+        async with _clients(harness, arize) as clients:
+            harness.gateway_decides = False
+            await harness.restart_worker(clients=clients)
+            await harness.fire(normalise({"monitor_id": "m-1"}))
+            await harness.until_closed()
+
+
+async def refired(harness: IncidentHarness) -> None:
+    """Twice: long after the last alert of an acknowledged incident, and after the clear of a regulated one."""
+    alert = make_alert(model="underwriting")
+    await harness.fire(alert, "1")
+    await harness.until(lambda view: len(view.receipts) == 2)
+    await harness.callback("acknowledge", "Alice Example", id="pagerduty-1")
+    await harness.advance(minutes=31)
+    await harness.fire(alert, "2")
+    await harness.until(lambda view: view.refire_count == 1 and len(view.receipts) == 3)
+    await harness.callback("acknowledge", "Alice Example", id="pagerduty-2")
+    await harness.callback("acknowledge", "Bob Example", id="pagerduty-3")
+    await harness.clear()
+    await harness.until_state("awaiting_human")
+    await harness.fire(alert, "3")
+    await harness.until(lambda view: view.refire_count == 2 and len(view.receipts) == 4)
+    await harness.act("resolve", "Carol", "compliance", note="reviewed")
+    await harness.until_closed()
+
+
+async def out_of_order(harness: IncidentHarness) -> None:
+    now = datetime.now(UTC)
+
+    def times(minutes: float) -> dict[str, Any]:
+        return {"evaluated_at": (now - timedelta(minutes=minutes)).isoformat()}
+
+    await harness.fire(make_alert(**times(10)))
+    await harness.until_state("notified")
+    await harness.send(make_alert(status="CLEARED", **times(11)))
+    await harness.callback("acknowledge", "Alice Example", id="2", occurred_at=now - timedelta(minutes=1))
+    await harness.callback("unacknowledge", "Alice Example", id="1", occurred_at=now - timedelta(minutes=2))
+    await harness.until(lambda view: any(one.event == "older_action" for one in view.timeline))
+    await harness.send(make_alert(status="CLEARED", **times(1)))
+    await harness.until_closed()
+
+
+async def made_regulated(harness: IncidentHarness) -> None:
+    """The first alert names no model, the second a regulated one at the same tier."""
+    await harness.fire(make_alert("bias", 0.2, model=""))
+    await harness.until_state("notified")
+    alert = make_alert("bias", 0.2, model="underwriting")
+    await harness.send(alert, "2")
+    await harness.until(lambda view: view.regulated and len(view.receipts) == 2)
+    await harness.send(alert.model_copy(update={"status": "cleared"}), "3")
+    await harness.until_state("awaiting_human")
+    await harness.act("resolve", "Carol", "compliance", note="reviewed")
+    await harness.until_closed()
+
+
+async def regulated_clear(harness: IncidentHarness) -> None:
+    """Only the clear names the regulated model."""
+    await harness.fire(make_alert("bias", 0.2, model=""))
+    await harness.until_state("notified")
+    await harness.send(make_alert("bias", 0.1, model="underwriting", status="CLEARED"), "2")
+    await harness.until_state("awaiting_human")
+    await harness.act("resolve", "Carol", "compliance", note="reviewed")
+    await harness.until_closed()
+
+
+@asynccontextmanager
+async def _clients(harness: IncidentHarness, arize: Arize) -> AsyncGenerator[ArizeClients]:
+    """A worker's clients of a stand-in."""
+    environment = {"ARIZE_API_KEY": arize.key, "ARIZE_API_URL": arize.base_url, "ARIZE_APP_URL": arize.base_url}
+    settings = read_settings({**environment, "TOCSIN_STATE_DIR": str(harness.policy_file.parent)})
+    clients = open_arize(settings, ArizeHealth())
+    yield clients
+    await harness.worker.shutdown()
+    await clients.close()
+    await harness.start_worker()
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """``play`` returns the id of the workflow whose history is recorded; None is the incident."""
+    """``play`` returns the workflow, or the run, whose history is recorded; None is the incident."""
 
-    play: Callable[[IncidentHarness], Awaitable[str | None]]
+    play: Callable[[IncidentHarness], Awaitable[str | WorkflowHandle[Any, Any] | None]]
     shows: str
     real: bool = False
     """Needs the server that production uses."""
+    large: bool = False
+    """Its history is stored compressed."""
+
+    @property
+    def suffix(self) -> str:
+        return ".json.gz" if self.large else ".json"
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -196,6 +311,21 @@ SCENARIOS: dict[str, Scenario] = {
     "change": Scenario(change, "change event"),
     "storm": Scenario(storm, "interleaved alerts and actions, without and with a worker", real=True),
     "reconcile": Scenario(reconcile, "missed alert found by polling Arize", real=True),
+    "refresh": Scenario(refresh, "the same, and descriptions refreshed", real=True),
+    "undescribed": Scenario(undescribed, "decided in doubt, described later, raised to a page", real=True),
+    "refired": Scenario(refired, "fires again after 31 minutes, and after a clear, in one regulated incident"),
+    "out_of_order": Scenario(out_of_order, "an older clear and an older withdrawal, which change nothing"),
+    "made_regulated": Scenario(made_regulated, "a later alert names a regulated model"),
+    "regulated_clear": Scenario(regulated_clear, "a clear names a regulated model"),
+    "cleared_poke": Scenario(cleared_poke, "an alert without status whose monitor has cleared"),
+    "many_updates": Scenario(many_updates, "a ticket that cannot be written, while pages go on"),
+    "full_while_sending": Scenario(
+        full_while_sending,
+        "6 MiB of history, continued as new while a notification is in flight",
+        real=True,
+        large=True,
+    ),
+    "large_audit_events": Scenario(large_audit_events, "audit events written in parts", real=True, large=True),
 }
 
 
@@ -204,8 +334,9 @@ async def history_of(name: str) -> str:
     scenario = SCENARIOS[name]
     with tempfile.TemporaryDirectory() as folder, PagerDuty() as pagerduty, Slack() as slack, Jira() as jira:
         async with incident_harness(Path(folder), pagerduty, slack, jira, real=scenario.real) as harness:
-            workflow_id = await scenario.play(harness) or incident_id(harness.alert)
-            history = await harness.client.get_workflow_handle(workflow_id).fetch_history()
+            played = await scenario.play(harness) or incident_id(harness.alert)
+            handle = harness.client.get_workflow_handle(played) if isinstance(played, str) else played
+            history = await handle.fetch_history()
     # A stack trace names the folders of the machine that recorded it, and replay does not read it.
     return re.sub(r'("stackTrace": )"(?:[^"\\]|\\.)*"', r'\1""', history.to_json()) + "\n"
 
@@ -213,10 +344,28 @@ async def history_of(name: str) -> str:
 async def record(folder: Path, names: Sequence[str] = ()) -> list[Path]:
     """Store the history of each scenario that the folder does not hold yet; return the new files."""
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [folder / f"{name}.json" for name in names or SCENARIOS if not (folder / f"{name}.json").exists()]
+    files = {folder / f"{name}{SCENARIOS[name].suffix}": name for name in names or SCENARIOS}
+    missing = [file for file in files if not file.exists()]
     for file in missing:
-        file.write_text(await history_of(file.stem))
+        text = (await history_of(files[file])).encode()
+        file.write_bytes(gzip.compress(text, 9, mtime=0) if file.suffix == ".gz" else text)
     return missing
+
+
+def stored_text(file: Path) -> str:
+    """The JSON of a stored history."""
+    content = file.read_bytes()
+    return (gzip.decompress(content) if file.suffix == ".gz" else content).decode()
+
+
+def stored_history(file: Path) -> WorkflowHistory:
+    """A stored history under the workflow id that it was recorded with: the keys in its receipts begin with the id."""
+    text = stored_text(file)
+    for event in json.loads(text)["events"]:
+        for payload in event.get("activityTaskCompletedEventAttributes", {}).get("result", {}).get("payloads", ()):
+            if found := _RECEIPT_KEY.search(base64.b64decode(payload.get("data", "")).decode()):
+                return WorkflowHistory.from_json(found[1], text)
+    return WorkflowHistory.from_json(WORKFLOW_ID, text)
 
 
 def nondeterministic(history: str) -> WorkflowHistory:
@@ -232,7 +381,8 @@ def nondeterministic(history: str) -> WorkflowHistory:
 def main(version: str, names: Sequence[str]) -> None:
     recorded = asyncio.run(record(HISTORIES / version, names))
     for file in recorded:
-        print(f"{file.stem}: {SCENARIOS[file.stem].shows}")
+        name = file.name.split(".")[0]
+        print(f"{name}: {SCENARIOS[name].shows}")
     print(f"{len(recorded)} histories recorded")
 
 

@@ -122,6 +122,20 @@ async def test_trigger_during_final_updates_reopens_and_pages(harness: IncidentH
     assert view.resolved_by == ""
 
 
+async def test_no_data_during_final_updates_is_decided_about(harness: IncidentHarness) -> None:
+    """A moment later it would open an incident of its own."""
+    await harness.fire()
+    await harness.until_state("notified")
+    harness.pagerduty.script(Fault(delay=3))
+    await harness.clear()
+    await harness.until_state("resolved")
+    await harness.send(harness.alert.model_copy(update={"status": "no_data", "value": None}), "evt-3")
+    view = await harness.until(lambda view: view if len(view.receipts) == 2 else None)
+    texts = [one.text for one in view.timeline if one.event == "reopened"]
+    assert texts == ["opened again: its monitor has no data, before it was closed"]
+    assert (view.state, view.rule, view.resolved_by) == ("notified", "otherwise", ""), "it is in the daily digest"
+
+
 async def test_alert_after_close_opens_new_incident(harness: IncidentHarness) -> None:
     await harness.fire()
     first = await harness.until_state("notified")

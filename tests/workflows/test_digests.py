@@ -23,7 +23,7 @@ DUE = DigestInput(destination="daily")
 
 async def gather(harness: IncidentHarness, count: int = 1) -> None:
     for number in range(count):
-        await harness.fire(make_alert("percent_empty", 12, model=f"model-{number}"))
+        await harness.fire(make_alert("percent_empty", 12, model=f"model-{number}", monitor_id=f"monitor-{number}"))
         await harness.until_state("notified")
 
 
@@ -44,7 +44,7 @@ async def test_low_incident_is_sent_with_next_digest(harness: IncidentHarness) -
     outcome = await (await start_digest(harness)).result()
     assert outcome.incidents == 1
     (message,) = harness.slack.messages
-    assert message["text"].startswith("Digest: 1 since")
+    assert message["text"].startswith("Digest: 1 incident since")
     assert "percent_empty" in str(message["blocks"])
     await (await start_digest(harness, 2)).result()
     assert len(harness.slack.messages) == 1, "an empty digest is not sent"

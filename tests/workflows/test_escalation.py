@@ -8,7 +8,7 @@ async def test_paged_acknowledged_cleared_closed(harness: IncidentHarness) -> No
     await harness.fire()
     view = await harness.until_state("notified")
     assert (view.tier, view.rule, view.escalation_level, view.team) == ("critical", "errors", 1, "support")
-    assert harness.page_keys() == [f"{view.id}.{view.first_run_id[:8]}"]
+    assert harness.page_keys() == [f"{view.id}.{view.first_run_id[-8:]}"]
     await harness.callback("acknowledge", "Alice Example")
     view = await harness.until_state("acknowledged")
     assert view.acknowledged_by == "Alice Example"
@@ -120,13 +120,17 @@ async def test_acknowledged_open_incident_reminds(harness: IncidentHarness) -> N
     assert "REMINDER" in harness.pagerduty.events("trigger")[1]["payload"]["summary"]
 
 
-async def test_second_acknowledgement_is_only_recorded(harness: IncidentHarness) -> None:
-    await harness.fire()
+async def test_second_acknowledgement_takes_over(harness: IncidentHarness) -> None:
+    await harness.fire(make_alert("answer_relevance", 0.7))
     await harness.until_state("notified")
     await harness.act("acknowledge", "bob")
     view = await harness.act("acknowledge", "carol")
-    assert view.acknowledged_by == "bob"
+    assert view.acknowledged_by == "carol"
     assert [one.by for one in view.timeline if one.event == "acknowledged"] == ["bob", "carol"]
+    await harness.until(lambda view: any(one.event == "update_sent_refresh" for one in view.timeline))
+    message, *thread = harness.slack.messages
+    assert "carol" in str(message["blocks"])
+    assert "Acknowledged by carol, who takes over from bob" in [one["text"] for one in thread]
 
 
 async def test_ack_timeout_raises_post_to_critical(harness: IncidentHarness) -> None:

@@ -1,5 +1,6 @@
 """A notification that cannot be sent: the fallback is notified, and what may still succeed is retried."""
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -118,3 +119,34 @@ async def test_locked_audit_log_delays_no_page(harness: IncidentHarness) -> None
     await harness.clear()
     records = await harness.until_closed()
     assert [record.event for record in records][:4] == ["received", "classified", "notified", "acknowledged"]
+
+
+async def test_updates_that_fail_delay_no_later_page(harness: IncidentHarness) -> None:
+    """Dozens of notes for a ticket that cannot be written wait; the next fire is paged."""
+    await harness.fire(make_alert(model="underwriting"), "1")
+    await harness.until(lambda view: len(view.receipts) == 2)
+    harness.jira.always = Fault(status=503)
+    await harness.callback("acknowledge", "Alice Example", id="pagerduty-1")
+    for number in range(50):
+        await harness.callback("annotate", "Alice Example", id=f"slack-{number}", note=f"looking, {number}")
+    await harness.until(lambda view: sum(one.event == "annotated" for one in view.timeline) == 50)
+    await harness.advance(minutes=31)
+    await harness.fire(harness.alert, "2")
+    await harness.until(lambda view: len(harness.page_keys("primary")) == 2)
+    harness.jira.always = None
+    await harness.advance_until(lambda _: len(harness.jira.comments.get("AIGOV-1", ())) >= 50, minutes=2)
+    written = re.findall(r"looking, (\d+)", str(harness.jira.comments["AIGOV-1"]))
+    assert list(dict.fromkeys(written)) == [str(number) for number in range(50)], "in their order"
+
+
+async def test_fallback_waits_for_no_update_of_pager(harness: IncidentHarness) -> None:
+    """The update about the acknowledgement fails at the pager. The next fire finds it still failing."""
+    await harness.fire(event_id="1")
+    await harness.until_state("notified")
+    harness.pagerduty.always = Fault(status=503)
+    await harness.act("acknowledge", "bob")
+    await harness.advance(minutes=31)
+    await harness.fire(harness.alert, "2")
+    await harness.advance_until(lambda view: any(one.destination == "ops" for one in view.receipts), seconds=20)
+    harness.pagerduty.always = None
+    await harness.advance_until(lambda _: len(set(harness.page_keys("primary"))) == 2, minutes=3)

@@ -37,6 +37,8 @@ class Arize(Vendor):
         self.monitors[monitor_id] = {**monitor, **changes}
 
     def answer(self, request: Request) -> tuple[int, Any]:
+        if request.path == "/graphql":
+            return 200, {"data": {"node": None}}  # it shows no monitor: the tenant's stand-in has a real GraphQL
         if request.headers.get("Authorization") != f"Bearer {self.key}":
             return 401, {"title": "Unauthorized", "status": 401}
         if request.method != "GET":
@@ -48,7 +50,14 @@ class Arize(Vendor):
                 return 200, self.monitors[name]
             case ["v2", "projects", name] if name in self.projects:
                 return 200, {"id": name, "name": self.projects[name]}
-            case ["v2", "monitors" | "projects", _]:
+            case ["v2", "projects"]:
+                projects = [{"id": name, "name": title} for name, title in self.projects.items()]
+                return 200, {"projects": projects, "pagination": {"has_more": False}}
+            case ["v2", "monitors", name, "tags"] if name in self.monitors:
+                return 200, {"tags": [], "pagination": {"has_more": False}}
+            case ["v2", "projects", name, "tags"] if name in self.projects:
+                return 200, {"tags": [], "pagination": {"has_more": False}}
+            case ["v2", "monitors" | "projects", _] | ["v2", "monitors" | "projects", _, "tags"]:
                 return 404, {"title": "Not Found", "status": 404}
             case _:
                 self.violations.append(f"Arize has no {request.path}")

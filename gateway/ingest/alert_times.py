@@ -1,0 +1,74 @@
+"""When each incident's monitor was last triggered and cleared: a table of the dedup store, which outlives the incident.
+
+An alert from before the last clear may arrive after the incident has closed. Nothing would ever clear the incident that
+it opened.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, DateTime, MetaData, String, Table, delete, select
+
+from incident.order import EventTimes
+
+RETENTION = timedelta(days=7)
+"""Senders give up a delivery sooner; after that an alert opens its incident, whatever it states."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TRIGGERED, _CLEARED = "triggered", "cleared"
+
+metadata = MetaData()
+_times = Table(
+    "alert_times",
+    metadata,
+    Column("incident", String(200), primary_key=True),
+    Column("status", String(20), primary_key=True),
+    Column("happened_us", BigInteger, nullable=False),  # microseconds since 1970: SQLite keeps no time zones
+    Column("at", DateTime(timezone=True), index=True, nullable=False),
+)
+
+
+def insert(
+    connection: Connection,
+    insert_into: Callable[[Table], Any],
+    incident: str,
+    triggered_at: datetime | None,
+    cleared_at: datetime | None,
+) -> None:
+    """Store the times, unless newer ones are known, and delete what is older than RETENTION.
+
+    Args:
+        connection: to the database.
+        insert_into: the dialect's own INSERT, which knows ON CONFLICT.
+        incident: the incident's id.
+        triggered_at: by the sender's clock.
+        cleared_at: by the sender's clock.
+    """
+    now = datetime.now(UTC)
+    for status, at in ((_TRIGGERED, triggered_at), (_CLEARED, cleared_at)):
+        if at is None:
+            continue
+        row = insert_into(_times).values(incident=incident, status=status, happened_us=_microseconds(at), at=now)
+        connection.execute(
+            row.on_conflict_do_update(
+                index_elements=[_times.c.incident, _times.c.status],
+                set_={"happened_us": row.excluded.happened_us, "at": row.excluded.at},
+                where=_times.c.happened_us < row.excluded.happened_us,
+            )
+        )
+    connection.execute(delete(_times).where(_times.c.at < now - RETENTION))
+
+
+def select_times(connection: Connection, incident: str) -> EventTimes:
+    """The times that are known; None for those that are not."""
+    rows = connection.execute(
+        select(_times.c.status, _times.c.happened_us).where(
+            _times.c.incident == incident, _times.c.at >= datetime.now(UTC) - RETENTION
+        )
+    )
+    found = {status: _EPOCH + timedelta(microseconds=happened) for status, happened in rows}
+    return EventTimes(triggered_at=found.get(_TRIGGERED), cleared_at=found.get(_CLEARED))
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,96 @@
+"""The decision about the first alerts of an incident: by the policy, and by the descriptions in memory."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from alerts import Alert, Description, described, needs_description
+from alerts.bounded import bounded
+from incident.events import GroupedAlert
+from incident.limits import ALERT_BYTES, BARE_ALERT_BYTES, DECISION_BYTES, KEPT_ALERT_BYTES, MESSAGE_BYTES
+from policy import Decision, IncidentFacts, Policy, loudest
+from policy.decision import bounded_decision
+
+NO_KEY = "ARIZE_API_KEY is not set"
+
+
+@dataclass(frozen=True)
+class DecidedAlert:
+    """An alert, described and interpreted, and the policy's decision about it."""
+
+    alert: Alert
+    decision: Decision
+
+
+Decide = Callable[[Alert, int], DecidedAlert | None]
+"""Decides about an alert and how often it came; None leaves the decision to a worker."""
+
+
+def defer_to_worker(alert: Alert, count: int) -> None:
+    """A ``Decide`` that leaves every decision to a worker."""
+    del alert, count
+
+
+class Descriptions(Protocol):
+    """The descriptions that are known without a request; a ``DescriptionCache``."""
+
+    def get(self, monitor_id: str, /) -> Description | None: ...
+
+
+class FirstDecider:
+    """A ``Decide`` that sends no request and no query: it reads the policy in force and the descriptions in memory."""
+
+    def __init__(
+        self, policy: Callable[[], Policy | None], descriptions: Descriptions, *, workers_ask_arize: bool
+    ) -> None:
+        """
+        Args:
+            policy: returns the policy in force; None leaves the decision to a worker.
+            descriptions: of monitors.
+            workers_ask_arize: leave an alert to a worker if only Arize can say what it lacks.
+        """
+        self._policy, self._descriptions = policy, descriptions
+        self._workers_ask_arize = workers_ask_arize
+
+    def __call__(self, alert: Alert, count: int) -> DecidedAlert | None:
+        policy = self._policy()
+        if policy is None:
+            return None
+        known = self._descriptions.get(alert.monitor_id) if alert.monitor_id and not alert.drill else None
+        alert = described(alert, known) if known else alert
+        if self._workers_ask_arize and needs_description(alert):
+            return None
+        alert = policy.interpret(alert)
+        if lack := needs_description(alert):  # not even the policy knows it
+            alert = alert.model_copy(update={"undescribed": f"{lack}: {NO_KEY}"})
+        return DecidedAlert(alert, policy.decide(alert, datetime.now(UTC), IncidentFacts(alerts=count)))
+
+
+def decide_first(alerts: Sequence[GroupedAlert], decide: Decide) -> tuple[Decision | None, tuple[GroupedAlert, ...]]:
+    """The loudest decision about the first alerts; the first of equals. None if a worker has to decide.
+
+    Returns:
+        The decision, and the alerts that it is about, described and interpreted, as far as an incident keeps them.
+        Without a decision, the alerts are returned with all that the decision may depend on.
+    """
+    if any(each.alert.status != "triggered" for each in alerts):
+        return None, to_classify(alerts)
+    count = sum(each.count for each in alerts)
+    decided: list[DecidedAlert] = []
+    for each in alerts:
+        one = decide(each.alert, count)
+        if one is None:
+            return None, to_classify(alerts)
+        decided.append(one)
+    decision = loudest(one.decision for one in decided)
+    limit = max(min(KEPT_ALERT_BYTES, MESSAGE_BYTES // len(alerts)), BARE_ALERT_BYTES)
+    described_alerts = (
+        each.model_copy(update={"alert": bounded(one.alert, limit)}) for each, one in zip(alerts, decided, strict=True)
+    )
+    return bounded_decision(decision, DECISION_BYTES), tuple(described_alerts)
+
+
+def to_classify(alerts: Sequence[GroupedAlert]) -> tuple[GroupedAlert, ...]:
+    """Alerts as they are sent to an incident whose worker decides about them."""
+    return tuple(each.model_copy(update={"alert": bounded(each.alert, ALERT_BYTES)}) for each in alerts)

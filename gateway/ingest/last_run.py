@@ -1,0 +1,39 @@
+"""What the last incident of a monitor knew when it closed: Temporal keeps it, without a worker that answers."""
+
+from datetime import UTC, datetime, timedelta
+
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from gateway.ingest.submission import Submission
+from incident.order import EventTimes, believable
+from workflows.contracts import IncidentResult
+
+LATE = timedelta(minutes=1)
+"""An alert that happened so long ago may be older than the clear that closed its incident."""
+
+
+def is_late(submission: Submission) -> bool:
+    """Whether an alert happened long before it arrived."""
+    now = datetime.now(UTC)
+    at = believable(submission.alert.occurred_at, now)
+    return at is not None and now - at > LATE
+
+
+async def times_of_last_run(client: Client, incident: str, rpc_timeout: timedelta) -> EventTimes:
+    """When the monitor last triggered and cleared, as its last incident knew; no times if it did not close by itself.
+
+    Raises:
+        RPCError: Temporal is unavailable.
+    """
+    try:
+        last = await client.get_workflow_handle(incident).describe(rpc_timeout=rpc_timeout)
+        if last.status is not WorkflowExecutionStatus.COMPLETED:
+            return EventTimes()
+        run = client.get_workflow_handle(incident, run_id=last.run_id, result_type=IncidentResult)
+        result = await run.result(follow_runs=False, rpc_timeout=rpc_timeout)
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return EventTimes()
+    return EventTimes(triggered_at=result.triggered_at, cleared_at=result.cleared_at)

@@ -1,0 +1,175 @@
+"""Which deliveries are one event: what two events share swallows neither, and a copy of signed bytes does nothing."""
+
+import asyncio
+import itertools
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cli.send import signed
+from tests.gateway.conftest import SECRET, TOKEN, GatewayHarness
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+_numbers = itertools.count(1)
+
+
+async def send(gateway: GatewayHarness, *bodies: dict[str, Any]) -> list[tuple[str, str]]:
+    """Incident and state of each body, sent with a bearer token, and without an id in the headers."""
+    answers: list[tuple[str, str]] = []
+    for body in bodies:
+        answer = await gateway.http.post("/webhooks/arize", json=body, headers={"Authorization": TOKEN})
+        assert answer.status_code == 202, answer.text
+        answers.append((answer.json()["incident"], answer.json()["state"]))
+    return answers
+
+
+async def until_closed(gateway: GatewayHarness, incident: str) -> None:
+    await gateway.until(incident, lambda one: one["state"] == "closed")
+
+
+@pytest.mark.parametrize("event_id", ["inc-5", "e" * 206, 5, "\x00odd"])
+async def test_shared_event_id_swallows_nothing(gateway: GatewayHarness, event_id: Any) -> None:
+    alert, other = gateway.alert(event_id=event_id), gateway.alert(event_id=event_id)
+    clear = {**alert, "status": "CLEARED"}
+    (incident, _), (again, _), (second, state) = await send(gateway, alert, alert, other)
+    assert (again, state) == (incident, "started")
+    assert second != incident
+    one = await gateway.until(incident, lambda one: one["state"] == "notified")
+    assert one["alert_count"] == 1, "the second was a redelivery"
+    assert await send(gateway, clear) == [(incident, "joined")]
+    await until_closed(gateway, incident)
+    assert await send(gateway, alert) == [(incident, "started")], "an id that a clear shares is no identity"
+    assert await send(gateway, clear) == [(incident, "joined")], "nor is it one of the next clear"
+    await until_closed(gateway, incident)
+
+
+async def test_repeated_clear_closes_no_newer_fire(gateway: GatewayHarness) -> None:
+    """A trigger and its clear share the id of their episode; the clear comes again in the next one."""
+    alert = gateway.alert(event_id=f"episode-{next(_numbers)}")
+    clear = {**alert, "status": "CLEARED"}
+    (incident, _), _ = await send(gateway, alert, clear)
+    await until_closed(gateway, incident)
+    newer = [{**alert, "event_id": f"episode-{next(_numbers)}"} for _ in range(2)]
+    assert await send(gateway, newer[0]) == [(incident, "started")]
+    await send(gateway, clear, newer[1])
+    one = await gateway.until(incident, lambda one: one["alert_count"] == 2)
+    assert "cleared" not in [entry["event"] for entry in one["timeline"]]
+    assert await send(gateway, {**newer[1], "status": "CLEARED"}) == [(incident, "joined")]
+    await until_closed(gateway, incident)
+
+
+async def test_long_ids_that_end_otherwise_are_two(gateway: GatewayHarness) -> None:
+    alert = gateway.alert()
+    first, second = ({**alert, "event_id": "e" * 205 + end} for end in "ab")
+    (incident, _), *_ = await send(gateway, first, second)
+    one = await gateway.until(incident, lambda one: one["alert_count"] == 2)
+    assert one["state"] in {"received", "notified"}
+
+
+async def test_redelivery_after_close_opens_nothing(gateway: GatewayHarness) -> None:
+    alert = gateway.alert(event_id=f"evt-{next(_numbers)}")
+    clear = {**alert, "status": "CLEARED", "event_id": f"evt-{next(_numbers)}-clear"}
+    ((incident, _),) = await send(gateway, alert)
+    await send(gateway, clear)
+    await until_closed(gateway, incident)
+    assert await send(gateway, alert, clear) == [(incident, "joined"), (incident, "joined")]
+    await until_closed(gateway, incident)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "clear"),
+    [
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+        (0, 0),
+        ("9999-12-31T23:59:59Z", None),
+        ("2026-11-25", "2026-11-25"),
+        ("now", "now"),
+        ("now", None),
+    ],
+)
+async def test_constant_time_is_no_identity(gateway: GatewayHarness, trigger: Any, clear: Any) -> None:
+    now = datetime.now(UTC).isoformat()
+    times = [now if one == "now" else one for one in (trigger, clear)]
+    alert = gateway.alert(triggered_at=times[0])
+    ((incident, _),) = await send(gateway, alert)
+    await send(gateway, {**alert, "status": "CLEARED", "triggered_at": times[1], "metric_value": 0.01})
+    await until_closed(gateway, incident)
+    assert await send(gateway, alert) == [(incident, "started")]
+
+
+async def test_late_redelivery_of_an_evaluation_opens_nothing(gateway: GatewayHarness) -> None:
+    now = datetime.now(UTC)
+    alert = gateway.alert(evaluated_at=(now - timedelta(minutes=2)).isoformat())
+    ((incident, _),) = await send(gateway, alert)
+    await send(gateway, {**alert, "status": "CLEARED", "evaluated_at": now.isoformat()})
+    await until_closed(gateway, incident)
+    assert await send(gateway, alert) == [(incident, "recorded")]
+
+
+@pytest.mark.parametrize("event", ["monitor.cleared", "webhook.test", "prompt.version.created"])
+async def test_event_header_does_not_stand_in(gateway: GatewayHarness, event: str) -> None:
+    """Only the body is signed: the header neither clears, nor makes an alert a test or a change."""
+    body = gateway.alert()
+    del body["status"]
+    answer = await gateway.send(body, **{"X-Arize-Webhook-Event": event})
+    assert (answer.status_code, answer.json()["state"]) == (202, "started")
+
+
+@pytest.mark.parametrize("event", ["monitor.cleared", "webhook.test"])
+@pytest.mark.parametrize("event_id", ["evt-forged", ""])
+async def test_signed_bytes_under_another_event_are_refused(gateway: GatewayHarness, event: str, event_id: str) -> None:
+    body = json.dumps(gateway.alert()).encode()
+    headers = {**signed(body, SECRET, f"evt-{next(_numbers)}"), "X-Arize-Webhook-Event": "monitor.triggered"}
+    first = await gateway.http.post("/webhooks/arize", content=body, headers=headers)
+    incident = first.json()["incident"]
+    await gateway.until(incident, lambda one: one["state"] == "notified")
+    forged = {**headers, "X-Arize-Webhook-Event": event, "X-Arize-Webhook-Id": event_id}
+    answer = await gateway.http.post("/webhooks/arize", content=body, headers=forged)
+    assert (answer.status_code, answer.json()["code"]) == (401, "replayed_signature")
+    again = await gateway.http.post("/webhooks/arize", content=body, headers=headers)
+    assert (again.status_code, again.json()["state"]) == (202, "joined"), "Arize's own redelivery"
+    assert (await gateway.until(incident, lambda one: one))["alert_count"] == 1
+
+
+async def test_copy_of_a_signed_clear_closes_nothing(gateway: GatewayHarness) -> None:
+    alert = gateway.alert()
+    clear = json.dumps({**alert, "status": "CLEARED"}).encode()
+    incident = (await gateway.send(alert)).json()["incident"]
+    headers = signed(clear, SECRET, f"evt-{next(_numbers)}")
+    await gateway.http.post("/webhooks/arize", content=clear, headers=headers)
+    await until_closed(gateway, incident)
+    await asyncio.sleep(1.1 - time.time() % 1)  # the next signature has another second
+    assert (await gateway.send(alert)).json()["state"] == "started"
+    forged = {**headers, "X-Arize-Webhook-Id": "evt-forged"}
+    answer = await gateway.http.post("/webhooks/arize", content=clear, headers=forged)
+    assert answer.status_code == 401
+    one = await gateway.until(incident, lambda one: one["state"] == "notified")
+    assert one["alert_count"] == 1
+
+
+async def test_copy_does_not_take_the_next_id(gateway: GatewayHarness) -> None:
+    """The id is not signed: a copy under an id that is guessed must not make that id's own alert a redelivery."""
+    body = json.dumps(gateway.alert()).encode()
+    headers = signed(body, SECRET, f"evt-{next(_numbers)}")
+    incident = (await gateway.http.post("/webhooks/arize", content=body, headers=headers)).json()["incident"]
+    await gateway.http.post("/webhooks/arize", content=body, headers={**headers, "X-Arize-Webhook-Id": "evt-next"})
+    await gateway.until(incident, lambda one: one["alert_count"] == 2)
+    await asyncio.sleep(1.1 - time.time() % 1)  # the next signature has another second
+    genuine = signed(body, SECRET, "evt-next")
+    assert (await gateway.http.post("/webhooks/arize", content=body, headers=genuine)).json()["state"] == "joined"
+    await gateway.until(incident, lambda one: one["alert_count"] == 3)
+
+
+async def test_copy_of_a_signed_change_is_not_recorded(gateway: GatewayHarness) -> None:
+    title = f"prompt {next(_numbers)}"
+    body = json.dumps({"event": "prompt.version.created", "name": title, "version": 7}).encode()
+    headers = signed(body, SECRET, f"evt-{next(_numbers)}")
+    for changes in ({}, {}, {"X-Arize-Webhook-Id": "evt-other"}, {"X-Arize-Webhook-Event": "webhook.test"}):
+        answer = await gateway.http.post("/webhooks/arize", content=body, headers={**headers, **changes})
+        assert (answer.status_code, answer.json()["state"]) == (202, "recorded")
+    listed = (await gateway.call("GET", "/api/changes")).json()["changes"]
+    assert sum(title in one["title"] for one in listed) == 1

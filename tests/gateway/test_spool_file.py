@@ -1,0 +1,76 @@
+"""The spool's file: the order of its queues, its limit, and what survives a restart."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.ingest.spool import Spool, SpoolError
+from tests.gateway.spool_harness import item
+
+
+async def contents(spool: Spool, queue: str) -> list[object]:
+    return [json.loads(stored.content) for stored in await spool.first(queue, 100)]
+
+
+# ── The file ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_queues_keep_their_order_across_restarts(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db")
+    await asyncio.gather(*(spool.put([item("b" if number % 3 else "a", number)]) for number in range(30)))
+    spool.close()
+    reopened = Spool(tmp_path / "spool.db")
+    assert await contents(reopened, "a") == list(range(0, 30, 3))
+    assert await contents(reopened, "b") == [number for number in range(30) if number % 3]
+    assert reopened.depth.items == 30
+    assert reopened.depth.oldest is not None
+    assert await reopened.queues(10) == ["a", "b"]
+    await reopened.remove("a", await reopened.first("a", 100))
+    assert not reopened.holds("a")
+    assert await reopened.queues(10) == ["b"]
+    await reopened.remove("b", await reopened.first("b", 100))
+    assert (reopened.depth.items, reopened.depth.bytes, reopened.depth.oldest) == (0, 0, None)
+
+
+async def test_depth_gives_the_age_of_the_oldest_item(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db")
+    assert spool.depth.age == 0
+    await spool.put([item("a")])
+    await asyncio.sleep(0.02)
+    await spool.put([item("b")])
+    assert spool.depth.age >= 0.02
+    await spool.remove("a", await spool.first("a", 1))
+    assert spool.depth.age < 0.02 or spool.depth.oldest is not None
+
+
+async def test_full_spool_refuses_items_and_drops_none(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db", limit=2_000)
+    for number in range(7):
+        await spool.put([item("a", number)])
+    with pytest.raises(SpoolError, match=r"the spool is full: 1,757 of 2,000 bytes"):
+        await spool.put([item("a", 7)])
+    assert await contents(spool, "a") == list(range(7))
+    await spool.remove("a", await spool.first("a", 1))
+    await spool.put([item("a", 8)])
+
+
+async def test_two_gateways_cannot_share_a_spool(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db")
+    with pytest.raises(SpoolError, match="give each gateway a TOCSIN_STATE_DIR of its own"):
+        Spool(tmp_path / "spool.db")
+    spool.close()
+    Spool(tmp_path / "spool.db").close()
+
+
+async def test_closed_spool_is_opened_again_by_use(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db")
+    await spool.put([item("a", 1)])
+    spool.close()
+    await spool.put([item("a", 2)])
+    assert await contents(spool, "a") == [1, 2]
+    assert spool.depth.items == 2
+    with pytest.raises(SpoolError, match="another gateway has the spool"):
+        Spool(tmp_path / "spool.db")
+    spool.close()

@@ -1,0 +1,85 @@
+"""What an incident's run hands on, within Temporal's limits, whatever has gathered. See ``incident.limits``."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from temporalio import workflow
+
+from alerts.bounded import bounded, json_size
+from incident.events import GroupedAlert
+from incident.limits import INBOX_BYTES, STATE_BYTES
+from incident.state import IncidentState
+from incident.text import counted
+from workflows.contracts import IncidentResult
+
+_MIN_TIMELINE, _MIN_IDS, _MIN_RECEIPTS = 20, 100, 50
+
+
+def bounded_group(group: GroupedAlert, limit: int) -> GroupedAlert:
+    """The group with its alert in at most ``limit`` bytes."""
+    return group.model_copy(update={"alert": bounded(group.alert, limit)})
+
+
+def parts_of(groups: Sequence[GroupedAlert], limit: int, alert_limit: int) -> list[list[GroupedAlert]]:
+    """The groups in their order, in parts of at most ``limit`` bytes: one part for each activity.
+
+    Each alert is measured once: all of them are, before the workflow yields for the first time.
+    """
+    sizes = [json_size(one.alert) for one in groups]
+    groups = [
+        bounded_group(group, alert_limit) if size > alert_limit or group.alert.raw else group
+        for group, size in zip(groups, sizes, strict=True)
+    ]
+    sizes = [min(size, alert_limit) for size in sizes]
+    if not groups or (sum(sizes) > limit and not workflow.patched("bounded-classify")):
+        return [list(groups)] if groups else []
+    parts: list[list[GroupedAlert]] = []
+    room = 0
+    for group, size in zip(groups, sizes, strict=True):
+        room -= size
+        if room < 0:
+            parts.append([])
+            room = limit - size
+        parts[-1].append(group)
+    return parts
+
+
+def incident_result(state: IncidentState) -> IncidentResult:
+    """What the closed incident says of itself."""
+    return IncidentResult(
+        closed_by=state.resolved_by,
+        alert_count=state.alert_count,
+        triggered_at=state.times.triggered_at,
+        cleared_at=state.times.cleared_at,
+    )
+
+
+def bounded_state(state: IncidentState, now: datetime) -> IncidentState:
+    """The state for the next run. If it is too large, what is kept only for reading or for redeliveries is shortened.
+
+    The audit log has all of the timeline. Receipts of reminders are dropped last, the oldest first.
+    """
+    limit = STATE_BYTES - INBOX_BYTES
+    state = state.model_copy(update={"bounded": True})
+    if json_size(state) <= limit:
+        return state
+    dropped = {"timeline": 0, "processed_event_ids": 0, "receipts": 0}
+    for name, least in (("timeline", _MIN_TIMELINE), ("processed_event_ids", _MIN_IDS), ("receipts", _MIN_RECEIPTS)):
+        while json_size(state) > limit and len(kept := getattr(state, name)) > least:
+            shorter = kept[-max(len(kept) // 2, least) :]
+            if name == "receipts":
+                first = [one for one in kept[: -len(shorter)] if ":remind-" not in one.key]
+                if len(first) + len(shorter) == len(kept):
+                    break
+                shorter = [*first, *shorter]
+            dropped[name] += len(kept) - len(shorter)
+            state = state.model_copy(update={name: shorter})
+    text = ", ".join(
+        (
+            counted(dropped["timeline"], "earlier timeline entry", "earlier timeline entries"),
+            counted(dropped["processed_event_ids"], "id of an earlier alert", "ids of earlier alerts"),
+            counted(dropped["receipts"], "receipt of an earlier reminder", "receipts of earlier reminders"),
+        )
+    )
+    state.record(now, "state_shortened", f"the incident no longer keeps {text}")
+    return state
