@@ -95,12 +95,12 @@ def _cleared(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "status": "CLEARED", "event": "monitor.cleared", "triggered_at": None, "metric_value": None}
 
 
-def signed(body: bytes, secret: str, event_id: str = "") -> dict[str, str]:
-    """The headers of a delivery that Arize signs with HMAC_SHA256."""
+def signed(body: bytes, secret: str, event_id: str = "", at: int | None = None) -> dict[str, str]:
+    """The headers of a delivery that Arize signs with HMAC_SHA256, now or at a Unix time in seconds."""
     import hashlib
     import hmac
 
-    timestamp = str(int(time.time()))
+    timestamp = str(int(time.time()) if at is None else at)
     digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
     return {
         "Content-Type": "application/json",

@@ -15,8 +15,8 @@ import httpx
 import psutil
 from slack_sdk.signature import SignatureVerifier
 
-from cli.send import signed
 from tests.ports import unused_port
+from tests.signing import signed
 from tests.vendors import PagerDuty
 from tests.waiting import SLOW_MACHINE, wait_for
 from worker.bootstrap import ADDRESS

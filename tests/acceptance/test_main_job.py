@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cli.send import signed
 from tests.acceptance.conftest import RESTART, STEP, AcceptanceHarness
 from tests.processes import ARIZE_SECRET, tocsin
+from tests.signing import signed
 from tests.vendors import Fault
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("acceptance")]

@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args
 
 import httpx
 
-from cli.send import signed
 from tests.chaos.harness import ChaosHarness
 from tests.processes import ARIZE_SECRET, PAGERDUTY_SECRET
+from tests.signing import signed
 from tests.vendors import PagerDuty, Request
 from tests.vendors.policy import alert_body
 

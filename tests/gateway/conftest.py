@@ -17,7 +17,6 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from audit import AuditLog
-from cli.send import signed
 from gateway.app import create_app
 from gateway.security.links import Links
 from gateway.security.tokens import Tokens
@@ -26,6 +25,7 @@ from integrations.base.open_destinations import open_destinations
 from integrations.base.registry import callbacks, destination_types
 from policy import load_policy
 from tests import DEV_SERVER
+from tests.signing import signed
 from worker.temporal import register_search_attributes
 from worker.worker_group import WorkerDependencies, create_worker_group
 

@@ -11,13 +11,13 @@ import httpx
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from cli.send import signed
 from gateway.app import create_app
 from gateway.quarantine.replay import QuarantineKeeper
 from gateway.services import Services
 from integrations.base.registry import destination_types
 from policy import Policy, load_policy
 from tests.gateway.conftest import POLICY, SECRET, GatewayHarness
+from tests.signing import signed
 
 MAPPING = """
 intake:

@@ -11,8 +11,8 @@ import pytest
 from temporalio import workflow
 from temporalio.worker import Worker
 
-from cli.send import signed
 from tests.gateway.conftest import SECRET, GatewayHarness
+from tests.signing import signed
 from tests.waiting import SLOW_MACHINE
 from workflows.contracts import INCIDENT_WORKFLOW
 

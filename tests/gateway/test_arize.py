@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.send import signed
 from gateway.app import create_app
 from gateway.settings import GatewaySettings, UnauthenticatedError
 from integrations.arize.webhook import check_arize
 from tests.gateway.conftest import OLD_SECRET, SECRET, TOKEN, GatewayHarness
+from tests.signing import signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

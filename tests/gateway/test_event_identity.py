@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cli.send import signed
 from tests.gateway.conftest import SECRET, TOKEN, GatewayHarness
+from tests.signing import signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 _numbers = itertools.count(1)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.send import signed
 from tests.docs.sources import endpoints
 from tests.gateway.real_gateway import RealGateway, running_gateway
 from tests.processes import ARIZE_SECRET
+from tests.signing import signed
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 ROUTES = [

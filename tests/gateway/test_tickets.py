@@ -14,7 +14,6 @@ import pytest
 import pytest_asyncio
 
 from audit import AuditLog
-from cli.send import signed
 from gateway.app import create_app
 from integrations.base.open_destinations import open_destinations
 from integrations.base.registry import destination_types
@@ -22,6 +21,7 @@ from policy import load_policy
 from tests.gateway.callback_senders import bearer, hub_signed
 from tests.gateway.conftest import CALLBACK_SECRETS, SECRET, GatewayHarness
 from tests.integrations.vendors_table import SECRETS
+from tests.signing import signed
 from tests.vendors import Fault, Jira, ServiceNow
 from worker.worker_group import WorkerDependencies, create_worker_group
 

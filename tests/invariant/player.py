@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from cli.send import signed
 from incident.events import ActionType, ResponderAction, Role
 from tests.invariant.bodies import body_of, encode
 from tests.invariant.model import STEP, TOLERANCE, Event, Problem
 from tests.invariant.stream import Act, Again, Break, Deliver, Recover, Stream, Unreadable, Wait
+from tests.signing import signed
 
 SECRET = "whsec_invariant"
 SHAPES = (b"{", b"[1, 2]", b'{"detector": {"title": "x"}}')
