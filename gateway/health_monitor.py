@@ -220,7 +220,7 @@ def _task_problems(workflow: str, description: DescribeWorkflowExecutionResponse
         return ()
     task = description.pending_workflow_task
     if task.attempt > MAX_TASK_ATTEMPTS:
-        return (f"{workflow}: its code fails, {task.attempt} times so far",)
+        return (f"{workflow}: its workflow task has failed or timed out {task.attempt - 1} times",)
     if not task.HasField("started_time") and _age(task.scheduled_time) > overdue:
         since = task.scheduled_time.ToDatetime(UTC)
         return (f"{workflow}: no worker has started its task since {since:%H:%M:%S} UTC",)

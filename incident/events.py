@@ -35,6 +35,11 @@ class GroupedAlert(_Frozen):
     count: int = 1
     event_ids: tuple[str, ...] = ()
     last_at: datetime | None = Field(default=None, description="When the newest repeat happened; `alert` is the first.")
+    received_at: datetime | None = Field(
+        default=None,
+        description="When a gateway received the first, in UTC.",
+        exclude_if=lambda value: value is None,
+    )
 
     @property
     def happened_at(self) -> datetime | None:

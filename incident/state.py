@@ -21,7 +21,7 @@ TIMELINE_LENGTH = 200
 _FEW_EVENTS = 8
 """So few unwritten events fit in any case: none has more than an alert and its text."""
 _REPEATED_EVENTS = frozenset(
-    {"alert_added", "annotated", "classification_failed", "notification_failed", "no_data", "refired"}
+    {"alert_added", "annotated", "classification_failed", "notification_failed", "no_data", "processed_late", "refired"}
 )
 """Events of which any number may occur, so that they are counted while the audit log is unavailable for long."""
 

@@ -22,6 +22,9 @@ from policy import Decision, IncidentFacts, format_duration
 _REPEATS_NOTED = (2, 5)
 """Repeats are noted in threads at the 2nd and 5th alert, the 20th and 50th, and so on."""
 
+_LATE = timedelta(minutes=1)
+"""How much later than a gateway received it an alert is processed if nothing is unavailable."""
+
 _MAX_UNDESCRIBED = 4
 """Alerts that are described later; those of one monitor count once, and an incident has one."""
 
@@ -179,7 +182,9 @@ class IncidentStateMachine:
             state.alert = latest
             ids = [event_id for one in alerts for event_id in one.event_ids][:50]
             state.record(now, "received", latest.monitor, event_ids=ids, alert=_compact(latest))
+            self._record_delay(alerts, now)
             return
+        self._record_delay(alerts, now)
         amount = amount_of(latest, state.alert)
         value = f", now {amount}" if amount else ""
         text = f"{counted(count, 'more alert')}{value}"
@@ -188,9 +193,18 @@ class IncidentStateMachine:
             text = f"Triggered again: {counted(state.alert_count, 'alert')} so far{value}."
             self._outbox.broadcast("note", text, kinds=frozenset({"post"}))
 
+    def _record_delay(self, alerts: Sequence[GroupedAlert], now: datetime) -> None:
+        """An outage of Temporal or of the workers is part of the incident: people were notified later for it."""
+        received = min((one.received_at for one in alerts if one.received_at), default=None)
+        if received is not None and now - received > _LATE:
+            late = format_duration(int((now - received).total_seconds()))
+            text = f"a gateway received it at {received:%Y-%m-%d %H:%M:%S} UTC, {late} before a worker processed it"
+            self.state.record(now, "processed_late", text)
+
     def clear(self, alert: GroupedAlert, now: datetime) -> None:
         """The monitor cleared."""
         state = self.state
+        self._record_delay((alert,), now)
         if state.times.is_older_clear(alert.happened_at, now) and not state.is_over and self._patched(EVENT_ORDER):
             self._record_older_alert(alert, "cleared", state.times.triggered_at, "triggered", now)
             return

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
+from policy.authoring.objectives import missing_objectives
 from policy.authoring.suggestions import did_you_mean
 from policy.authoring.unreachable import unreachable
 from policy.cel.conditions import Condition, ConditionError
@@ -63,6 +64,8 @@ def compile_policy(
             places.append(index)
     for index, reason in unreachable(conditions):
         report(("rules", places[index], "when"), reason)
+    for index, reason in missing_objectives([condition for _, condition in conditions], models, defaults):
+        report(("rules", places[index], "when"), reason, warning=True)
     governance, ruled = file.governance, [condition for _, condition in conditions]
     return Policy(
         source=source,

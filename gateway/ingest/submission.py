@@ -161,6 +161,7 @@ def _grouped(group: list[Submission]) -> GroupedAlert:
         count=len(group),
         event_ids=tuple(each.id for each in group),
         last_at=newest if newest != first.occurred_at else None,
+        received_at=group[0].received_at,
     )
 
 

@@ -96,8 +96,7 @@ class Facts:
         for path in paths:
             if path not in known:
                 value = self.value(path)
-                text = "is not in this alert" if value is None else f"= {format_value(value)[:_MAX_VALUE_CHARS]}"
-                known[path] = f"{path} {text}"
+                known[path] = _absent(path) if value is None else f"{path} = {format_value(value)[:_MAX_VALUE_CHARS]}"
         return ", ".join([known[path] for path in paths])
 
 
@@ -140,7 +139,7 @@ class Condition:
         if isinstance(result, Failure):
             if not result.missing:
                 return Outcome(False, f"skipped: {result.reason}", failed=True)
-            reason = f"{self._path_of(result.missing)} is not in this alert"
+            reason = _absent(self._path_of(result.missing))
             return Outcome(False, f"skipped: {reason}", undetermined=reason in _LACKS_NUMBER)
         # value() is called for booleans only: release 0.1.3 of the library loses a reference to None for every null.
         if result.type() == _BOOL:
@@ -176,6 +175,10 @@ def _to_cel(value: Any) -> Any:
     if isinstance(value, dict):
         return {_to_cel(key): _to_cel(item) for key, item in cast("dict[str, Any]", value).items()}
     return value
+
+
+def _absent(path: str) -> str:
+    return f"{path} is not set for this model" if path.startswith("model.") else f"{path} is not in this alert"
 
 
 def _split_path(path: str) -> list[str]:

@@ -1,6 +1,7 @@
 """What the documentation mentions exists: links, paths, make targets, commands, metrics, endpoints."""
 
 import ast
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -152,3 +153,11 @@ def test_version_stands_in_one_place() -> None:
     assert repeated == []
     # Compose cannot read pyproject.toml: the tag of the image that it builds must follow.
     assert set(re.findall(r"image: tocsin:(\S+)", text_of(ROOT / "docker-compose.yml"))) == {version}
+
+
+def test_body_of_the_webhook_destination_is_complete() -> None:
+    page = text_of(ROOT / "docs" / "destinations.md")
+    block = page.split("\n## Webhook\n")[1].split("```json\n")[1].split("```")[0]
+    golden = json.loads((ROOT / "tests" / "integrations" / "golden" / "webhook.json").read_text(encoding="utf-8"))
+    sent, shown = golden[0]["body"]["data"], json.loads(block)["data"]
+    assert shown == {**sent, "facts": sent["facts"][:1], "links": sent["links"][:1]}

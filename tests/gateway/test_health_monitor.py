@@ -66,7 +66,7 @@ async def test_failing_workflow_code_is_named(real: IncidentHarness) -> None:
         INCIDENT_WORKFLOW, IncidentInput(state=broken_state("incident-x-0")), id="incident-x-0", task_queue=QUEUE
     )
     check = await until(HealthMonitor(real.client, QUEUE), "workflow_tasks", lambda check: check.problems)
-    assert check.problems[0].startswith("incident-x-0: its code fails")
+    assert check.problems[0].startswith("incident-x-0: its workflow task has failed or timed out ")
 
 
 async def test_unstarted_workflow_task_is_named(real: IncidentHarness) -> None:

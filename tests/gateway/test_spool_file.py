@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from alerts import Alert
 from gateway.ingest.spool import Spool, SpoolError
+from gateway.ingest.submission import Submission, group_repeats
 from tests.gateway.spool_harness import item
 
 
@@ -74,3 +77,10 @@ async def test_closed_spool_is_opened_again_by_use(tmp_path: Path) -> None:
     with pytest.raises(SpoolError, match="another gateway has the spool"):
         Spool(tmp_path / "spool.db")
     spool.close()
+
+
+async def test_alert_keeps_the_time_of_its_arrival() -> None:
+    received = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+    alert = Alert(monitor="error rate", monitor_id="m-1", metric="error_rate", value=0.31)
+    restored = Submission.from_spool(Submission(alert, received_at=received).to_spool())
+    assert [group.received_at for group in group_repeats([restored, Submission(alert)])] == [received]

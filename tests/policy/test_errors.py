@@ -354,3 +354,24 @@ def test_digest_identifies_the_content(tmp_path: Path) -> None:
 def test_destination_that_is_its_own_fallback_is_a_warning(tmp_path: Path) -> None:
     (warning,) = load(tmp_path, BASE.replace("fallback: [term]", "fallback: [pager]") + RULES).warnings
     assert "warning: tiers.critical.fallback: 'pager' is its own fallback" in str(warning)
+
+
+@pytest.mark.parametrize(
+    ("condition", "models", "warned"),
+    [
+        ("alert.value > model.slo.wait", "a: {slo: {wait: 3}}, b: {}", "an alert of b or a model that is not listed"),
+        ("alert.value > model.slo.wait", "a: {slo: {wait: 3}}", "an alert of a model that is not listed"),
+        ("alert.value > model.slo.wait", "a: {}, b: {}, c: {}, d: {}, e: {slo: {wait: 3}}", "of a, b, c, 1 more or a"),
+        ("alert.value > model.slo.wait", "defaults: {slo: {wait: 3}}, b: {}", ""),
+        ("has(model.slo.wait) && alert.value > model.slo.wait", "a: {slo: {wait: 3}}, b: {}", ""),
+        ('model.team == "x" && alert.value > model.slo.wait', "a: {team: x, slo: {wait: 3}}, b: {}", ""),
+        ('alert.model == "a" && alert.value > model.slo.wait', "a: {slo: {wait: 3}}, b: {}", ""),
+    ],
+)
+def test_objective_that_models_lack_is_a_warning(tmp_path: Path, condition: str, models: str, warned: str) -> None:
+    rules = f"rules:\n  - {{name: slow, when: '{condition}', tier: critical}}\n"
+    warnings = load(tmp_path, f"{BASE}models: {{{models}}}\n{rules}").warnings
+    assert [warned in str(warning) for warning in warnings] == ([True] if warned else [])
+    for warning in warnings:
+        assert "rules[0].when: model.slo.wait has no default" in str(warning)
+        assert str(warning).endswith("set models.defaults.slo.wait")

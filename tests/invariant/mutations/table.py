@@ -238,8 +238,8 @@ MUTATIONS: Sequence[Mutation] = (
         "an acknowledgement stops no step",
         "acknowledgements",
         "incident/actions.py",
-        "        state.held_decision = None\n        state.keep_only_ticket_retries()\n",
-        "        state.held_decision = None\n",
+        "        self._escalation.stop()\n        if not state.bounded:\n",
+        "        if not state.bounded:\n",
     ),
     _one(
         "a withdrawn acknowledgement resumes nothing",
