@@ -22,7 +22,8 @@ _STATE_COLOURS = {
     "closed": "bright_black",
     "resolved": "green",
 }
-_MOST = 200  # incidents in one answer of the API
+_PAGE = 200  # incidents in one answer of the API
+_MOST = 10_000
 _WHOLE_ID = re.compile(r"incident-.+-[0-9a-f]{12,64}")
 """A whole id: no list is read for it, so it works also while Temporal is unavailable."""
 Id = Annotated[str, typer.Argument(help="The incident's id, incident-<model>-<fingerprint>, or the start of it.")]
@@ -37,27 +38,41 @@ Note = Annotated[str, typer.Option(help="A note for the record.")]
 def list_incidents(
     state: Annotated[
         str,
-        typer.Option(help="received, holding, notified, acknowledged, awaiting_human, resolved or closed"),
+        typer.Option(help="open, received, holding, notified, acknowledged, awaiting_human, resolved, closed"),
     ] = "",
     tier: Annotated[str, typer.Option(help="critical, high or low")] = "",
     team: Annotated[str, typer.Option(help="Only this team's.")] = "",
     model: Annotated[str, typer.Option(help="Only this model's.")] = "",
-    limit: Annotated[int, typer.Option(help="At most so many, up to 200.", min=1, max=_MOST)] = 50,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=_MOST)] = 50,
     form: FormatOption = Format.text,
 ) -> None:
     """List incidents, newest first."""
-    filters = {"state": state, "tier": tier, "team": team, "model": model, "limit": str(limit)}
-    found = call("GET", "/api/incidents", params={key: value for key, value in filters.items() if value})
+    filters = {"state": state, "tier": tier, "team": team, "model": model}
+    found = _read_pages({key: value for key, value in filters.items() if value}, limit)
     if form is Format.json:
         echo_json(found)
     elif not found["incidents"]:
         typer.echo("No incidents.")
     else:
         print_table(("INCIDENT", "TIER", "OPENED (UTC)", "STATE", "HEADLINE"), map(_row, found["incidents"]))
-        if len(found["incidents"]) == limit:
-            more = "; --limit shows up to 200" if limit < _MOST else ""
-            text = f"the newest {limit}; there may be more, so filter by --state, --tier, --team or --model{more}"
+        if found["next"]:
+            text = (
+                f"the newest {limit}; there may be more: raise --limit, or filter by --state, --tier, --team or --model"
+            )
             typer.echo(text, err=True)
+
+
+def _read_pages(filters: dict[str, str], limit: int, remedies: dict[int, str] | None = None) -> dict[str, Any]:
+    """The API's answer, with as many incidents as were asked for, from as many pages as that takes."""
+    found: list[Any] = []
+    cursor = ""
+    while len(found) < limit:
+        page = {"limit": str(min(limit - len(found), _PAGE))} | ({"cursor": cursor} if cursor else {})
+        answer = call("GET", "/api/incidents", params=filters | page, remedies=remedies)
+        found += answer["incidents"]
+        if not (cursor := answer["next"]):
+            break
+    return {"incidents": found, "next": cursor}
 
 
 def _row(incident: dict[str, Any]) -> tuple[str | Styled, ...]:
@@ -165,7 +180,9 @@ def _named(incident: str) -> tuple[str, str]:
     if _WHOLE_ID.fullmatch(incident):
         return incident, ""
     remedies = {503: f"the whole id works also now, {incident} does not: `tocsin send` and messages show it"}
-    found: list[dict[str, Any]] = call("GET", "/api/incidents", params={"limit": "200"}, remedies=remedies)["incidents"]
+    found: list[dict[str, Any]] = []
+    for state in ("open", ""):  # an open one may be older than the newest hundreds
+        found += _read_pages({"state": state} if state else {}, _PAGE, remedies)["incidents"]
     by_id = [one for one in found if str(one["id"]).startswith((incident, f"incident-{incident}"))]
     # All of an id but its fingerprint: monitor-61 is not the beginning of monitor-610 then.
     named = [one for one in by_id if str(one["id"]).rpartition("-")[0] in {incident, f"incident-{incident}"}]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
@@ -12,6 +13,9 @@ from gateway.problems import Problem
 from incident.state import State
 from workflows import search_attributes
 from workflows.contracts import INCIDENT_WORKFLOW
+
+StateFilter = State | Literal["open"]
+"""``open``: neither resolved nor closed."""
 
 MAX_CONTINUED = 100
 WORKER_DELAY = timedelta(days=1)
@@ -84,7 +88,7 @@ def list_query(
     filters: Mapping[SearchAttributeKey[str], str | None],
     *,
     incident: str | None = None,
-    state: State | None,
+    state: StateFilter | None,
     opened: Period,
     closed: Period,
     continued: Sequence[str],
@@ -103,6 +107,9 @@ def list_query(
     conditions = [*_INCIDENTS, "ExecutionStatus != 'ContinuedAsNew'"]
     if state == "closed":
         conditions.append("ExecutionStatus != 'Running'")
+    elif state == "open":
+        name = search_attributes.STATE.name  # a run that no worker has begun has none yet
+        conditions += ["ExecutionStatus = 'Running'", f"({name} IS NULL OR {name} != 'resolved')"]
     elif state:
         conditions += ["ExecutionStatus = 'Running'", f"{search_attributes.STATE.name} = {_quoted(state)}"]
     conditions += [f"{key.name} = {_quoted(value)}" for key, value in filters.items() if value]

@@ -19,7 +19,7 @@ from gateway.action_service import AcceptedAction, ActionService
 from gateway.dependencies import ActionsDep, ClientDep, IncidentsDep, ResponderDep, SettingsDep, ViewerDep
 from gateway.guarded_route import GuardedRoute
 from gateway.incident_cache import ENDED_OUTSIDE, IncidentCache
-from gateway.list_query import Period, continued_incidents, list_query, runs_query
+from gateway.list_query import Period, StateFilter, continued_incidents, list_query, runs_query
 from gateway.problems import Problem, responses
 from gateway.query_times import UtcTime
 from gateway.security.tokens import Caller
@@ -27,7 +27,6 @@ from gateway.settings import GatewaySettings
 from gateway.temporal_errors import temporal_problems
 from incident.dedup_key import is_run
 from incident.events import ActionType, ResponderAction
-from incident.state import State
 from incident.view import IncidentView
 from policy import Tier
 from workflows import search_attributes
@@ -95,7 +94,7 @@ async def list_incidents(
     settings: SettingsDep,
     client: ClientDep,
     incidents: IncidentsDep,
-    state: State | None = None,
+    state: StateFilter | None = None,
     tier: Tier | None = None,
     team: Annotated[str | None, Query(max_length=200)] = None,
     model: Annotated[str | None, Query(max_length=200)] = None,

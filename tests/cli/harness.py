@@ -84,8 +84,12 @@ class GatewayStandIn:
         parts = urlsplit(path)
         name = parts.path.removeprefix("/api/incidents").strip("/").partition("/")[0]
         if not name:
-            limit = int(parse_qs(parts.query).get("limit", ["50"])[0])
-            return 200, {"incidents": list(self.incidents.values())[:limit], "next": ""}
+            asked = {key: values[0] for key, values in parse_qs(parts.query).items()}
+            begin = int(asked.get("cursor", "0"))
+            end = begin + min(int(asked.get("limit", "50")), 200)
+            is_open = asked.get("state") == "open"
+            found = [one for one in self.incidents.values() if not (is_open and one["state"] in {"resolved", "closed"})]
+            return 200, {"incidents": found[begin:end], "next": str(end) if end < len(found) else ""}
         if name not in self.incidents:
             return 404, {"status": 404, "detail": f"there is no incident {name}", "reasons": ["it may have expired"]}
         return 200, self.incidents[name]

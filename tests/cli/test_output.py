@@ -339,6 +339,19 @@ def test_list_that_may_be_incomplete_says_so(environment: Mapping[str, str]) -> 
     assert whole.stderr == ""
 
 
+def test_list_reads_as_many_pages_as_it_takes() -> None:
+    many = [incident(f"incident-chatbot-{number:012x}", "closed") for number in range(450)]
+    with gateway(*many, incident("incident-old-model-0123456789ab", "notified", model="old-model")) as running:
+        environment = {"TOCSIN_PUBLIC_URL": running.url, "TOCSIN_TOKEN": TOKEN}
+        cut = tocsin("incidents", "list", "--limit", "430", "--format", "json", environment=environment)
+        whole = tocsin("incidents", "list", "--limit", "1000", environment=environment)
+        shown = tocsin("incidents", "show", "old-model", environment=environment)
+    assert [one["id"] for one in json.loads(cut.stdout)["incidents"]] == [one["id"] for one in many[:430]]
+    assert len(whole.stdout.splitlines()) == 452
+    assert whole.stderr == ""
+    assert "incident-old-model-0123456789ab" in shown.stdout, shown.stderr  # older than the newest 200
+
+
 def test_incident_without_a_worker_says_what_is_missing() -> None:
     with gateway(incident(SHORT_ID, "notified", partial=True, timeline=[])) as running:
         shown = tocsin(

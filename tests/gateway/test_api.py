@@ -54,6 +54,7 @@ async def test_list_is_filtered(gateway: GatewayHarness) -> None:
         ({"tier": "critical", "state": "notified", "team": "risk"}, True),
         ({"tier": "low"}, False),
         ({"state": "closed"}, False),
+        ({"state": "open"}, True),
         ({"model": "' OR 1=1"}, False),
     ]:
 
@@ -65,6 +66,19 @@ async def test_list_is_filtered(gateway: GatewayHarness) -> None:
         async with asyncio.timeout(60):  # lists follow the histories with a delay
             while (mine in await listed()) != fits:
                 await asyncio.sleep(0.05)
+
+
+async def test_open_incidents_are_those_that_nobody_closed(gateway: GatewayHarness) -> None:
+    closed, acknowledged = await gateway.open(), await gateway.open()
+    await gateway.call("POST", f"/api/incidents/{acknowledged}/acknowledge", "r-token", json={})
+    await gateway.call("POST", f"/api/incidents/{closed}/resolve", "r-token", json={})
+
+    async def listed() -> list[bool]:
+        answer = await gateway.call("GET", "/api/incidents", params={"state": "open", "limit": "200"})
+        ids = {one["id"] for one in answer.json()["incidents"]}
+        return [closed in ids, acknowledged in ids]
+
+    await until_equal(listed, [False, True])
 
 
 async def test_list_is_paged(gateway: GatewayHarness) -> None:
