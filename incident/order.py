@@ -31,7 +31,7 @@ class EventTimes(BaseModel):
     triggered_at: datetime | None = None
     cleared_at: datetime | None = None
     alert_arrived_at: datetime | None = None
-    """When the last triggered alert arrived, by Temporal's clock."""
+    """When a gateway received the last triggered alert; if it does not say, when that was processed."""
     acknowledged: dict[str, datetime] = {}
     """By source: the newest action that makes the incident quieter, an acknowledgement, a silence, a resolution."""
     withdrawn: dict[str, datetime] = {}
@@ -53,16 +53,20 @@ class EventTimes(BaseModel):
         at = believable(at, now)
         return at is not None and self.triggered_at is not None and at < self.triggered_at
 
-    def add_trigger(self, at: datetime | None, now: datetime) -> None:
-        self.triggered_at, self.alert_arrived_at = _newer(self.triggered_at, at, now), now
+    def add_trigger(self, at: datetime | None, now: datetime, received_at: datetime | None = None) -> None:
+        self.triggered_at = _newer(self.triggered_at, at, now)
+        self.alert_arrived_at = min(received_at or now, now)
 
     def add_clear(self, at: datetime | None, now: datetime) -> None:
         """By a clock that is ahead, a clear counts as of now: it must not make void what is still to come."""
         self.cleared_at = _newer(self.cleared_at, _not_ahead(at, now), now)
 
-    def gap(self, at: datetime | None, now: datetime) -> timedelta | None:
-        """How long after the last triggered alert this one comes, or happened, whichever is longer."""
-        gaps = [now - self.alert_arrived_at] if self.alert_arrived_at else []
+    def gap(self, at: datetime | None, now: datetime, received_at: datetime | None = None) -> timedelta | None:
+        """How long after the last triggered alert this one arrived, or happened, whichever is longer.
+
+        Time that it spent in a spool, or while no worker ran, does not count.
+        """
+        gaps = [min(received_at or now, now) - self.alert_arrived_at] if self.alert_arrived_at else []
         happened = self.happened_after(at, now)
         return max([*gaps, *([] if happened is None else [happened])], default=None)
 

@@ -123,7 +123,8 @@ class IncidentStateMachine:
         if state.decision is None or not (state.acknowledged_at or state.state == "awaiting_human"):
             return ""
         happened = max((at for one in alerts if (at := believable(one.happened_at, now))), default=None)
-        gap, after = state.times.gap(happened, now), state.decision.refire_after
+        arrived = max((one.arrived_at or now for one in alerts), default=now)
+        gap, after = state.times.gap(happened, now, arrived), state.decision.refire_after
         if gap is None or gap.total_seconds() <= after or self._is_late_repeat(happened, now):
             return ""
         seconds = int(gap.total_seconds())
@@ -174,7 +175,7 @@ class IncidentStateMachine:
         state.alert_count += count
         newest = state.times.triggered_at
         for one in alerts:
-            state.times.add_trigger(one.happened_at, now)
+            state.times.add_trigger(one.happened_at, now, one.arrived_at)
         happened = believable(alerts[-1].happened_at, now)
         if state.alert is None or state.latest_alert is None or not (happened and newest and happened < newest):
             state.latest_alert = latest

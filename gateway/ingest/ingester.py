@@ -85,7 +85,13 @@ class AlertIngester:
         self._queues: dict[str, _Queue] = {}
 
     async def accept_alert(
-        self, alert: Alert, event_id: str = "", signature_digest: str = "", *, resent: bool = False
+        self,
+        alert: Alert,
+        event_id: str = "",
+        signature_digest: str = "",
+        *,
+        resent: bool = False,
+        received_at: datetime | None = None,
     ) -> AcceptedAlert:
         """Return as soon as Temporal, or the spool, has the alert durably.
 
@@ -94,13 +100,15 @@ class AlertIngester:
             event_id: the sender's id of the event, if there is one.
             signature_digest: ``seen_events.signature_digest`` of the request, if it was signed.
             resent: an earlier attempt under the same event id may have reached Temporal, even before a restart.
+            received_at: when a gateway received it, in UTC; by default now.
 
         Raises:
             UnavailableError: neither accepted it.
             ReplayedError: the same signed bytes came before under another event id.
         """
         incident = incident_id(alert)
-        submission = Submission(alert, event_id, signature_digest, resent=resent)
+        received_at = received_at or datetime.now(UTC)
+        submission = Submission(alert, event_id, signature_digest, resent=resent, received_at=received_at)
         queue = self._queues.setdefault(incident, _Queue())
         queue.waiting.append(submission)
         if queue.runner is None:

@@ -162,6 +162,7 @@ def _grouped(group: list[Submission]) -> GroupedAlert:
         event_ids=tuple(each.id for each in group),
         last_at=newest if newest != first.occurred_at else None,
         received_at=group[0].received_at,
+        last_received_at=group[-1].received_at if len(group) > 1 else None,
     )
 
 

@@ -85,7 +85,7 @@ async def receive_arize_webhook(request: Request, services: ServicesDep) -> Resp
         case alert:
             pass
     try:
-        accepted = await services.ingester.accept_alert(alert, alert.event_id, digest)
+        accepted = await services.ingester.accept_alert(alert, alert.event_id, digest, received_at=received.received_at)
     except ReplayedError as error:
         raise _refused(401, _REPLAYED, code=error.code) from None
     except UnavailableError as error:

@@ -1,5 +1,6 @@
 """The harness of the acceptance tests: ``tocsin up`` beside stand-in vendors, durations divided by ``SPEED``."""
 
+import time
 from collections.abc import Generator
 from itertools import count
 from pathlib import Path
@@ -41,6 +42,16 @@ class AcceptanceHarness:
     def wait_for_page(self, incident: str, service: str = "primary") -> Any:
         """The incident's first page to a service."""
         return wait_for(lambda: self.pages(incident, service), describe=self.tocsin.last_output)[0]
+
+    def assert_quiet(self, incident: str, seconds: float) -> None:
+        """Nobody is paged for that long, and the first step has paged once.
+
+        A slow machine may have taken later steps before: those say nothing about what comes now.
+        """
+        before = len(self.pages(incident))
+        time.sleep(seconds)
+        assert len(self.pages(incident)) == before, self.tocsin.last_output()
+        assert len(self.pages(incident, "primary")) == 1, self.tocsin.last_output()
 
     def stop(self) -> None:
         """Stop Tocsin, unless it has ended already."""

@@ -52,7 +52,7 @@ def test_last_clear_survives_restart(harness: AcceptanceHarness) -> None:
     harness.tocsin.wait_until_ready()
     late = harness.tocsin.send({**alert, "evaluated_at": at(7), "metric_value": 0.4}, f"late-{incident}")
     assert late.json()["state"] == "recorded"
-    assert len(harness.pages(incident)) == 1
+    assert len(harness.pages(incident, "primary")) == 1
 
 
 def opened_and_closed(harness: AcceptanceHarness, alert: dict[str, Any], value: float) -> str:

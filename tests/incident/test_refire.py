@@ -73,6 +73,23 @@ ROWS = [
         "acknowledged",
     ),
     Row(
+        "it waited in a spool: the time at which the gateway received it counts",
+        [(0, Fire(received=0)), (20, act("acknowledge")), (60, Fire(received=10)), (61, Fire(received=40))],
+        ["0 notify primary", "15 notify secondary", "20 acknowledge primary", "20 acknowledge secondary"],
+        "acknowledged",
+    ),
+    Row(
+        "it waited in a spool, and was received 31 minutes after the last one",
+        [(0, Fire(received=0)), (5, act("acknowledge")), (40, Fire(received=31))],
+        [*ACKNOWLEDGED, *AGAIN],
+    ),
+    Row(
+        "its sender states a constant time, and it waited in a spool",
+        [(0, Fire(at=-60, received=0)), (5, act("acknowledge")), (40, Fire(at=-60, received=1))],
+        ACKNOWLEDGED,
+        "acknowledged",
+    ),
+    Row(
         "its sender states a constant time: the time of arrival counts",
         [(0, Fire(at=-60)), (5, act("acknowledge")), (40, Fire(at=-60))],
         [*ACKNOWLEDGED, *AGAIN],

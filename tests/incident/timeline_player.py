@@ -53,6 +53,8 @@ class Fire:
     at: float | None = None
     """The minute at which it happened, by the sender's clock; None if the sender does not say."""
     value: float = 0.31
+    received: float | None = None
+    """The minute at which a gateway received it; None if it does not say."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ class TimelinePlayer:
         match event:
             case Fire(decision, False):
                 alert = known.model_copy(update={"occurred_at": at_minute(event.at), "value": event.value})
-                self.machine.add_alerts([GroupedAlert(alert=alert)], decision, self._now)
+                group = GroupedAlert(alert=alert, received_at=at_minute(event.received))
+                self.machine.add_alerts([group], decision, self._now)
             case Fire(decision):
                 undescribed = UNDESCRIBED.model_copy(update={"undescribed": "Arize is down"})
                 self.machine.add_alerts([GroupedAlert(alert=undescribed)], decision, self._now)

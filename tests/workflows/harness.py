@@ -108,7 +108,7 @@ class IncidentHarness:
 
     async def send(self, alert: Alert, event_id: str = "") -> AcceptedAlert:
         """A message about a monitor arrives; it does not become the harness's own alert."""
-        return await self.ingester.accept_alert(alert, event_id)
+        return await self.ingester.accept_alert(alert, event_id, received_at=await self.env.get_current_time())
 
     async def act(
         self, action: ActionType, by: str = "alice", role: Role = "responder", source: str = "api", **more: Any

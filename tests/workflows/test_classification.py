@@ -108,7 +108,7 @@ async def test_first_alert_that_cannot_be_classified_notifies(harness: IncidentH
     await harness.fire(make_alert("percent_empty", 12))
     view = await harness.advance_until(lambda view: view if view.receipts else None, seconds=20)
     assert view.tier == "critical"
-    assert [one.event for one in view.timeline][:2] == ["received", "classified"]
+    assert [one.event for one in view.timeline][:3] == ["received", "processed_late", "classified"]
     assert timeline(view, "classification_failed")
 
 
