@@ -7,7 +7,6 @@ deadline).
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -39,6 +38,7 @@ with workflow.unsafe.imports_passed_through():
         IncidentResult,
     )
     from workflows.late_description import LateDescription
+    from workflows.outage_grace import OutageGrace
     from workflows.timer import DeadlineTimer
     from workflows.ui_details import ui_details
 
@@ -56,10 +56,6 @@ MAX_IN_FLIGHT: dict[Queue, int] = {"page": 16, "message": 8, "retry": 8, "update
 """Notifications at once, by queue: all that one workflow task starts travels in one request."""
 IN_TURN: frozenset[Queue] = frozenset({"retry", "update", "digest"})
 """Queues with one notification at a time for each destination: what is there may be retried for a day."""
-OUTAGE_THRESHOLD = timedelta(seconds=0.5)
-"""A timer that fires this late means that Temporal, or every worker, was unavailable."""
-SPOOL_DRAIN_GRACE = timedelta(seconds=5)
-"""After an outage, gateways need this long to deliver the actions that they spooled."""
 
 
 @workflow.defn(name=INCIDENT_WORKFLOW)
@@ -92,7 +88,7 @@ class Incident:
         self._audit = AuditWriter(self._state, self._spawn, self._wake)
         self._late_description = LateDescription(self._machine, self._spawn, self._wake)
         self._timer = DeadlineTimer(self._wake)
-        self._grace_until: datetime | None = None
+        self._grace = OutageGrace()
         """Until when overdue deadlines wait for actions that gateways spooled during an outage."""
         self._published = search_attributes.published(info.typed_search_attributes)
         self._published_ids = set(info.typed_search_attributes.get(search_attributes.VENDOR_IDS) or ())
@@ -312,13 +308,8 @@ class Incident:
         """Whether overdue deadlines must wait: an acknowledgement from before a step was due stops that step."""
         if self._has_actions():
             return True  # processed soon: it waits behind alerts that a worker classifies
-        now, deadline = workflow.now(), self._machine.next_deadline()
-        if deadline is None or now - deadline.at < OUTAGE_THRESHOLD:
-            self._grace_until = None
-            return False
-        if self._grace_until is None:
-            self._grace_until = now + SPOOL_DRAIN_GRACE
-        return now < self._grace_until
+        deadline = self._machine.next_deadline()
+        return self._grace.waits(deadline and deadline.at, workflow.now(), repeats=self._state.bounded)
 
     def _has_actions(self) -> bool:
         return any(isinstance(one, ResponderAction) for one in self._inbox)
@@ -326,7 +317,7 @@ class Incident:
     def _arm_timer(self) -> None:
         deadline = self._machine.next_deadline()
         if deadline is not None and not self._state.is_over:
-            at = max(deadline.at, self._grace_until) if self._grace_until else deadline.at
+            at = max(deadline.at, self._grace.until) if self._grace.until else deadline.at
             self._timer.arm(at, cut_text(deadline_summary(self._state, deadline), SUMMARY_LIMIT))
 
     # ── Temporal ────────────────────────────────────────────────────────────────────────────────────────
