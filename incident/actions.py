@@ -332,7 +332,8 @@ class ActionHandler:
         state = self._state
         # A ticket that could not be opened is retried at once: closing must not lose it.
         retries = [deadline.notification for deadline in state.deadlines if deadline.notification]
-        state.pending += [one for one in retries if one.target.kind == "ticket"]
+        nobody_knows = self._outbox.nobody_knows
+        state.pending += [one for one in retries if nobody_knows or one.target.kind == "ticket"]
         self._drop_unwanted(now)
         state.resolved_by, state.state, state.deadlines = by, "resolved", []
         state.held_decision = None
@@ -347,12 +348,11 @@ class ActionHandler:
         state = self._state
         if not state.bounded:
             return
-        step = f"{state.dedup_key}:{state.cycle}-step-"
-        is_known = any(one.key.startswith(step) for one in state.receipts)
         unwanted = [
             one
             for one in state.pending
-            if one.verb == "remind" or (one.verb == "notify" and one.target.kind == "page" and is_known)
+            if one.verb == "remind"
+            or (one.verb == "notify" and one.target.kind == "page" and state.known_cycle >= state.cycle)
         ]
         if not unwanted:
             return

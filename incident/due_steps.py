@@ -87,6 +87,17 @@ def kept_deadlines(state: IncidentState, first: Step) -> list[Deadline]:
     ]
 
 
+def with_own_hold(state: IncidentState) -> list[Deadline]:
+    """The deadlines, before something louder is held: an earlier hold ends at its own time, for its own decision."""
+    earlier = state.held_decision
+    if earlier is None or not state.bounded:
+        return state.deadlines
+    return [
+        one if one.kind != "hold" or one.decision else one.model_copy(update={"decision": earlier})
+        for one in state.deadlines
+    ]
+
+
 def with_remaining_hold(decision: Decision, opened_at: datetime, now: datetime) -> Decision:
     """The hold counts from when the incident opened: the monitor was triggered all the time."""
     if not decision.hold:

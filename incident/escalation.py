@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from incident.due_steps import StillDue, kept_deadlines, merged_steps, still_due, with_remaining_hold
+from incident.due_steps import StillDue, kept_deadlines, merged_steps, still_due, with_own_hold, with_remaining_hold
 from incident.obligations import new_obligations
 from incident.outbox import Outbox
 from incident.state import Deadline, IncidentState
@@ -132,6 +132,8 @@ class Escalation:
         data = {"rule": decision.rule, "tier": decision.tier, "policy": decision.policy}
         if decision.louder_than(state.tier):
             state.record(now, "description_arrived", f"now {text}", **data)
+            if state.bounded and state.state == "holding":  # what was held is what this is now
+                state.held_decision, state.deadlines = None, [one for one in state.deadlines if one.kind != "hold"]
             self._raise_tier(with_remaining_hold(decision, state.opened_at, now), now)
             return
         is_lower = decision.tier != state.tier
@@ -217,6 +219,7 @@ class Escalation:
     def _hold(self, decision: Decision, now: datetime) -> None:
         state = self._state
         assert decision.hold is not None
+        state.deadlines = with_own_hold(state)
         state.held_decision = decision
         if state.cycle == 0:
             state.state = "holding"
@@ -322,7 +325,7 @@ class Escalation:
         state = self._state
         match deadline.kind:
             case "hold":
-                self._end_hold(now)
+                self._end_hold(now, deadline.decision)
             case "step":
                 self._take_step(deadline.step, self._decision().steps[deadline.step], now)
             case "ack_timeout":
@@ -337,13 +340,14 @@ class Escalation:
                 self.start(now, "The silence expired and the monitor is still triggered.")
             case "retry":
                 retry = deadline.notification
-                if retry and (not state.acknowledged_at or retry.target.kind == "ticket"):
+                is_wanted = retry and (not state.acknowledged_at or retry.target.kind == "ticket")
+                if retry and is_wanted and (not state.is_over or self._outbox.is_wanted_after_all(retry.target)):
                     state.pending.append(retry)
 
-    def _end_hold(self, now: datetime) -> None:
-        held = self._state.held_decision
-        if held is None:
+    def _end_hold(self, now: datetime, superseded: Decision | None = None) -> None:
+        if self._state.held_decision is None:
             return
+        held = superseded or self._state.held_decision
         assert held.hold is not None
         self._state.record(now, "hold_expired", f"still triggered after {format_duration(held.hold)}")
         due, current = still_due(self._state), self._decision()

@@ -31,7 +31,7 @@ class EventTimes(BaseModel):
     triggered_at: datetime | None = None
     cleared_at: datetime | None = None
     alert_arrived_at: datetime | None = None
-    """When a gateway received the last triggered alert; if it does not say, when that was processed."""
+    """When a gateway received the newest triggered alert; if it does not say, when that was processed."""
     acknowledged: dict[str, datetime] = {}
     """By source: the newest action that makes the incident quieter, an acknowledgement, a silence, a resolution."""
     withdrawn: dict[str, datetime] = {}
@@ -55,7 +55,8 @@ class EventTimes(BaseModel):
 
     def add_trigger(self, at: datetime | None, now: datetime, received_at: datetime | None = None) -> None:
         self.triggered_at = _newer(self.triggered_at, at, now)
-        self.alert_arrived_at = min(received_at or now, now)
+        arrived = min(received_at or now, now)
+        self.alert_arrived_at = max(self.alert_arrived_at or arrived, arrived)
 
     def add_clear(self, at: datetime | None, now: datetime) -> None:
         """By a clock that is ahead, a clear counts as of now: it must not make void what is still to come."""

@@ -171,6 +171,8 @@ class Outbox:
         if notification.verb not in {"notify", "remind"}:
             return
         self._keep_receipt(receipt, target)
+        if notification.verb == "notify" and target.kind != "ticket":
+            state.known_cycle = state.cycle
         if not notification.digest:
             state.notified_targets[target.name] = target
         if state.state == "received":
@@ -190,7 +192,8 @@ class Outbox:
         text = f"{notification.verb} to {target.name}: {reason}"
         state.record(now, "notification_failed", text, destination=target.name)
         acknowledged = state.acknowledged_at is not None and target.kind != "ticket"
-        if notification.verb != "notify" or state.is_over or acknowledged or state.decision is None:
+        is_void = state.is_over and not self.is_wanted_after_all(target)
+        if notification.verb != "notify" or is_void or acknowledged or state.decision is None:
             return
         if not notification.fallback_for:
             self._enqueue_fallback(notification, reason)
@@ -198,6 +201,16 @@ class Outbox:
         if not permanent or notification.fallback_for or not others:
             retry = notification.model_copy(update={"retry_after_giveup": True, "since": None})
             state.deadlines.append(Deadline(at=now + RETRY_INTERVAL, kind="retry", notification=retry))
+
+    def is_wanted_after_all(self, target: Target) -> bool:
+        """Whether a destination is still to be notified of what is over."""
+        return self.nobody_knows or (self._state.bounded and target.kind == "ticket")
+
+    @property
+    def nobody_knows(self) -> bool:
+        """Whether the monitor cleared before anybody had received a message of it: somebody must read of it."""
+        state = self._state
+        return state.bounded and state.cleared and not state.acknowledged_at and state.known_cycle < state.cycle
 
     def _enqueue_fallback(self, failed: PendingNotification, reason: str) -> None:
         state = self._state

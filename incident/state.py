@@ -73,6 +73,8 @@ class Deadline(BaseModel):
     kind: DeadlineKind
     step: int = 0
     notification: PendingNotification | None = None
+    decision: Decision | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Of a hold: what it is for, if a louder decision is being held since."""
 
 
 class TimelineEntry(BaseModel):
@@ -114,6 +116,8 @@ class IncidentState(BaseModel):
     """How often the escalation started: once, and again for each rise of the tier and whenever it fires again."""
     refire_count: int = 0
     """How often it fired again."""
+    known_cycle: int = 0
+    """The last of the escalations of which somebody received a message; a ticket is none."""
     level: int = 0
     """The escalation step last taken, from 1; 0 before the first."""
     reminders: int = 0

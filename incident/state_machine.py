@@ -12,7 +12,7 @@ from incident.actions import ARIZE, EVENT_ORDER, PROCESSED_EVENT_IDS, ActionHand
 from incident.amounts import amount_of
 from incident.escalation import OBLIGATIONS, REFIRE, Escalation
 from incident.events import GroupedAlert, ResponderAction
-from incident.order import MAX_CLOCK_ERROR, believable
+from incident.order import MAX_CLOCK_ERROR, EventTimes, believable
 from incident.outbox import Outbox
 from incident.receipt import Receipt
 from incident.state import Deadline, IncidentState, PendingNotification
@@ -122,18 +122,21 @@ class IncidentStateMachine:
             return "after it had cleared"
         if state.decision is None or not (state.acknowledged_at or state.state == "awaiting_human"):
             return ""
-        happened = max((at for one in alerts if (at := believable(one.happened_at, now))), default=None)
-        arrived = max((one.arrived_at or now for one in alerts), default=now)
-        gap, after = state.times.gap(happened, now, arrived), state.decision.refire_after
-        if gap is None or gap.total_seconds() <= after or self._is_late_repeat(happened, now):
-            return ""
-        seconds = int(gap.total_seconds())
-        return f"{format_duration(seconds // 60 * 60 if seconds >= 60 else seconds)} after its last alert"
+        times = state.times.model_copy(deep=True)
+        for one in alerts:  # they may have waited together: each counts from the one before it
+            happened = believable(one.alert.occurred_at, now)
+            gap = times.gap(happened, now, one.received_at)
+            is_long = gap is not None and gap.total_seconds() > state.decision.refire_after
+            if gap is not None and is_long and not self._is_late_repeat(times, happened, now):
+                seconds = int(gap.total_seconds())
+                return f"{format_duration(seconds // 60 * 60 if seconds >= 60 else seconds)} after its last alert"
+            times.add_trigger(one.happened_at, now, one.arrived_at)
+        return ""
 
-    def _is_late_repeat(self, happened: datetime | None, now: datetime) -> bool:
+    def _is_late_repeat(self, times: EventTimes, happened: datetime | None, now: datetime) -> bool:
         """Whether an alert only arrives late: it happened soon after the last one, and before the acknowledgement."""
         state = self.state
-        after = state.times.happened_after(happened, now)
+        after = times.happened_after(happened, now)
         if happened is None or after is None or state.acknowledged_at is None or state.decision is None:
             return False
         is_soon = after != timedelta() and after.total_seconds() <= state.decision.refire_after
@@ -342,7 +345,8 @@ class IncidentStateMachine:
         """Run every deadline that is due, in order."""
         state = self.state
         for deadline in sorted(state.deadlines, key=lambda one: one.at):
-            if deadline.at > now or deadline not in state.deadlines or state.is_over:
+            is_void = state.is_over and not (state.bounded and deadline.kind == "retry")
+            if deadline.at > now or deadline not in state.deadlines or is_void:
                 continue
             state.deadlines.remove(deadline)
             self._escalation.run(deadline, now)

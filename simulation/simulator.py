@@ -91,7 +91,9 @@ class _Simulator:
         if times.is_older_trigger(alert.occurred_at, now):
             return None
         run = f"simulation{len(self.incidents)}"
-        state = IncidentState(incident=key, first_run_id=run, opened_at=now, times=times.model_copy())
+        state = IncidentState(
+            incident=key, first_run_id=run, opened_at=now, times=times.model_copy(), bounded=True, random_key=True
+        )
         incident = self._open[key] = SimulatedIncident(state)
         self.incidents.append(incident)
         return incident

@@ -60,7 +60,8 @@ def bounded_state(state: IncidentState, now: datetime) -> IncidentState:
     The audit log has all of the timeline. Receipts of reminders are dropped last, the oldest first.
     """
     limit = STATE_BYTES - INBOX_BYTES
-    state = state.model_copy(update={"bounded": True})
+    known = state.known_cycle if state.bounded or not state.receipts else state.cycle
+    state = state.model_copy(update={"bounded": True, "known_cycle": known})
     if json_size(state) <= limit:
         return state
     dropped = {"timeline": 0, "processed_event_ids": 0, "receipts": 0}

@@ -300,7 +300,8 @@ class Incident:
 
     def _is_complete(self) -> bool:
         state = self._state
-        return not (state.pending or state.unwritten_events or self._in_flight or self._audit.flushing)
+        waits = state.pending or (state.bounded and state.deadlines)
+        return not (waits or state.unwritten_events or self._in_flight or self._audit.flushing)
 
     # ── Time ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -316,7 +317,7 @@ class Incident:
 
     def _arm_timer(self) -> None:
         deadline = self._machine.next_deadline()
-        if deadline is not None and not self._state.is_over:
+        if deadline is not None and (self._state.bounded or not self._state.is_over):
             at = max(deadline.at, self._grace.until) if self._grace.until else deadline.at
             self._timer.arm(at, cut_text(deadline_summary(self._state, deadline), SUMMARY_LIMIT))
 

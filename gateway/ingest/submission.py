@@ -17,6 +17,7 @@ from gateway.ingest.seen_events import EventKeys, SeenEvents, event_keys
 from gateway.request_id import current_request_id
 from incident.events import GroupedAlert
 from incident.order import believable
+from policy.decision import REFIRE_AFTER
 
 Outcome = Literal["started", "joined", "recorded"]
 MAX_ID_BYTES = 800  # of the 200 characters that the reader of webhooks accepts
@@ -144,11 +145,18 @@ def group_repeats(submissions: Sequence[Submission]) -> list[GroupedAlert]:
     """Alerts in their order, with adjacent repeats grouped into one."""
     groups: list[list[Submission]] = []
     for submission in submissions:
-        if groups and submission.dedup_fields == groups[-1][0].dedup_fields:
+        if groups and submission.dedup_fields == groups[-1][0].dedup_fields and not _far_apart(groups[-1], submission):
             groups[-1].append(submission)
         else:
             groups.append([submission])
     return [_grouped(group) for group in groups]
+
+
+def _far_apart(group: Sequence[Submission], later: Submission) -> bool:
+    """Whether so much time is between them that the incident may take the later one as firing again."""
+    last = group[-1]
+    pairs = ((last.received_at, later.received_at), (last.alert.occurred_at, later.alert.occurred_at))
+    return any(one and other and (other - one).total_seconds() > REFIRE_AFTER for one, other in pairs)
 
 
 def _grouped(group: list[Submission]) -> GroupedAlert:

@@ -93,7 +93,7 @@ class Quarantine:
         if stored is not None and stored.state == "replayed":
             return incident  # a redelivery of what has become an incident already
         try:
-            await self.ingester.accept_alert(alert, alert.event_id)
+            await self.ingester.accept_alert(alert, alert.event_id, received_at=delivery.received_at)
             if stored is not None:
                 await self.store.mark_notified(delivery.id)
         except (UnavailableError, QuarantineUnavailableError) as error:

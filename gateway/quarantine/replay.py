@@ -87,7 +87,7 @@ class QuarantineReplay:
         assert row.plan is not None
         alert = row.plan.alert
         try:
-            accepted = await self.ingester.accept_alert(alert, alert.event_id, resent=True)
+            accepted = await self.ingester.accept_alert(alert, alert.event_id, resent=True, received_at=row.received_at)
         except UnavailableError as error:
             return ReplayResult(row.id, "unavailable", reasons=(str(error),))
         await self.store.mark_replayed(row.id, accepted.incident, accepted.state)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -83,4 +83,19 @@ async def test_alert_keeps_the_time_of_its_arrival() -> None:
     received = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
     alert = Alert(monitor="error rate", monitor_id="m-1", metric="error_rate", value=0.31)
     restored = Submission.from_spool(Submission(alert, received_at=received).to_spool())
-    assert [group.received_at for group in group_repeats([restored, Submission(alert)])] == [received]
+    assert [group.received_at for group in group_repeats([restored])] == [received]
+
+
+@pytest.mark.parametrize(("minutes", "groups"), [([0, 10, 20, 50], [(0, 50)]), ([0, 31], [(0,), (31,)])])
+async def test_group_hides_no_long_gap(minutes: list[int], groups: list[tuple[int, ...]]) -> None:
+    """The incident decides by the gap whether an alert fires again."""
+    begin = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+    alert = Alert(monitor="error rate", monitor_id="m-1", metric="error_rate", value=0.31)
+    sent = [Submission(alert, received_at=begin + timedelta(minutes=minute)) for minute in minutes]
+    stated = [Submission(alert.model_copy(update={"occurred_at": one.received_at})) for one in sent]
+    for submissions in (sent, stated):
+        assert len(group_repeats(submissions)) == len(groups)
+    assert [
+        tuple((at - begin) // timedelta(minutes=1) for at in (one.received_at, one.last_received_at) if at)
+        for one in group_repeats(sent)
+    ] == groups

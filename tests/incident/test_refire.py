@@ -3,9 +3,13 @@
 Rows read: minute, verb, destination, as in ``test_escalation.py``.
 """
 
+from datetime import timedelta
+
 import pytest
 
+from alerts import Alert
 from alerts.bounded import json_size
+from incident.events import GroupedAlert
 from incident.limits import STATE_BYTES
 from incident.message_builder import build_message
 from incident.outbox import KEPT_MESSAGES, KEPT_PAGES
@@ -17,6 +21,7 @@ from tests.incident.timeline_player import (
     LOW,
     MINUTE,
     REGULATED,
+    START,
     Clear,
     Event,
     Fire,
@@ -216,3 +221,31 @@ def test_pager_that_answers_nothing_leaves_the_incident_small() -> None:
     player.play(events, until=60 * 24 * 21)
     updates = [one.note for one in player.state.pending if one.verb == "acknowledge"]
     assert updates == ["Acknowledged by bob-1", "Acknowledged by bob-503"]
+
+
+def arrived(first: float, last: float | None = None) -> GroupedAlert:
+    """Repeats that a gateway received from the first minute to the last."""
+    alert = Alert(monitor="error rate", monitor_id="m-1", metric="error_rate", value=0.31)
+    return GroupedAlert(alert=alert, received_at=at_minute(first), last_received_at=at_minute(last))
+
+
+@pytest.mark.parametrize(
+    ("batch", "again"),
+    [
+        ([arrived(10), arrived(20), arrived(30), arrived(40)], 0),
+        ([arrived(10, 40)], 0),
+        ([arrived(10), arrived(20), arrived(51)], 1),
+        ([arrived(10, 20), arrived(51)], 1),
+    ],
+)
+def test_alerts_that_waited_together_count_from_each_other(batch: list[GroupedAlert], again: int) -> None:
+    player = TimelinePlayer().play([(0, Fire(received=0)), (5, act("acknowledge"))], 5)
+    player.machine.add_alerts(batch, CRITICAL, START + timedelta(minutes=52))
+    assert player.state.refire_count == again
+
+
+def test_alert_that_another_gateway_kept_is_not_the_last_one() -> None:
+    player = TimelinePlayer().play([(0, Fire(received=0)), (5, act("acknowledge"))], 5)
+    for minute, received in ((25, 25), (45, 45), (46, 10), (50, 50)):
+        player.machine.add_alerts([arrived(received)], CRITICAL, START + timedelta(minutes=minute))
+    assert player.state.refire_count == 0
