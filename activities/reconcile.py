@@ -76,6 +76,8 @@ class KnownIncident:
     identity: tuple[str, ...]
     opened_at: datetime
     closed_at: datetime | None = None
+    may_wait_for_person: bool = False
+    """It may be open only because a person must close it."""
 
     def is_before(self, evaluated: datetime | None) -> bool:
         """Whether it was opened before its monitor was evaluated; also if that time is not known."""
@@ -238,7 +240,7 @@ class Reconciler:
     ) -> KnownIncident | None:
         """The incident that a triggered monitor belongs to; None when one must be opened."""
         if still_open := _open(incidents):
-            return still_open[0]
+            return None if await self._fires_again(monitor, still_open[0]) else still_open[0]
         monitor_id = str(monitor.get("id"))
         last = max(incidents, key=lambda one: one.opened_at, default=None)
         if last is None and monitor_id in matched:
@@ -249,6 +251,12 @@ class Reconciler:
             return last  # a person closed it while the monitor was triggered: it stays closed until the monitor clears
         at = evaluated_at(monitor)
         return None if at is not None and at > last.closed_at else last
+
+    async def _fires_again(self, monitor: Monitor, known: KnownIncident) -> bool:
+        """Whether the monitor cleared, and is triggered again, while its incident waits for a person to close it."""
+        if not known.may_wait_for_person or evaluated_at(monitor) is None:
+            return False
+        return await self._incidents.is_cleared(known.incident)
 
     async def _monitors(self, monitor_ids: Iterable[str], failures: _Failures) -> dict[str, Monitor]:
         """Those of these monitors that may have cleared, as far as they can be read."""

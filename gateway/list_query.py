@@ -122,6 +122,16 @@ def list_query(
     return " AND ".join(conditions)
 
 
+def incidents_of(task_queue: str) -> str:
+    """All incidents of one installation: several may share a namespace, with a task queue each."""
+    return " AND ".join([*_INCIDENTS, f"TaskQueue = {_quoted(task_queue)}"])
+
+
+def open_incidents_of(task_queue: str) -> str:
+    """The open ones of them."""
+    return f"{incidents_of(task_queue)} AND ExecutionStatus = 'Running'"
+
+
 def runs_query(incident: str) -> str:
     """The last runs of all incidents that had an id."""
     return " AND ".join([*_INCIDENTS, "ExecutionStatus != 'ContinuedAsNew'", f"WorkflowId = {_quoted(incident)}"])

@@ -32,6 +32,8 @@ from gateway.ingest.dedup_store import DedupStore
 from gateway.ingest.first_decision import Decide, defer_to_worker
 from gateway.ingest.starter import IncidentStarter
 from gateway.ingest.submission import Submission
+from gateway.list_query import incidents_of, open_incidents_of
+from gateway.monitor_memo import monitor_memo
 from gateway.query_client import IncidentQueryClient
 from incident.limits import ACTION_NAME_BYTES
 from incident.view import IncidentView
@@ -44,11 +46,8 @@ from worker.settings import Settings
 from workflows import search_attributes
 from workflows.contracts import (
     INCIDENT_QUERY,
-    INCIDENT_WORKFLOW,
-    MONITOR_MEMO,
     RECONCILE_WORKFLOW,
     IncidentResult,
-    MonitorMemo,
     ReconcileInput,
 )
 
@@ -60,20 +59,19 @@ ENDED_SCHEDULE = "ended-incidents"
 ENDED_INTERVAL = 60.0  # seconds
 MAX_ENDED = 50  # reported by one run; the next finds the rest
 QUERY_TIMEOUT = timedelta(seconds=10)
-_INCIDENTS = f"WorkflowType = '{INCIDENT_WORKFLOW}'"
 
 
 class TemporalIncidents:
     """The incidents in a Temporal namespace: the ``IncidentDirectory`` of ``activities.reconcile``."""
 
     def __init__(self, client: Client, task_queue: str, dedup_store: DedupStore, decide: Decide) -> None:
-        self._client, self._queries = client, IncidentQueryClient(client)
+        self._client, self._queries, self.task_queue = client, IncidentQueryClient(client), task_queue
         self._starter = IncidentStarter(client, task_queue, dedup_store, decide)
 
     async def known(self, since: datetime) -> list[KnownIncident]:
         closed = f"ExecutionStatus = 'Completed' AND CloseTime > '{since.astimezone(UTC).isoformat()}'"
-        found = [one async for one in self._list(f"{_INCIDENTS} AND ExecutionStatus = 'Running'")]
-        return found + [one async for one in self._list(f"{_INCIDENTS} AND {closed}")]
+        found = [one async for one in self._list(open_incidents_of(self.task_queue))]
+        return found + [one async for one in self._list(f"{incidents_of(self.task_queue)} AND {closed}")]
 
     async def last(self, incident: str) -> KnownIncident | None:
         try:
@@ -105,11 +103,18 @@ class TemporalIncidents:
 
     async def _known(self, execution: WorkflowExecution) -> KnownIncident | None:
         """None if the incident's alerts name no monitor id."""
-        memo: MonitorMemo | None = await execution.memo_value(MONITOR_MEMO, None, type_hint=MonitorMemo)
+        memo = await monitor_memo(execution)
         if memo is None or not memo.id:
             return None
+        state = execution.typed_search_attributes.get(search_attributes.STATE)
         return KnownIncident(
-            execution.id, execution.run_id, memo.id, memo.identity, execution.start_time, execution.close_time
+            execution.id,
+            execution.run_id,
+            memo.id,
+            memo.identity,
+            execution.start_time,
+            execution.close_time,
+            may_wait_for_person=state in {None, "awaiting_human"},
         )
 
     async def _view(self, incident: str) -> IncidentView | None:
@@ -133,7 +138,8 @@ class EndedWorkflows:
 
     async def ended(self, since: datetime, known: Callable[[str, str], bool]) -> list[EndedIncident]:
         states = "ExecutionStatus IN ('Terminated', 'Failed', 'Canceled', 'TimedOut')"
-        query = f"{_INCIDENTS} AND {states} AND CloseTime > '{since.astimezone(UTC).isoformat()}'"
+        ended = f"CloseTime > '{since.astimezone(UTC).isoformat()}'"
+        query = f"{incidents_of(self._incidents.task_queue)} AND {states} AND {ended}"
         found: list[EndedIncident] = []
         async for execution in self._client.list_workflows(query, page_size=1000):
             handle = self._client.get_workflow_handle(execution.id, run_id=execution.run_id)
@@ -153,7 +159,7 @@ class EndedWorkflows:
 
     async def _read(self, execution: WorkflowExecutionDescription, first_run: str) -> EndedIncident:
         view = await self._view(execution)
-        memo: MonitorMemo | None = await execution.memo_value(MONITOR_MEMO, None, type_hint=MonitorMemo)
+        memo = await monitor_memo(execution)
         attributes = execution.typed_search_attributes
         monitor = memo.id if memo else ""
         alert = view.alert if view else None

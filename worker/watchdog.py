@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import structlog
 
-from gateway.health_monitor import CHECK_INTERVAL, HealthMonitor
+from gateway.health_monitor import CHECK_INTERVAL, CHECKS, HealthMonitor
 from incident.text import counted
 from integrations.base.open_destinations import OpenDestinations
 from policy import Policy, Watchdog
@@ -27,6 +27,11 @@ from worker.this_machine import is_this_machine
 from worker.watchdog_notifier import WatchdogNotifier
 
 MAX_SPOOL_AGE = 120.0  # seconds that an item may wait in a gateway's spool
+_NO_ANSWER = "the gateway does not answer"
+_GATEWAY_CHECKS = frozenset({"spool", "stuck", "dedup_store", "arize", "policy", "conditions"})
+"""Made through a gateway: while it does not answer, nobody knows whether their problems still exist."""
+_TEMPORAL_CHECKS = frozenset(CHECKS) - {"temporal"} | {"stuck"}
+"""Likewise of Temporal. What a gateway cannot deliver waits for Temporal then."""
 TIMEOUT = 10.0  # seconds for a request to a gateway or to the heartbeat's URL
 
 _log = structlog.get_logger()
@@ -113,11 +118,14 @@ class WatchdogLoop:
         """Check everything once. The heartbeat is sent if there is no problem, or somebody was notified of each."""
         health = {name: str(check) for name, check in (await self._health.check()).items() if check.problems}
         problems = {**health, **await self._gateway_problems(temporal_available="temporal" not in health)}
+        unknown = _TEMPORAL_CHECKS if "temporal" in health else frozenset[str]()
+        if problems.get("gateway", "").startswith(_NO_ANSWER):
+            unknown |= _GATEWAY_CHECKS
         if watchdog.drill is not None:
             self._start_drill_if_due(watchdog.drill)
             if self._drill_problem:
                 problems["drill"] = self._drill_problem
-        if await self._notifier.update(problems, watchdog.notify, watchdog.after):
+        if await self._notifier.update(problems, watchdog.notify, watchdog.after, unknown):
             await self._send_heartbeat(watchdog)
 
     async def _gateway_problems(self, *, temporal_available: bool) -> Mapping[str, str]:
@@ -129,7 +137,7 @@ class WatchdogLoop:
                 answer = await self._http.get(url)  # the same without the errors' texts
             ready = answer.json()
         except (httpx.HTTPError, ValueError) as error:
-            return {"gateway": f"the gateway does not answer: {type(error).__name__}"}
+            return {"gateway": f"{_NO_ANSWER}: {type(error).__name__}"}
         problems: dict[str, str] = {}
         if not ready.get("ready"):
             problems["gateway"] = (

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -138,13 +138,16 @@ class WatchdogNotifier:
         self._state.last_drill_at = at
         self._write()
 
-    async def update(self, found: Mapping[str, str], notify: Sequence[Target], after: float) -> bool:
+    async def update(
+        self, found: Mapping[str, str], notify: Sequence[Target], after: float, unknown: Collection[str] = ()
+    ) -> bool:
         """Process the result of one round of checks.
 
         Args:
             found: the problems that exist now: a description by the name of the check.
             notify: the destinations to notify.
             after: for how many seconds a problem must last before anyone is notified.
+            unknown: the checks that could not be made: their problems may still exist.
 
         Returns:
             Whether somebody has been notified of each problem that has lasted.
@@ -159,6 +162,9 @@ class WatchdogNotifier:
             if check in found:
                 if now - problem.since >= after:
                     all_notified &= await self._notify(problem, "notify", notify)
+                continue
+            if check in unknown:
+                all_notified &= bool(problem.receipts) or now - problem.since < after
                 continue
             problem.gone_since = problem.gone_since or now
             if not problem.receipts:

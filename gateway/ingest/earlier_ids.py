@@ -16,7 +16,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from alerts import Alert
 from alerts.identity import MONITOR
-from workflows.contracts import INCIDENT_WORKFLOW, MONITOR_MEMO, MonitorMemo
+from gateway.monitor_memo import monitor_memo
+from workflows.contracts import INCIDENT_WORKFLOW
 
 RETRY_INTERVAL = 5.0  # seconds until Temporal is asked again
 FIRST_WAIT = 2.0
@@ -102,7 +103,7 @@ class EarlierIds:
         query = f"WorkflowType = '{INCIDENT_WORKFLOW}' AND ExecutionStatus = 'Running'"
         found: list[_Earlier] = []
         async for execution in self._client.list_workflows(query, page_size=1000):
-            memo: MonitorMemo | None = await execution.memo_value(MONITOR_MEMO, None, type_hint=MonitorMemo)
+            memo = await monitor_memo(execution)
             if memo is not None and len(memo.identity) >= _PARTS:
                 monitor, monitor_id, model, environment = memo.identity[:_PARTS]
                 segment = memo.identity[_PARTS:]

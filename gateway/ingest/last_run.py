@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -9,6 +10,7 @@ from gateway.ingest.submission import Submission
 from incident.order import EventTimes, believable
 from workflows.contracts import IncidentResult
 
+_log = structlog.get_logger()
 LATE = timedelta(minutes=1)
 """An alert that happened so long ago may be older than the clear that closed its incident."""
 
@@ -35,5 +37,8 @@ async def times_of_last_run(client: Client, incident: str, rpc_timeout: timedelt
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
+        return EventTimes()
+    except Exception as error:  # noqa: BLE001  # its key is gone, or it failed: the alert counts as new
+        _log.warning("last_run_unreadable", incident=incident, error=type(error).__name__)
         return EventTimes()
     return EventTimes(triggered_at=result.triggered_at, cleared_at=result.cleared_at)

@@ -4,9 +4,8 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping
 
-from integrations.base.signatures import matches_hmac
+from integrations.base.signatures import bare_token, matches_hmac
 
-_SCHEME = re.compile(r"^bearer(?:\s+|$)", re.IGNORECASE)
 TOLERANCE = 300
 """Seconds between a timestamp and the gateway's clock. Arize states none."""
 
@@ -41,13 +40,8 @@ def check_arize(
         return None
     authorization = headers.get("authorization", "")
     if authorization:
-        sent = _bare_token(authorization).encode("utf-8", "surrogateescape")
-        known = [bare for token in tokens if (bare := _bare_token(token))]
+        sent = bare_token(authorization).encode("utf-8", "surrogateescape")
+        known = [bare for token in tokens if (bare := bare_token(token))]
         matches = [hmac.compare_digest(token.encode(), sent) for token in known]
         return None if any(matches) else "the token in Authorization is not one of ARIZE_WEBHOOK_TOKEN"
     return "X-Arize-Webhook-Signature and Authorization are both missing"
-
-
-def _bare_token(authorization: str) -> str:
-    """A token without the word Bearer and the spaces around it; empty if there is nothing else."""
-    return _SCHEME.sub("", authorization.strip(), count=1).strip()

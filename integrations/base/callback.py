@@ -10,6 +10,7 @@ from typing import Any, cast
 from alerts import clean
 from alerts.values import moment
 from incident.events import ResponderAction
+from integrations.base.signatures import bare_token
 
 NAME_CHARS = 200
 """The longest name of a person or an id."""
@@ -106,10 +107,11 @@ def bearer_token(setting: str) -> Authenticate:
 
     def authenticate(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> str | None:
         del body
-        sent = headers.get("authorization", "").removeprefix("Bearer ").encode("utf-8", "surrogateescape")
+        sent = bare_token(headers.get("authorization", "")).encode("utf-8", "surrogateescape")
         if not sent:
             return "Authorization is missing: have the vendor send Authorization: Bearer and the secret"
-        matches = [hmac.compare_digest(secret.encode(), sent) for secret in secrets]
+        known = [bare for secret in secrets if (bare := bare_token(secret))]
+        matches = [hmac.compare_digest(secret.encode(), sent) for secret in known]
         return None if any(matches) else f"the token in Authorization is not one of {setting}"
 
     return authenticate

@@ -7,6 +7,7 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping
 
+_SCHEME = re.compile(r"^bearer(?:\s+|$)", re.IGNORECASE)
 MAX_SIGNATURES = 10
 """Signatures in one header that are compared."""
 MAX_ID_CHARS = 200
@@ -68,3 +69,11 @@ def standard_webhooks_key(secret: str) -> bytes:
     if not 24 <= len(key) <= 64:
         raise ValueError("must be whsec_ and base64 of 24 to 64 bytes")
     return key
+
+
+def bare_token(authorization: str) -> str:
+    """A token without the word Bearer, in any case, and the spaces around it; empty if there is nothing else.
+
+    People type these headers into a vendor's settings. RFC 9110, section 11.1: a scheme has no case.
+    """
+    return _SCHEME.sub("", authorization.strip(), count=1).strip()

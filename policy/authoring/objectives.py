@@ -1,50 +1,60 @@
 """Rules that compare with an objective that a model lacks: such a rule does not decide about the model's alerts."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from policy.cel.conditions import Condition
-from policy.cel.syntax import Select, path_of, walk
+from policy.cel.conditions import Condition, paths_of
+from policy.cel.dnf import Clause, Literal
+from policy.cel.syntax import Call, Select, walk
 from policy.schema import ModelConfig
 
-_OBJECTIVE = "model.slo."
+_OBJECTIVE = re.compile(r'model\.slo(?:\.(\w+)|\["((?:[^"\\]|\\.)*)"\])')
+_EQUAL, _DIFFERENT = frozenset({"_==_", "@in"}), "_!=_"
 _MAX_NAMED = 3
 
 
 def missing_objectives(
     conditions: Sequence[Condition], models: Mapping[str, ModelConfig], defaults: ModelConfig
 ) -> Iterator[tuple[int, str]]:
-    """The indexes of conditions that use an objective without a default, with the models that lack it.
+    """The indexes of conditions that match nothing without an objective that has no default, with the models that
+    lack it.
 
     Args:
         conditions: of all rules.
         models: the catalogue, each with the defaults applied.
         defaults: what a model that is not listed has.
 
-    A condition that chooses its models, or asks whether the objective is there, is left out: it is meant so.
+    A condition that also matches in another way, chooses its models, or asks whether the objective is there, is left
+    out: it is meant so.
     """
     for index, condition in enumerate(conditions):
-        if _chooses_models(condition):
+        lacking = [_lacking(clause, defaults) for clause in condition.clauses or ()]
+        if not lacking or not all(lacking):
             continue
-        for name in _objectives(condition):
-            if name in defaults.slo:
-                continue
-            lacking = [model for model, entry in models.items() if name not in entry.slo]
-            text = f"model.slo.{name} has no default, so this never matches an alert of {_listed(lacking)}"
-            yield index, f"{text}: set models.defaults.slo.{name}"
+        name = lacking[0][0]
+        without = [model for model, entry in models.items() if name not in entry.slo]
+        text = f"model.slo.{name} has no default, so this never matches an alert of {_listed(without)}"
+        yield index, f"{text}: set models.defaults.slo.{name}"
 
 
-def _objectives(condition: Condition) -> list[str]:
-    return [path.removeprefix(_OBJECTIVE) for path in condition.fields if path.startswith(_OBJECTIVE)]
+def _lacking(clause: Clause, defaults: ModelConfig) -> list[str]:
+    """The objectives without a default that a clause needs; none if it chooses its models."""
+    if any(_chooses_models(literal) for literal in clause):
+        return []
+    found = [_OBJECTIVE.fullmatch(path) for literal in clause for path in paths_of(literal.node)]
+    names = [match[1] or match[2] for match in found if match]
+    return [name for name in names if name not in defaults.slo]
 
 
-def _chooses_models(condition: Condition) -> bool:
-    if any(
-        path == "alert.model" or (path.startswith("model.") and not path.startswith(_OBJECTIVE))
-        for path in condition.fields
-    ):
+def _chooses_models(literal: Literal) -> bool:
+    if any(isinstance(node, Select) and node.test_only for node in walk(literal.node)):
         return True
-    tested = (node for node in walk(condition.tree) if isinstance(node, Select) and node.test_only)
-    return any(path_of(Select(node.offset, node.operand, node.name)).startswith(_OBJECTIVE) for node in tested)
+    paths = [path for path in paths_of(literal.node) if not _OBJECTIVE.fullmatch(path)]
+    if not any(path == "alert.model" or path.startswith("model.") for path in paths):
+        return False
+    if isinstance(literal.node, Call) and literal.node.function in {*_EQUAL, _DIFFERENT}:
+        return (literal.node.function in _EQUAL) != literal.negated
+    return True
 
 
 def _listed(models: list[str]) -> str:

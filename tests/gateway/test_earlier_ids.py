@@ -1,12 +1,16 @@
 """The incidents that version 1.0 opened, whose ids depend on more than the monitor's id."""
 
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
+from temporalio.client import Client
 
 from alerts import Alert, incident_id, normalise
 from gateway.ingest.earlier_ids import EarlierIds
+from gateway.security.encryption import Keyring, data_converter
 from tests.gateway.conftest import GatewayHarness
 from tests.gateway.spool_harness import SpoolHarness, open_spool_harness
 from tests.waiting import wait_until
@@ -61,6 +65,21 @@ async def test_alerts_reach_the_incident_that_1_0_opened(
         assert (clear.incident, clear.state) == (incident, "joined")
         other = await harness.ingester.accept_alert(make_alert(f"{monitor}-other"))
         assert other.state == "started"
+
+
+async def test_memo_of_another_key_stops_no_alert(gateway: GatewayHarness, tmp_path: Path) -> None:
+    """Two installations share a namespace, or a key was removed early."""
+    config = gateway.client.config()
+    config["data_converter"] = data_converter(Keyring([b"k" * 32]))
+    await open_earlier_incident(replace(gateway, client=Client(**config)), "another")
+    monitor = f"monitor-{uuid.uuid4().hex[:8]}"
+    incident = await open_earlier_incident(gateway, monitor)
+    async with open_spool_harness(gateway, tmp_path) as harness:
+        with capture_logs() as logs:
+            await find(harness, make_alert(monitor), incident)
+        assert any(one["event"] == "memo_unreadable" for one in logs)
+        accepted = await harness.ingester.accept_alert(make_alert(monitor))
+        assert (accepted.incident, accepted.state) == (incident, "joined")
 
 
 async def test_next_incident_has_the_new_id(gateway: GatewayHarness, tmp_path: Path) -> None:

@@ -366,6 +366,16 @@ def test_destination_that_is_its_own_fallback_is_a_warning(tmp_path: Path) -> No
         ("has(model.slo.wait) && alert.value > model.slo.wait", "a: {slo: {wait: 3}}, b: {}", ""),
         ('model.team == "x" && alert.value > model.slo.wait', "a: {team: x, slo: {wait: 3}}, b: {}", ""),
         ('alert.model == "a" && alert.value > model.slo.wait', "a: {slo: {wait: 3}}, b: {}", ""),
+        ('alert.model in ["a"] && alert.value > model.slo.wait', "a: {slo: {wait: 3}}, b: {}", ""),
+        ("!model.regulated && alert.value > model.slo.wait", "a: {slo: {wait: 3}}, b: {}", ""),
+        ("alert.value > model.slo.wait || alert.value > 10.0", "a: {slo: {wait: 3}}, b: {}", ""),
+        ('alert.value > model.slo["wait"]', "a: {slo: {wait: 3}}, b: {}", "an alert of b or"),
+        ('alert.model != "" && alert.value > model.slo.wait', "a: {slo: {wait: 3}}, b: {}", "an alert of b or"),
+        (
+            'alert.value > model.slo.wait && (model.team != "x" || alert.region != "y")',
+            "a: {team: x, slo: {wait: 3}}, b: {}",
+            "of b or",
+        ),
     ],
 )
 def test_objective_that_models_lack_is_a_warning(tmp_path: Path, condition: str, models: str, warned: str) -> None:

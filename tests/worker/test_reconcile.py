@@ -239,6 +239,24 @@ async def test_missed_clear_keeps_regulated_incident_open(harness: ReconcileHarn
     assert len(notes) == 1
 
 
+async def test_missed_alert_of_incident_that_waits_for_its_person_pages(harness: ReconcileHarness) -> None:
+    """It is open only until a person closes it: that must not hide that its monitor fires again."""
+    await harness.incidents.fire(make_alert("bias", 0.2, model="underwriting", monitor_id="m-1"))
+    incident = await harness.the_incident()
+    harness.arize.put("m-1")
+    assert (await harness.reconcile()).opened == 0, "it is triggered since"
+    harness.arize.put("m-1", "CLEARED")
+    assert (await harness.reconcile()).cleared == 1
+    await harness.incidents.until_state("awaiting_human")
+    harness.arize.put("m-1")
+    repair = await harness.reconcile()
+    assert (repair.opened, repair.matched) == (1, {"m-1": incident.id})
+    view = await harness.incidents.until(lambda view: view if view.refire_count == 1 else None)
+    assert not view.cleared
+    harness.arize.put("m-1")
+    assert (await harness.reconcile()).opened == 0, "its incident knows"
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -71,6 +71,19 @@ async def test_problem_is_notified_once_and_recovers(
     assert page["dedup_key"].startswith("tocsin-watchdog-temporal-")
 
 
+async def test_problem_of_a_check_that_cannot_be_made_has_not_recovered(
+    tmp_path: Path, destinations: OpenDestinations, pagerduty: PagerDuty
+) -> None:
+    notifier = WatchdogNotifier(tmp_path, destinations)
+    workers = {"workers": "no worker polls for pages"}
+    assert await notifier.update(workers, [PAGER], 0)
+    assert await notifier.update(TEMPORAL, [PAGER], 0, {"workers"})
+    assert await notifier.update(workers, [PAGER], 0)
+    assert len(pagerduty.events("trigger")) == 2
+    (resolved,) = pagerduty.events("resolve")
+    assert "temporal" in resolved["dedup_key"]
+
+
 async def test_problem_that_disappears_early_notifies_nobody(
     tmp_path: Path, destinations: OpenDestinations, pagerduty: PagerDuty
 ) -> None:
