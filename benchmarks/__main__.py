@@ -22,6 +22,7 @@ from benchmarks.bare import connect
 from benchmarks.bench import Bench, cores, server_port
 from benchmarks.figures import Figure
 from benchmarks.incidents import incident_cost, latency, many_open, second_worker, storm, throughput
+from cli.process_end import end_process
 from tests.ports import unused_port
 from tests.processes import Tocsin
 from tests.vendors import Fault, Jira, PagerDuty, Slack
@@ -128,4 +129,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    end_process(SystemExit(code))
+    sys.exit(code)

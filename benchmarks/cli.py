@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.figures import Figure
+from cli.process_end import end_process
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TURNS = 11
@@ -96,4 +97,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    end_process(SystemExit(code))
+    sys.exit(code)

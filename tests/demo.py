@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 from ruamel.yaml import YAML
 
+from cli.process_end import end_process
 from tests.processes import Tocsin, tocsin
 from tests.vendors import Jira, PagerDuty, Slack
 from tests.waiting import SLOW_MACHINE
@@ -263,4 +264,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    end_process(SystemExit(code))
+    sys.exit(code)

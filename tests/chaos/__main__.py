@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from audit import AuditLog
+from cli.process_end import end_process
 from tests.chaos.faults import FAULTS, InjectedFault, clock_settings, inject
 from tests.chaos.harness import ChaosHarness, chaos_harness
 from tests.chaos.replay import replay_failures
@@ -174,4 +175,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    end_process(SystemExit(code))
+    sys.exit(code)

@@ -25,6 +25,8 @@ async def main():
     print("stopping", flush=True)
 
 asyncio.run(main())
+from cli.process_end import end_process
+end_process(None)  # as commands end: the SDK's threads outlive the interpreter
 """
 
 

@@ -2,6 +2,7 @@
 
 import sys
 
+from cli.process_end import end_process
 from tests.invariant import stream as words
 from tests.invariant.world import search
 
@@ -17,4 +18,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    end_process(SystemExit(code))
+    sys.exit(code)

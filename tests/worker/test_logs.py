@@ -108,8 +108,9 @@ async def main():
         print(type(error).__name__)
     while not forwarded:
         await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)  # the SDK aborts a process that ends while it forwards the next line
 asyncio.run(main())
+from cli.process_end import end_process
+end_process(None)  # as commands end: the SDK's threads outlive the interpreter
 """
     result = subprocess.run([sys.executable, "-c", say, DEV_SERVER], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
@@ -258,6 +259,8 @@ async def main():
         async with Worker(env.client, task_queue="q", workflows=[Incident], activities=[page]):
             await env.client.execute_workflow(INCIDENT_WORKFLOW, id="incident-chatbot-1", task_queue="q")
 asyncio.run(main())
+from cli.process_end import end_process
+end_process(None)  # as commands end: the SDK's threads outlive the interpreter
 """
 
 

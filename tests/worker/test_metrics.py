@@ -16,6 +16,8 @@ count_reload = create_metrics(make_runtime(address))
 count_reload("loaded")
 count_reload("rejected")
 print(httpx.get(f"http://{address}/metrics", timeout=60).text)
+from cli.process_end import end_process
+end_process(None)  # as commands end: the SDK's threads outlive the interpreter
 """
 
 

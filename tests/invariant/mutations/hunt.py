@@ -6,6 +6,7 @@ import time
 
 from hypothesis import Phase, given, seed, settings
 
+from cli.process_end import end_process
 from tests.invariant.stream import SUPPRESSED, Stream, large_streams, streams
 from tests.invariant.world import search
 
@@ -59,4 +60,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    end_process(SystemExit(code))
+    sys.exit(code)
