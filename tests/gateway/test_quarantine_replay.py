@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -96,6 +96,20 @@ async def test_replay_survives_crash_before_and_after_temporal(gateway: GatewayH
             else:
                 one = await gateway.until(found["replayed"]["incident"], lambda one: one["state"] == "notified")
                 assert one["alert_count"] == 1
+
+
+async def test_replayed_alert_keeps_the_time_of_its_arrival(gateway: GatewayHarness, tmp_path: Path) -> None:
+    """Otherwise a repeat from before an acknowledgement fires again."""
+    async with open_intake(gateway, tmp_path) as intake:
+        body, arrived = detection(), datetime.now(UTC) - timedelta(minutes=20)
+        received = Received(json.dumps(body).encode(), "evt-early", "", "application/json", arrived)
+        await intake.services.quarantine.take_in(received, shape_of_json(body), ("nothing reads it",))
+        delivery = (await intake.call("GET", "")).json()["deliveries"][0]["id"]
+        intake.add_mapping()
+        (result,) = await intake.replay(delivery)
+        one = await gateway.until(result["incident"], lambda one: one["state"] == "notified")
+        (late,) = [entry["text"] for entry in one["timeline"] if entry["event"] == "processed_late"]
+        assert f"received it at {arrived:%Y-%m-%d %H:%M:%S} UTC, 20m" in late
 
 
 async def test_report_lost_in_crash_is_sent_later(gateway: GatewayHarness, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from alerts import Alert
 from incident.events import ResponderAction
 from incident.view import IncidentView
 from integrations.base.registry import destination_types
-from policy import load_policy
+from policy import Decision, OnAckTimeout, Step, Target, load_policy
 from simulation.preview import decide_by
 from simulation.simulator import Event, SimulatedIncident, pages, simulate
 from tests.vendors import Jira, PagerDuty, Slack
@@ -141,3 +141,23 @@ def test_alert_from_before_last_clear_opens_nothing(
     events = [Event(timedelta(minutes=minute), alert) for minute, alert in script]
     simulated = simulate(events, decide, start, timedelta(minutes=10))
     assert [one.state.opened_at for one in simulated] == [start, start + timedelta(minutes=9)]
+
+
+def test_steps_of_the_quieter_tier_stay_due() -> None:
+    """As in the workflow since 1.1: a simulation of 1.0's state machine drops them when the tier rises."""
+    primary, ops, managers = (
+        Target(name=name, type=kind, kind="page" if kind == "pagerduty" else "post")
+        for name, kind in (("primary", "pagerduty"), ("ops", "slack"), ("managers", "slack"))
+    )
+    decision = Decision(
+        rule="quality",
+        reason="",
+        tier="high",
+        steps=(Step(notify=(ops,)), Step(after=7200, notify=(managers,))),
+        respond_within=3600,
+        on_ack_timeout=OnAckTimeout(tier="critical", steps=(Step(notify=(primary,)),)),
+    )
+    start = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+    (played,) = simulate([Event(timedelta(0), QUALITY)], lambda *_: decision, start, timedelta(hours=3))
+    sent = [(one.after // timedelta(minutes=1), one.target.name) for one in pages(played.sent)]
+    assert sent == [(0, "ops"), (60, "primary"), (120, "managers")]

@@ -56,3 +56,26 @@ async def test_stuck_item_is_named_while_temporal_is_well(
     details = page["payload"]["custom_details"]
     assert seen in details["Seen"]
     assert "Check Temporal" not in details["Note"]
+
+
+async def test_checks_behind_a_silent_gateway_have_not_recovered(
+    tmp_path: Path, pagerduty: PagerDuty, slack: Slack, jira: Jira
+) -> None:
+    async with (
+        incident_harness(tmp_path, pagerduty, slack, jira, real=True) as harness,
+        httpx.AsyncClient() as http,
+    ):
+        destinations = OpenDestinations(SECRETS)
+        destinations.update(harness.policies[-1])
+        notifier, watchdog = WatchdogNotifier(tmp_path, destinations), Watchdog(notify=(PAGER,), after=0)
+        with ReadyzServer() as gateway:
+            gateway.stuck = (STUCK,)
+            settings = read_settings({"TOCSIN_STATE_DIR": str(tmp_path), "TOCSIN_GATEWAY_URL": gateway.base_url})
+            loop = WatchdogLoop(settings, HealthMonitor(harness.client, QUEUE), notifier, http)
+            await loop.check(watchdog)
+        await loop.check(watchdog)  # nothing answers at that address now
+        await destinations.close()
+    checks = {one["dedup_key"].split("-")[2] for one in pagerduty.events("trigger")}
+    resolved = {one["dedup_key"].split("-")[2] for one in pagerduty.events("resolve")}
+    assert checks >= {"stuck", "gateway"}
+    assert "stuck" not in resolved
