@@ -20,8 +20,11 @@ from temporalio.bridge.proto.workflow_completion import WorkflowActivationComple
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.workflow import Info
 
-REJECTED = "QueryAheadOfWorkflowTask"
-"""The failure type of a rejected query. ``gateway.query_client`` retries it."""
+from gateway.query_client import REJECTED
+
+REJECTED_TYPE = "QueryAheadOfWorkflowTask"
+"""The failure type of a rejected query. ``gateway.query_client`` retries it, and knows it by its message: a client of
+Temporal does not receive the type."""
 
 _log = structlog.get_logger()
 
@@ -73,8 +76,8 @@ class _GuardedInstance(DelegatingInstance):
         if self._last is not None and is_ahead(self._last, act):
             _log.info("query_rejected", incident=self.get_info().workflow_id, run=act.run_id)
             completion = WorkflowActivationCompletion(run_id=act.run_id)
-            completion.failed.failure.message = "the history has events for which no workflow task has started yet"
-            completion.failed.failure.application_failure_info.type = REJECTED
+            completion.failed.failure.message = REJECTED
+            completion.failed.failure.application_failure_info.type = REJECTED_TYPE
             return completion
         self._last = WorkflowActivation(
             timestamp=act.timestamp, history_length=act.history_length, history_size_bytes=act.history_size_bytes

@@ -11,11 +11,12 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import TimeoutType
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
-from gateway.query_client import IncidentQueryClient
+from gateway.query_client import REJECTED, IncidentQueryClient
 from tests import DEV_SERVER
 from worker.query_guard import QueryGuard, is_ahead
 
@@ -98,6 +99,35 @@ async def test_rejected_query_is_answered_by_its_retry(client: Client) -> None:
     events = [event async for event in sleeper.fetch_history_events()]
     timeouts = [event.workflow_task_timed_out_event_attributes.timeout_type for event in events]
     assert TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE not in timeouts, "a workflow task was lost with the query"
+
+
+@workflow.defn
+class Refusing:
+    """Fails its first queries with a message."""
+
+    def __init__(self) -> None:
+        self._left = 6
+
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.wait_condition(lambda: False)
+
+    @workflow.query
+    def state(self, message: str) -> str:
+        if self._left:
+            self._left -= 1
+            raise ApplicationError(message)
+        return "asleep"
+
+
+async def test_rejected_query_is_retried_for_as_long_as_there_is_time(client: Client) -> None:
+    """The workflow task that it waits for may start late: a number of attempts would be one of a fast machine."""
+    async with Worker(client, task_queue="q", workflows=[Refusing], workflow_runner=UNGUARDED):
+        await client.start_workflow(Refusing.run, id="refusing", task_queue="q")
+        query_client, within = IncidentQueryClient(client), timedelta(seconds=20)
+        with pytest.raises(WorkflowQueryFailedError, match="its code fails"):
+            await query_client.ask("refusing", "state", "its code fails", result=str, within=within)
+        assert await query_client.ask("refusing", "state", REJECTED, result=str, within=within) == "asleep"
 
 
 def activation(length: int, size: int, seconds: int, *jobs: str) -> WorkflowActivation:
