@@ -7,7 +7,7 @@ from typing import Any, cast
 FIELD_NAMES: dict[str, tuple[str, ...]] = {
     "event_id": ("event_id", "eventId", "delivery_id"),
     "monitor": ("monitor_name", "monitorName", "name", "title"),
-    "monitor_id": ("monitor_id", "monitorId", "id"),
+    "monitor_id": ("monitor_id", "monitorId"),
     "kind": ("kind", "monitor_type", "monitorType", "monitorCategory", "category", "type"),
     "metric": (
         "metric",
@@ -70,13 +70,21 @@ FIELD_NAMES: dict[str, tuple[str, ...]] = {
 }
 _OF_WINDOW = {"dimension": "dimension", "dimension_category": "dimensionCategory", "filters": "filters"}
 """What GraphQL states of a monitor inside its ``primaryMetricWindow``."""
+MAX_LEVELS = 8
 NESTED_KEYS = ("monitor", "alert", "data", "payload", "online_task", "task", "node")
 
 FIELD_OF: Mapping[str, str] = {
     **dict.fromkeys((*NESTED_KEYS, "event"), ""),
     **{name: field for field, names in FIELD_NAMES.items() for name in names},
+    "id": "monitor_id",
 }
 """Every key that the reader looks up, with the field of the alert; empty for those that contain other keys."""
+
+
+_PLAIN = frozenset({"id", "type", "name", "url"})
+"""What everything has: an envelope, an event and a monitor. They count where they are the monitor's."""
+_SUBJECTS = frozenset({"monitor", "online_task", "task", "node"})
+"""The keys of what an alert is about. The others contain it."""
 
 
 class Lookup:
@@ -85,18 +93,29 @@ class Lookup:
     def __init__(self, body: Mapping[str, Any]) -> None:
         self.levels: list[Mapping[str, Any]] = [body]
         """From the top level inwards."""
-        for level in self.levels:
+        keys, envelopes = [""], set[int]()
+        for index, level in enumerate(self.levels):
             for nest in NESTED_KEYS:
                 inner = level.get(nest)
-                if isinstance(inner, Mapping) and len(self.levels) < 8:
-                    self.levels.append(cast("Mapping[str, Any]", inner))
-        # The "id" or "type" at the top of an envelope is the envelope's own; the monitor's is inside.
-        self._enveloped = len(self.levels) > 1
+                if isinstance(inner, Mapping):
+                    envelopes.add(index)
+                    if len(self.levels) < MAX_LEVELS:
+                        self.levels.append(cast("Mapping[str, Any]", inner))
+                        keys.append(nest)
+        subjects = {index for index, key in enumerate(keys) if key in _SUBJECTS}
+        self._of_monitor = subjects or set(range(len(keys))) - envelopes
+        """The levels whose plain names are the monitor's: those of its own object, or what contains nothing else."""
+        self._of_alert = {index for index, key in enumerate(keys) if key == "alert"}
+
+    def own_id(self, *, or_of_alert: bool) -> Any:
+        """The plain ``id`` of the monitor's own object; an object ``alert`` may have an id of its own there."""
+        levels = self._of_monitor if or_of_alert else self._of_monitor - self._of_alert
+        return next((found for index in sorted(levels) if (found := self.levels[index].get("id"))), None)
 
     def __call__(self, field: str) -> Any:
         for index, level in enumerate(self.levels):
             for name in FIELD_NAMES[field]:
-                if index == 0 and self._enveloped and name in {"id", "type", "name", "url"}:
+                if name in _PLAIN and index not in self._of_monitor:
                     continue
                 found: Any = level.get(name)
                 if field in {"model", "metric", "project"}:

@@ -77,6 +77,11 @@ class Alert(BaseModel):
     url: str = Field(default="", description="The monitor's page in Arize, an http or https URL.")
     notes: str = Field(default="", description="The sender's notes.")
     occurred_at: datetime | None = Field(default=None, description="In UTC, by the sender's clock.")
+    local_time: bool = Field(
+        default=False,
+        description="Whether it states that time without a time zone: it may be of any, and is shown as UTC.",
+        exclude_if=lambda value: not value,
+    )
     window_seconds: int | None = Field(default=None, description="The monitor's evaluation window.")
     delay_seconds: int | None = Field(
         default=None, description="How long before the evaluation the window ends, for data that arrives late."
@@ -111,6 +116,12 @@ class Alert(BaseModel):
     def as_read(self) -> "Alert":
         """The alert before a policy interpreted it."""
         return self.model_copy(update={**self.stated, "interpreted": "", "stated": {}}) if self.interpreted else self
+
+    @property
+    def ordering_time(self) -> datetime | None:
+        """When it happened, to be compared with other alerts. Without ``tzinfo`` it is of an unknown time zone, and
+        compares with its like only."""
+        return self.occurred_at.replace(tzinfo=None) if self.occurred_at and self.local_time else self.occurred_at
 
     def failing_window(self) -> tuple[datetime, datetime] | None:
         """The time whose data Arize evaluated: ``[at - delay - window, at - delay]``; None if a part is unknown."""

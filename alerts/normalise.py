@@ -7,7 +7,6 @@ whole body is kept in ``raw``.
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote
 
@@ -78,6 +77,8 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
     metric = metric_fields(look)
     amounts = read_amounts(look, metric, tags.get("baseline"))
     status, stated_status = read_status(look.levels, events)
+    stated_time = _stated_time(look, status)
+    occurred_at = values.instant(stated_time)
     alert = Alert(
         event_id=exact_event_id(event_id) or exact_event_id(look("event_id")),
         monitor=values.text(names.monitor) or values.text(names.monitor_id) or model or project,
@@ -107,7 +108,8 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
         stated_status=stated_status,
         url=values.web_address(look("url")),
         notes=notes,
-        occurred_at=_happened_at(look, status),
+        occurred_at=occurred_at,
+        local_time=occurred_at is not None and values.is_local(stated_time),
         window_seconds=values.seconds(look("window_seconds")),
         delay_seconds=values.seconds(look("delay_seconds")),
         cadence_seconds=_cadence(look),
@@ -117,10 +119,14 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
     return alert if alert.change is not None else alert.model_copy(update={"change": relative_change(alert)})
 
 
-def _happened_at(look: Lookup, status: Status) -> datetime | None:
-    """When it happened. A clear's own time comes first: it may state as well when its monitor was triggered."""
+def _stated_time(look: Lookup, status: Status) -> Any:
+    """When it happened. A clear's own time comes first: it may state as well when its monitor was triggered.
+
+    A time with a time zone, or an epoch, comes before one without.
+    """
     names = ("cleared_at", "occurred_at", "triggered_at") if status == "cleared" else ("triggered_at", "occurred_at")
-    return next(filter(None, map(values.instant, map(look, names))), None)
+    stated = [value for value in map(look, names) if values.instant(value)]
+    return next((value for value in stated if not values.is_local(value)), next(iter(stated), None))
 
 
 def relative_change(alert: Alert) -> float | None:
@@ -143,29 +149,33 @@ class _Names(NamedTuple):
 
 def _names(look: Lookup, body: Mapping[str, Any]) -> _Names:
     """What the body is about. Raises AlertError if it names neither a monitor nor a model or project."""
-    stated = look("monitor_id")
-    monitor_id = exact(stated).strip() if values.text(stated) else _global_id(body)
     monitor, model, project = (
         value if values.text(value) else "" for value in map(look, ("monitor", "model", "project"))
     )
+    stated = look("monitor_id")
+    monitor_id = exact(stated).strip() if values.text(stated) else _found_id(look, body, is_named=bool(monitor))
     if not (monitor or monitor_id or model or project):
         raise AlertError(
-            "no monitor was found: looked for " + ", ".join(FIELD_NAMES["monitor"] + FIELD_NAMES["monitor_id"]),
+            "no monitor was found: looked for "
+            + ", ".join((*FIELD_NAMES["monitor"], *FIELD_NAMES["monitor_id"], "id")),
             "no model was found: looked for " + ", ".join(FIELD_NAMES["model"] + FIELD_NAMES["project"]),
             "looked at the top level and inside " + ", ".join(NESTED_KEYS),
         )
     return _Names(monitor, monitor_id, model, project)
 
 
-def _global_id(body: Mapping[str, Any]) -> str:
-    """The monitor's global id that a body has under whatever key, or in a link; empty if there is none.
+def _found_id(look: Lookup, body: Mapping[str, Any], *, is_named: bool) -> str:
+    """The monitor's id where no key is called so: a global id under whatever key, or in a link; else a plain ``id``.
 
     Raises AlertError if there are several: an alert is about one monitor, and the others would be lost.
     """
-    found = _global_ids(body)
+    own = look.own_id(or_of_alert=not is_named)
+    plain, found = exact(own).strip() if values.text(own) else "", _global_ids(body)
+    if plain in found or (plain and len(found) > 1):
+        return plain
     if len(found) > 1:
         raise AlertError(f"the body names {len(found)} monitors, and an alert is about one: {', '.join(found[:5])}")
-    return found[0] if found else ""
+    return found[0] if found else plain
 
 
 def _global_ids(value: Any, depth: int = 0) -> list[str]:

@@ -1,7 +1,8 @@
 """When a time that a sender stated says when its alert happened.
 
 Senders' templates state dates without a time of day, constants, the zero of some clock, and local time as UTC. Such a
-time identifies no event and orders none: an alert that has one is taken as new, in the order in which it arrived.
+time identifies no event and orders none: an alert that has one is taken as new, in the order in which it arrived. A
+time without a time zone (``Alert.local_time``) is compared with its like only.
 """
 
 from datetime import UTC, datetime, time, timedelta
@@ -10,6 +11,8 @@ MAX_AGE = timedelta(days=7)
 """Older than any redelivery: the dedup store forgets sooner or at the same time."""
 MAX_AHEAD = timedelta(minutes=5)
 """How far a sender's clock may be ahead, as for the timestamps of signatures."""
+LARGEST_OFFSET = timedelta(hours=14)
+"""How far local time may be ahead of UTC."""
 MAX_MIDNIGHT_AGE = timedelta(hours=1)
 """Exactly midnight, and received later than this, is a date: an evaluation is sent when it is made."""
 

@@ -113,6 +113,14 @@ def instant(value: Any) -> datetime | None:
     return None if is_date(value) else moment(value)
 
 
+def is_local(value: Any) -> bool:
+    """Whether a text is a date and a time of day without a time zone. ``moment`` reads it as UTC."""
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value.strip()).tzinfo is None
+    except ValueError:
+        return False
+
+
 def is_date(value: Any) -> bool:
     """Whether a text is a date without a time of day."""
     return isinstance(value, str) and _DATE.fullmatch(value.strip()) is not None

@@ -202,7 +202,8 @@ class ActionHandler:
             self._record(action, "silenced", text, now)
         else:
             self._record(action, "acknowledged", action.note or action.channel, now)
-        if state.acknowledged_at and not silence:
+        state.known_fires = state.fires
+        if state.acknowledged_at and not silence and not (state.is_silenced and state.bounded):
             if action.by != state.acknowledged_by and self._patched(SECOND_ACKNOWLEDGEMENT):
                 self._take_over(action, now)
             return
@@ -286,6 +287,7 @@ class ActionHandler:
         data = {"source": action.source, "role": action.role, "token": action.token}
         self._state.record(now, "resolved", text, by=action.by, **data)
         by = action.by or action.source
+        self._state.known_fires = self._state.fires
         done = f"Marked as false alarm by {by}." if false_alarm else f"Resolved by {by}."
         self.resolve(by, done, now, source=action.source)
 
@@ -352,7 +354,7 @@ class ActionHandler:
             one
             for one in state.pending
             if one.verb == "remind"
-            or (one.verb == "notify" and one.target.kind == "page" and state.known_cycle >= state.cycle)
+            or (one.verb == "notify" and one.target.kind == "page" and state.known_fires >= state.fires)
         ]
         if not unwanted:
             return

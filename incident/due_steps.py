@@ -98,9 +98,15 @@ def with_own_hold(state: IncidentState) -> list[Deadline]:
     ]
 
 
-def with_remaining_hold(decision: Decision, opened_at: datetime, now: datetime) -> Decision:
-    """The hold counts from when the incident opened: the monitor was triggered all the time."""
+def ends_sooner(state: IncidentState, hold: float, now: datetime) -> bool:
+    """Whether a hold that begins now, in seconds, ends before what is being held."""
+    ends = [one.at for one in state.deadlines if one.kind == "hold" and one.decision is None]
+    return state.bounded and bool(ends) and now + timedelta(seconds=hold) < min(ends)
+
+
+def with_remaining_hold(decision: Decision, fires_since: datetime, now: datetime) -> Decision:
+    """The hold counts from when the incident opened, or last fired again: it was triggered all the time since."""
     if not decision.hold:
         return decision
-    left = decision.hold - (now - opened_at).total_seconds()
+    left = decision.hold - (now - fires_since).total_seconds()
     return decision.model_copy(update={"hold": left if left > 0 else None})

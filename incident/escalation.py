@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from incident.due_steps import StillDue, kept_deadlines, merged_steps, still_due, with_own_hold, with_remaining_hold
+from incident.due_steps import StillDue, ends_sooner, still_due, with_own_hold, with_remaining_hold
 from incident.obligations import new_obligations
 from incident.outbox import Outbox
 from incident.state import Deadline, IncidentState
-from policy import Decision, Step, Target, format_duration
+from incident.steps import Steps
+from policy import Decision, Target, format_duration
 
 OBLIGATIONS = "obligations"
 REFIRE = "refire"
@@ -26,6 +27,7 @@ class Escalation:
         self._state = state
         self._outbox = outbox
         self._patched = patched
+        self._steps = Steps(state, outbox)
 
     # ── Decisions ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -34,7 +36,7 @@ class Escalation:
         self._apply_decision(decision)
         self._record_decision(decision, now)
         if not decision.hold:
-            self.start(now)
+            self._start(now)
             return
         if self._state.cycle > 0 and self._patched(REFIRE):
             self._state.forget_acknowledgement()
@@ -70,7 +72,7 @@ class Escalation:
             self._apply_decision(decision)
         elif decision.hold:
             state.decision = current.with_obligations(decision)
-            self._open_tickets(state.decision)
+            self._steps.open_tickets(state.decision)
         else:
             self._apply_decision(decision)
         note = f"Fires again {reason}."
@@ -80,7 +82,7 @@ class Escalation:
             state.state = "holding"
             self._hold(decision, now)
         else:
-            self.start(now, note, due)
+            self._start(now, note, due)
 
     def apply_later_decision(self, decision: Decision, now: datetime) -> None:
         """A later alert raises the tier, ends the hold, or changes nothing."""
@@ -91,7 +93,7 @@ class Escalation:
             state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
             due = still_due(state)
             self._apply_decision(decision)
-            self.start(now, due=due)
+            self._start(now, due=due)
         else:
             self.adopt(decision, now)
 
@@ -111,7 +113,7 @@ class Escalation:
         text = f"{says}, by rule {decision.rule}"
         state.record(now, "obligations_added", text, rule=decision.rule, policy=decision.policy)
         if state.state != "holding" or adopted.regulated:
-            self._open_tickets(adopted)
+            self._steps.open_tickets(adopted)
         if state.state == "holding":
             return
         note = f"A later alert says: {says}."
@@ -130,11 +132,16 @@ class Escalation:
         text = f"{decision.tier} by rule {decision.rule}: {decision.reason}"
         text += f" ({still_missing})" if still_missing else ""
         data = {"rule": decision.rule, "tier": decision.tier, "policy": decision.policy}
+        if state.cleared and state.bounded:  # it waits for a person to close it: nobody is notified of what is over
+            state.record(now, "description_arrived", f"{text}; the monitor has cleared", **data)
+            self.adopt(decision, now)
+            return
         if decision.louder_than(state.tier):
             state.record(now, "description_arrived", f"now {text}", **data)
             if state.bounded and state.state == "holding":  # what was held is what this is now
                 state.held_decision, state.deadlines = None, [one for one in state.deadlines if one.kind != "hold"]
-            self._raise_tier(with_remaining_hold(decision, state.opened_at, now), now)
+            fires_since = max(state.opened_at, state.times.escalated_at or state.opened_at)
+            self._raise_tier(with_remaining_hold(decision, fires_since if state.bounded else state.opened_at, now), now)
             return
         is_lower = decision.tier != state.tier
         text += f"; it stays {state.tier}" if is_lower else ""
@@ -148,7 +155,7 @@ class Escalation:
         if state.state == "holding" and not (decision.hold or is_lower):
             state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
             state.held_decision = None
-            self.start(now)
+            self._start(now)
             return
         self._notify_of_description(decision, now, text, is_lower=is_lower)
 
@@ -156,7 +163,7 @@ class Escalation:
         """Open the tickets, notify the rule's destinations that have no message yet, and update all others."""
         state = self._state
         if state.state != "holding" or decision.regulated:
-            self._open_tickets(self._decision())
+            self._steps.open_tickets(self._decision())
         if state.state == "holding":
             return
         note = f"Arize described the monitor: {text}."
@@ -175,8 +182,10 @@ class Escalation:
 
     def _raise_tier(self, decision: Decision, now: datetime) -> None:
         state, held = self._state, self._state.held_decision
-        if held and state.cycle > 0 and not decision.louder_than(held.tier) and decision.hold:
-            return  # this rise is being held already
+        if held and decision.hold and not decision.louder_than(held.tier) and (state.cycle > 0 or state.bounded):
+            if decision.tier != held.tier or not ends_sooner(state, decision.hold, now):
+                return  # this rise is being held already
+            state.deadlines = [one for one in state.deadlines if one.kind != "hold" or one.decision]
         self._record_decision(decision, now)
         state.alert = state.latest_alert
         state.times.escalated_at = now
@@ -187,7 +196,7 @@ class Escalation:
             return
         due = still_due(state)
         self._apply_decision(decision)
-        self.start(now, due=due)
+        self._start(now, due=due)
 
     def _adopt_regulation(self, decision: Decision) -> None:
         """A rise that is held obliges at once: the monitor may clear before the hold ends."""
@@ -195,7 +204,7 @@ class Escalation:
         if not decision.regulated or current.regulated:
             return
         self._state.decision = current.with_obligations(decision)
-        self._open_tickets(self._decision())
+        self._steps.open_tickets(self._decision())
 
     def _record_decision(self, decision: Decision, now: datetime) -> None:
         text = f"{decision.tier} by rule {decision.rule}: {decision.reason}"
@@ -214,7 +223,7 @@ class Escalation:
         keeps_hold = state.bounded and held is not None and held.louder_than(decision.tier)
         state.decision, state.tier, state.held_decision = decision, decision.tier, held if keeps_hold else None
         if decision.regulated:
-            self._open_tickets(decision)  # for every tier, and during a hold
+            self._steps.open_tickets(decision)  # for every tier, and during a hold
 
     def _hold(self, decision: Decision, now: datetime) -> None:
         state = self._state
@@ -228,40 +237,7 @@ class Escalation:
         state.schedule(now, decision.hold, "hold")
         state.record(now, "holding", f"notifies only if it is still triggered in {format_duration(decision.hold)}")
 
-    # ── Steps ───────────────────────────────────────────────────────────────────────────────────────────
-
-    def start(self, now: datetime, note: str = "", due: StillDue | None = None) -> None:
-        """Take the first step and schedule the later ones. What was due before stays due: nobody has acknowledged it.
-
-        Args:
-            now: the time.
-            note: the reason, when it is not an alert.
-            due: what is still due, by the decision before this one; by default, by this one.
-        """
-        state, decision = self._state, self._decision()
-        due = still_due(state) if due is None else due
-        has_first = bool(decision.steps)
-        steps = merged_steps(decision.steps, due.steps, now)
-        if state.bounded and due.decision is not None:
-            decision = due.with_timeout(decision).model_copy(update={"steps": tuple(one.step for one in steps)})
-            state.decision = decision
-        state.cycle += 1
-        state.level = 0
-        state.forget_acknowledgement()
-        state.deadlines = kept_deadlines(state, steps[0].step if has_first else Step())
-        is_denied = state.state == "awaiting_human" and not state.cleared  # this is louder than what was denied
-        if state.state in {"holding", "acknowledged"} or (state.bounded and is_denied):
-            state.state = "received"
-        self._open_tickets(decision)
-        for target in decision.digest:
-            self._outbox.enqueue("notify", target, f"digest-{state.cycle}-{target.name}", digest=True)
-        for index, one in enumerate(steps):
-            if index == 0 and has_first:
-                self._take_step(0, one.step, now, note)
-            else:
-                state.deadlines.append(Deadline(at=one.at, kind="step", step=index))
-        if timeout := due.timeout_at(decision, now):
-            state.deadlines.append(Deadline(at=timeout, kind="ack_timeout"))
+    # ── Acknowledgements ────────────────────────────────────────────────────────────────────────────────
 
     def stop(self) -> None:
         """Drop every deadline but the retries of tickets, and the hold of a louder alert: nobody knows of it yet.
@@ -284,7 +260,7 @@ class Escalation:
         if decision is None or state.state == "awaiting_human":
             return
         if state.bounded and state.level == 0 and (decision.steps or state.cycle == 0):
-            self.start(now)  # acknowledged during a hold, before the first step
+            self._start(now, new_fire=False)  # acknowledged during a hold, before the first step
             return
         remaining = list(enumerate(decision.steps))[state.level :]
         taken_after = decision.steps[state.level - 1].after if state.level else 0.0
@@ -293,30 +269,7 @@ class Escalation:
         if decision.respond_within:
             state.schedule(now, decision.respond_within, "ack_timeout")
         elif decision.steps and not remaining:
-            self.start(now)
-
-    def _take_step(self, index: int, step: Step, now: datetime, note: str = "") -> None:
-        state = self._state
-        state.level = index + 1
-        if index > 0:
-            waited = format_duration(step.after)
-            names = ", ".join(target.name for target in step.notify)
-            note = f"Not acknowledged for {waited}: step {index + 1} of the escalation."
-            text = f"step {index + 1} after {waited} without an acknowledgement: {names}"
-            state.record(now, "escalated", text)
-            self._outbox.broadcast("note", f"Escalated: {text}.", kinds=frozenset({"post", "ticket"}))
-        for target, dedup_key in [(one, self._outbox.page_key(one, self._step_key(index, one))) for one in step.notify]:
-            self._outbox.enqueue("notify", target, self._step_key(index, target), note, dedup_key=dedup_key)
-
-    def _step_key(self, index: int, target: Target) -> str:
-        return f"{self._state.cycle}-step-{index + 1}-{target.name}"
-
-    def _open_tickets(self, decision: Decision) -> None:
-        note = "This incident must be closed by a person." if decision.regulated else ""
-        for target in decision.tickets:
-            key = f"ticket-{target.name}"
-            if not self._outbox.has(key):
-                self._outbox.enqueue("notify", target, key, note)
+            self._start(now, new_fire=False)
 
     # ── Deadlines ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -327,7 +280,7 @@ class Escalation:
             case "hold":
                 self._end_hold(now, deadline.decision)
             case "step":
-                self._take_step(deadline.step, self._decision().steps[deadline.step], now)
+                self._steps.take(deadline.step, self._decision().steps[deadline.step], now)
             case "ack_timeout":
                 self._ack_timeout(now)
             case "remind":
@@ -337,7 +290,7 @@ class Escalation:
                     state.record(now, "silence_expired", "the monitor has cleared")
                     return
                 state.record(now, "silence_expired", "still triggered")
-                self.start(now, "The silence expired and the monitor is still triggered.")
+                self._start(now, "The silence expired and the monitor is still triggered.", new_fire=False)
             case "retry":
                 retry = deadline.notification
                 is_wanted = retry and (not state.acknowledged_at or retry.target.kind == "ticket")
@@ -354,7 +307,7 @@ class Escalation:
         if self._state.bounded and current.louder_than(held.tier):
             held = current.with_obligations(held)  # nobody acknowledged meanwhile
         self._apply_decision(held)
-        self.start(now, due=due)
+        self._start(now, due=due)
 
     def _ack_timeout(self, now: datetime) -> None:
         state, decision = self._state, self._decision()
@@ -378,7 +331,7 @@ class Escalation:
         )
         state.tier = raised.tier
         if not is_silent:  # otherwise nobody else is to be notified, and the steps go on
-            self.start(now, due=due)
+            self._start(now, due=due, new_fire=False)
 
     def _remind(self, now: datetime) -> None:
         state, decision = self._state, self._decision()
@@ -390,6 +343,9 @@ class Escalation:
             key = f"remind-{state.reminders}-{target.name}"
             self._outbox.enqueue("remind", target, key, note, dedup_key=f"{state.dedup_key}/{key}")
         state.schedule(now, decision.remind, "remind")
+
+    def _start(self, now: datetime, note: str = "", due: StillDue | None = None, *, new_fire: bool = True) -> None:
+        self._steps.start(self._decision(), now, note, due, new_fire=new_fire)
 
     def _decision(self) -> Decision:
         decision = self._state.decision

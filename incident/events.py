@@ -48,8 +48,8 @@ class GroupedAlert(_Frozen):
 
     @property
     def happened_at(self) -> datetime | None:
-        """When the newest of them happened, by the sender's clock."""
-        return self.last_at or self.alert.occurred_at
+        """When the newest of them happened, by the sender's clock; see ``Alert.ordering_time``."""
+        return self.last_at or self.alert.ordering_time
 
     @property
     def arrived_at(self) -> datetime | None:

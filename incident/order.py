@@ -3,14 +3,18 @@
 What happened before the newest known event of its kind changes nothing. A time orders events only if it can be
 believed: one that is missing, in the future or more than a year old says nothing, and then the order of arrival counts.
 So it does for a time that comes again, because some senders state a constant, or the beginning of the episode.
+
+A time without ``tzinfo`` is of an unknown time zone. Such times are kept apart, and compare with each other only: a
+monitor's alerts may state local time, and its clears, which Tocsin reads from Arize, UTC.
 """
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from alerts import plausible_time
+from alerts.times import LARGEST_OFFSET
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
 """How far a sender's clock may be ahead."""
@@ -22,7 +26,16 @@ _OWN_CLOCKS = frozenset({"api", "link"})
 
 def believable(at: datetime | None, now: datetime) -> datetime | None:
     """The time if it can order events, otherwise None."""
-    return at if plausible_time(at, now, max_age=MAX_AGE, max_ahead=CLOCK_TOLERANCE) else None
+    ahead = LARGEST_OFFSET if _is_local(at) else CLOCK_TOLERANCE
+    return at if plausible_time(at, now, max_age=MAX_AGE, max_ahead=ahead) else None
+
+
+def _is_local(at: datetime | None) -> bool:
+    return at is not None and at.tzinfo is None
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class EventTimes(BaseModel):
@@ -30,6 +43,9 @@ class EventTimes(BaseModel):
 
     triggered_at: datetime | None = None
     cleared_at: datetime | None = None
+    local_triggered_at: datetime | None = Field(default=None, exclude_if=_is_none)
+    local_cleared_at: datetime | None = Field(default=None, exclude_if=_is_none)
+    """The same of times without a time zone."""
     alert_arrived_at: datetime | None = None
     """When a gateway received the newest triggered alert; if it does not say, when that was processed."""
     acknowledged: dict[str, datetime] = {}
@@ -43,24 +59,50 @@ class EventTimes(BaseModel):
 
     # ── Alerts ──────────────────────────────────────────────────────────────────────────────────────────
 
+    def last_trigger(self, at: datetime | None) -> datetime | None:
+        """The newest time of a triggered alert that compares with ``at``."""
+        return self.local_triggered_at if _is_local(at) else self.triggered_at
+
+    def last_clear(self, at: datetime | None) -> datetime | None:
+        """The newest time of a clear that compares with ``at``."""
+        return self.local_cleared_at if _is_local(at) else self.cleared_at
+
     def is_older_trigger(self, at: datetime | None, now: datetime) -> bool:
         """Whether the monitor cleared after this trigger. The known trigger's own time, again, is no older one."""
         at = believable(at, now)
-        return at is not None and self.cleared_at is not None and at < self.cleared_at and at != self.triggered_at
+        cleared = self.last_clear(at)
+        return at is not None and cleared is not None and at < cleared and at != self.last_trigger(at)
 
     def is_older_clear(self, at: datetime | None, now: datetime) -> bool:
         """Whether the monitor triggered after this clear. A clear may state the time of the trigger that it ends."""
         at = believable(at, now)
-        return at is not None and self.triggered_at is not None and at < self.triggered_at
+        triggered = self.last_trigger(at)
+        return at is not None and triggered is not None and at < triggered
 
     def add_trigger(self, at: datetime | None, now: datetime, received_at: datetime | None = None) -> None:
-        self.triggered_at = _newer(self.triggered_at, at, now)
+        if _is_local(at):
+            self.local_triggered_at = _newer(self.local_triggered_at, at, now)
+        else:
+            self.triggered_at = _newer(self.triggered_at, at, now)
         arrived = min(received_at or now, now)
         self.alert_arrived_at = max(self.alert_arrived_at or arrived, arrived)
 
     def add_clear(self, at: datetime | None, now: datetime) -> None:
         """By a clock that is ahead, a clear counts as of now: it must not make void what is still to come."""
-        self.cleared_at = _newer(self.cleared_at, _not_ahead(at, now), now)
+        if _is_local(at):
+            self.local_cleared_at = _newer(self.local_cleared_at, at, now)
+        else:
+            self.cleared_at = _newer(self.cleared_at, _not_ahead(at, now), now)
+
+    def of_monitor(self) -> "EventTimes":
+        """Only when the monitor triggered and cleared: what outlives the incident."""
+        names = ("triggered_at", "cleared_at", "local_triggered_at", "local_cleared_at")
+        return EventTimes(**{name: getattr(self, name) for name in names})
+
+    @property
+    def has_clear(self) -> bool:
+        """Whether the monitor is known to have cleared at some time."""
+        return self.cleared_at is not None or self.local_cleared_at is not None
 
     def gap(self, at: datetime | None, now: datetime, received_at: datetime | None = None) -> timedelta | None:
         """How long after the last triggered alert this one arrived, or happened, whichever is longer.
@@ -74,7 +116,8 @@ class EventTimes(BaseModel):
     def happened_after(self, at: datetime | None, now: datetime) -> timedelta | None:
         """How long after the last triggered alert this one happened; None if a time is unknown."""
         at = believable(at, now)
-        return at - self.triggered_at if at and self.triggered_at else None
+        triggered = self.last_trigger(at)
+        return at - triggered if at and triggered else None
 
     # ── Responder actions ───────────────────────────────────────────────────────────────────────────────
 

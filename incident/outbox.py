@@ -40,8 +40,9 @@ class Outbox:
         digest: bool = False,
         fallback_for: str = "",
         original_receipt: Receipt | None = None,
+        fire: int = 0,
     ) -> None:
-        """Add a notification. ``key`` is unique within the incident."""
+        """Add a notification. ``key`` is unique within the incident; ``fire`` is the last one by default."""
         state = self._state
         if verb == "remind" and state.bounded:
             self._drop_waiting_reminders(target)
@@ -63,6 +64,7 @@ class Outbox:
                 digest=digest,
                 fallback_for=fallback_for,
                 original_receipt=original_receipt,
+                fire=(fire or state.fires) if state.bounded else 0,
             )
         )
 
@@ -172,7 +174,7 @@ class Outbox:
             return
         self._keep_receipt(receipt, target)
         if notification.verb == "notify" and target.kind != "ticket":
-            state.known_cycle = state.cycle
+            state.known_fires = max(state.known_fires, notification.fire)
         if not notification.digest:
             state.notified_targets[target.name] = target
         if state.state == "received":
@@ -209,8 +211,7 @@ class Outbox:
     @property
     def nobody_knows(self) -> bool:
         """Whether the monitor cleared before anybody had received a message of it: somebody must read of it."""
-        state = self._state
-        return state.bounded and state.cleared and not state.acknowledged_at and state.known_cycle < state.cycle
+        return self._state.bounded and self._state.cleared and self._state.known_fires < self._state.fires
 
     def _enqueue_fallback(self, failed: PendingNotification, reason: str) -> None:
         state = self._state
@@ -219,7 +220,7 @@ class Outbox:
             key = f"fallback-{target.name}-for-{failed.key.removeprefix(f'{state.dedup_key}:')}"
             if target.name != failed.target.name and not self.has(key):
                 note = f"{failed.target.name} could not be notified: {reason}"
-                self.enqueue("notify", target, key, note, fallback_for=failed.target.name)
+                self.enqueue("notify", target, key, note, fallback_for=failed.target.name, fire=failed.fire)
 
     def _remove(self, notification: PendingNotification) -> None:
         self._state.pending = [one for one in self._state.pending if one.key != notification.key]

@@ -49,6 +49,8 @@ class PendingNotification(BaseModel):
     """The destination that could not be reached, when this notification replaces it."""
     retry_after_giveup: bool = False
     """All earlier attempts were given up; one may have reached the vendor all the same."""
+    fire: int = Field(default=0, exclude_if=lambda value: not value)
+    """Which of the incident's fires it is about."""
     since: datetime | None = None
     """Since when it is being sent: a run that continues as new starts the attempts again, and not their time."""
 
@@ -113,11 +115,13 @@ class IncidentState(BaseModel):
     closed_at: datetime | None = None
     times: EventTimes = Field(default_factory=EventTimes)
     cycle: int = 0
-    """How often the escalation started: once, and again for each rise of the tier and whenever it fires again."""
+    """How often the escalation started: with each fire, and when a silence or an acknowledgement ended."""
     refire_count: int = 0
     """How often it fired again."""
-    known_cycle: int = 0
-    """The last of the escalations of which somebody received a message; a ticket is none."""
+    fires: int = 0
+    """How many fires it has had: the first decision, each rise of the tier, and each time that it fires again."""
+    known_fires: int = 0
+    """The last of the fires that somebody knows of: who received a message, other than a ticket, or answered."""
     level: int = 0
     """The escalation step last taken, from 1; 0 before the first."""
     reminders: int = 0

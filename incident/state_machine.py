@@ -16,7 +16,7 @@ from incident.order import MAX_CLOCK_ERROR, EventTimes, believable
 from incident.outbox import Outbox
 from incident.receipt import Receipt
 from incident.state import Deadline, IncidentState, PendingNotification
-from incident.text import counted
+from incident.text import clock_text, counted
 from policy import Decision, IncidentFacts, format_duration
 
 _REPEATS_NOTED = (2, 5)
@@ -91,9 +91,12 @@ class IncidentStateMachine:
             state.state, state.decision, state.tier, state.alert = "received", None, None, None
             state.resolved_by, state.cleared = "", False
             state.times.escalated_at = now  # what somebody did before does not stop it
+        has_data = self._has_data_again(alerts)
         refired = self._refired(alerts, now) if state.decision else ""
         refired = refired if refired and self._patched(REFIRE) else ""
         self._record_alerts(alerts, now, note_repeats=not refired)
+        if has_data and not refired:
+            self._replace_alert(now)
         if refired:
             self._escalation.refire(decision, now, refired)
         elif state.cleared:
@@ -122,9 +125,11 @@ class IncidentStateMachine:
             return "after it had cleared"
         if state.decision is None or not (state.acknowledged_at or state.state == "awaiting_human"):
             return ""
+        if self._has_data_again(alerts):
+            return "after it had no data"
         times = state.times.model_copy(deep=True)
         for one in alerts:  # they may have waited together: each counts from the one before it
-            happened = believable(one.alert.occurred_at, now)
+            happened = believable(one.alert.ordering_time, now)
             gap = times.gap(happened, now, one.received_at)
             is_long = gap is not None and gap.total_seconds() > state.decision.refire_after
             if gap is not None and is_long and not self._is_late_repeat(times, happened, now):
@@ -133,11 +138,25 @@ class IncidentStateMachine:
             times.add_trigger(one.happened_at, now, one.arrived_at)
         return ""
 
+    def _has_data_again(self, alerts: Sequence[GroupedAlert]) -> bool:
+        """Whether the monitor is triggered, and the incident so far is about its lack of data: that is another fire."""
+        state = self.state
+        is_about_data = state.bounded and state.alert is not None and state.alert.status == "no_data"
+        return is_about_data and any(one.alert.status == "triggered" for one in alerts)
+
+    def _replace_alert(self, now: datetime) -> None:
+        """Messages are about the triggered monitor now."""
+        self.state.alert = self.state.latest_alert
+        self.state.record(now, "has_data_again", "triggered; it had no data before", by="arize")
+        self._outbox.broadcast("refresh", "Triggered: it had no data before.", kinds=frozenset({"post", "console"}))
+
     def _is_late_repeat(self, times: EventTimes, happened: datetime | None, now: datetime) -> bool:
         """Whether an alert only arrives late: it happened soon after the last one, and before the acknowledgement."""
         state = self.state
         after = times.happened_after(happened, now)
-        if happened is None or after is None or state.acknowledged_at is None or state.decision is None:
+        if after is None or state.acknowledged_at is None or state.decision is None:
+            return False
+        if happened is None or happened.tzinfo is None:
             return False
         is_soon = after != timedelta() and after.total_seconds() <= state.decision.refire_after
         return is_soon and state.opened_at - MAX_CLOCK_ERROR <= happened <= state.acknowledged_at
@@ -150,24 +169,21 @@ class IncidentStateMachine:
             if not state.is_over:
                 self._escalation.adopt(decision, now)
             return
-        assert state.times.cleared_at is not None
-        cleared = f"cleared at {state.times.cleared_at:%Y-%m-%d %H:%M:%S} UTC"
+        cleared = f"cleared at {clock_text(state.times.last_clear(alerts[-1].happened_at))}"
         self.discard(alerts, now, f"triggered before the monitor {cleared}; nobody was notified")
 
     def _record_older(self, alerts: Sequence[GroupedAlert], now: datetime) -> None:
         for one in alerts:
-            self._record_older_alert(one, "triggered", self.state.times.cleared_at, "cleared", now)
+            newest = self.state.times.last_clear(one.happened_at)
+            self._record_older_alert(one, "triggered", newest, "cleared", now)
 
     def _record_older_alert(
         self, alert: GroupedAlert, status: str, newest: datetime | None, then: str, now: datetime
     ) -> None:
         """What happened before the newest known event changes nothing, and is on record."""
-        at = alert.happened_at
-        assert at is not None
-        assert newest is not None
         text = (
-            f"{counted(alert.count, 'alert')} of {at:%Y-%m-%d %H:%M:%S} UTC changes nothing: {status} before the "
-            f"monitor {then} at {newest:%Y-%m-%d %H:%M:%S} UTC"
+            f"{counted(alert.count, 'alert')} of {clock_text(alert.happened_at)} changes nothing: {status} before the "
+            f"monitor {then} at {clock_text(newest)}"
         )
         ids = list(alert.event_ids[:50])
         self.state.record(now, "older_alert", text, by="arize", event_ids=ids, alert=_compact(alert.alert))
@@ -176,7 +192,7 @@ class IncidentStateMachine:
         state = self.state
         latest, count = alerts[-1].alert, sum(one.count for one in alerts)
         state.alert_count += count
-        newest = state.times.triggered_at
+        newest = state.times.last_trigger(alerts[-1].happened_at)
         for one in alerts:
             state.times.add_trigger(one.happened_at, now, one.arrived_at)
         happened = believable(alerts[-1].happened_at, now)
@@ -210,7 +226,8 @@ class IncidentStateMachine:
         state = self.state
         self._record_delay((alert,), now)
         if state.times.is_older_clear(alert.happened_at, now) and not state.is_over and self._patched(EVENT_ORDER):
-            self._record_older_alert(alert, "cleared", state.times.triggered_at, "triggered", now)
+            newest = state.times.last_trigger(alert.happened_at)
+            self._record_older_alert(alert, "cleared", newest, "triggered", now)
             return
         state.times.add_clear(alert.happened_at, now)
         state.latest_alert = alert.alert
@@ -230,9 +247,11 @@ class IncidentStateMachine:
     def opens_without_data(self) -> bool:
         """Whether a monitor without data is to be decided about, as the first alert of an incident.
 
-        Also while the last updates of a resolved one are sent: a moment later it would open another one.
+        Also after it had cleared, while a person must close the incident or its last updates are sent: otherwise it
+        opens another one.
         """
-        return self.state.decision is None or (self.state.bounded and self.state.is_over)
+        state = self.state
+        return state.decision is None or (state.bounded and (state.is_over or state.cleared))
 
     def no_data(self, alert: GroupedAlert, now: datetime) -> None:
         """The monitor has no data: recorded, and no reason to resolve anything."""
@@ -316,7 +335,8 @@ class IncidentStateMachine:
         latest = self.state.latest_alert
         if latest is None or latest.monitor_id != cleared.monitor_id or latest.status != "triggered":
             return False
-        return bool(latest.occurred_at and cleared.occurred_at and latest.occurred_at > cleared.occurred_at)
+        at = self.state.times.alert_arrived_at if latest.local_time else latest.occurred_at
+        return bool(at and cleared.occurred_at and at > cleared.occurred_at)
 
     # ── Responders ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -4,6 +4,7 @@ Whatever an alert, a person or a policy wrote is converted to one of these types
 vendor's own markup is left in place: each destination sends it as plain text, or escapes it.
 """
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -16,6 +17,13 @@ LINE_CHARS, TEXT_CHARS = 2_000, 4_000
 def counted(count: int, singular: str, plural: str = "") -> str:
     """``1 alert``, ``2 alerts``; ``plural`` is needed if it is not the singular with an s."""
     return f"{count:,} {singular if count == 1 else plural or f'{singular}s'}"
+
+
+def clock_text(at: datetime | None) -> str:
+    """``2026-11-27 09:15:00 UTC``; a time without ``tzinfo`` is of an unknown time zone."""
+    if at is None:
+        return "an unknown time"
+    return f"{at:%Y-%m-%d %H:%M:%S} {'UTC' if at.tzinfo else 'of an unknown time zone'}"
 
 
 def _line(text: str) -> str:

@@ -86,9 +86,9 @@ class _Simulator:
         key = incident_id(alert)
         times = self._times.setdefault(key, EventTimes())
         if alert.status == "cleared":
-            times.add_clear(alert.occurred_at, now)
+            times.add_clear(alert.ordering_time, now)
             return None  # the gateway opens no incident for it
-        if times.is_older_trigger(alert.occurred_at, now):
+        if times.is_older_trigger(alert.ordering_time, now):
             return None
         run = f"simulation{len(self.incidents)}"
         state = IncidentState(
@@ -102,7 +102,7 @@ class _Simulator:
         machine, grouped = _machine(incident), GroupedAlert(alert=alert)
         if alert.status == "cleared":
             machine.clear(grouped, now)
-        elif alert.status == "no_data" and incident.state.decision is not None:
+        elif alert.status == "no_data" and not machine.opens_without_data:
             machine.no_data(grouped, now)
         else:
             decision = self._decide(alert, now, machine.facts([grouped], now))
@@ -131,9 +131,7 @@ class _Simulator:
         state.unwritten_events = []
         if state.state == "resolved":
             machine.close(now)
-            self._times[state.incident] = EventTimes(
-                triggered_at=state.times.triggered_at, cleared_at=state.times.cleared_at
-            )
+            self._times[state.incident] = state.times.of_monitor()
             self._open = {key: other for key, other in self._open.items() if other is not incident}
 
 

@@ -51,6 +51,8 @@ def incident_result(state: IncidentState) -> IncidentResult:
         alert_count=state.alert_count,
         triggered_at=state.times.triggered_at,
         cleared_at=state.times.cleared_at,
+        local_triggered_at=state.times.local_triggered_at,
+        local_cleared_at=state.times.local_cleared_at,
     )
 
 
@@ -60,8 +62,9 @@ def bounded_state(state: IncidentState, now: datetime) -> IncidentState:
     The audit log has all of the timeline. Receipts of reminders are dropped last, the oldest first.
     """
     limit = STATE_BYTES - INBOX_BYTES
-    known = state.known_cycle if state.bounded or not state.receipts else state.cycle
-    state = state.model_copy(update={"bounded": True, "known_cycle": known})
+    state = state.model_copy(update={"bounded": True})
+    if not state.fires and state.cycle:  # 1.0 began it, and counted none
+        state.fires, state.known_fires = 1, 1 if state.receipts else 0
     if json_size(state) <= limit:
         return state
     dropped = {"timeline": 0, "processed_event_ids": 0, "receipts": 0}

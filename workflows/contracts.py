@@ -58,6 +58,9 @@ class IncidentResult(_Frozen):
     triggered_at: datetime | None = None
     """When its monitor last triggered, and cleared, by the sender's clock."""
     cleared_at: datetime | None = None
+    local_triggered_at: datetime | None = Field(default=None, exclude_if=lambda value: value is None)
+    local_cleared_at: datetime | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The same, if the sender stated local time."""
 
 
 class MonitorMemo(_Frozen):

@@ -15,7 +15,13 @@ from incident.order import EventTimes
 RETENTION = timedelta(days=7)
 """Senders give up a delivery sooner; after that an alert opens its incident, whatever it states."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TRIGGERED, _CLEARED = "triggered", "cleared"
+_FIELDS = {
+    "triggered": "triggered_at",
+    "cleared": "cleared_at",
+    "local triggered": "local_triggered_at",
+    "local cleared": "local_cleared_at",
+}
+"""The column ``status``, and what holds the time in ``EventTimes``."""
 
 metadata = MetaData()
 _times = Table(
@@ -32,8 +38,7 @@ def insert(
     connection: Connection,
     insert_into: Callable[[Table], Any],
     incident: str,
-    triggered_at: datetime | None,
-    cleared_at: datetime | None,
+    times: EventTimes,
 ) -> None:
     """Store the times, unless newer ones are known, and delete what is older than RETENTION.
 
@@ -41,11 +46,11 @@ def insert(
         connection: to the database.
         insert_into: the dialect's own INSERT, which knows ON CONFLICT.
         incident: the incident's id.
-        triggered_at: by the sender's clock.
-        cleared_at: by the sender's clock.
+        times: by the sender's clock.
     """
     now = datetime.now(UTC)
-    for status, at in ((_TRIGGERED, triggered_at), (_CLEARED, cleared_at)):
+    for status, field in _FIELDS.items():
+        at: datetime | None = getattr(times, field)
         if at is None:
             continue
         row = insert_into(_times).values(incident=incident, status=status, happened_us=_microseconds(at), at=now)
@@ -66,9 +71,9 @@ def select_times(connection: Connection, incident: str) -> EventTimes:
             _times.c.incident == incident, _times.c.at >= datetime.now(UTC) - RETENTION
         )
     )
-    found = {status: _EPOCH + timedelta(microseconds=happened) for status, happened in rows}
-    return EventTimes(triggered_at=found.get(_TRIGGERED), cleared_at=found.get(_CLEARED))
+    found = {_FIELDS[status]: _EPOCH + timedelta(microseconds=happened) for status, happened in rows}
+    return EventTimes(**{name: at.replace(tzinfo=None) if "local" in name else at for name, at in found.items()})
 
 
 def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    return (at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)

@@ -135,13 +135,13 @@ class DedupStore:
             while len(self._pending) > MAX_PENDING:
                 self._pending.popitem(last=False)
 
-    async def add_times(self, incident: str, triggered_at: datetime | None, cleared_at: datetime | None) -> None:
+    async def add_times(self, incident: str, times: EventTimes) -> None:
         """Store when the incident's monitor was triggered and cleared, unless something newer is known.
 
         While the database is unavailable nothing is stored: an older alert then opens an incident, in doubt.
         """
         with suppress(DedupUnavailableError):
-            await self._run(alert_times.insert, self._insert_into, incident, triggered_at, cleared_at)
+            await self._run(alert_times.insert, self._insert_into, incident, times)
 
     async def find_times(self, incident: str) -> EventTimes:
         """When the incident's monitor was triggered and cleared; no times if the database is unavailable."""

@@ -16,10 +16,10 @@ LATE = timedelta(minutes=1)
 
 
 def is_late(submission: Submission) -> bool:
-    """Whether an alert happened long before it arrived."""
+    """Whether an alert happened long before it arrived, or may have: its time states no time zone."""
     now = datetime.now(UTC)
-    at = believable(submission.alert.occurred_at, now)
-    return at is not None and now - at > LATE
+    at = believable(submission.alert.ordering_time, now)
+    return at is not None and (at.tzinfo is None or now - at > LATE)
 
 
 async def times_of_last_run(client: Client, incident: str, rpc_timeout: timedelta) -> EventTimes:
@@ -41,4 +41,9 @@ async def times_of_last_run(client: Client, incident: str, rpc_timeout: timedelt
     except Exception as error:  # noqa: BLE001  # its key is gone, or it failed: the alert counts as new
         _log.warning("last_run_unreadable", incident=incident, error=type(error).__name__)
         return EventTimes()
-    return EventTimes(triggered_at=result.triggered_at, cleared_at=result.cleared_at)
+    return EventTimes(
+        triggered_at=result.triggered_at,
+        cleared_at=result.cleared_at,
+        local_triggered_at=result.local_triggered_at,
+        local_cleared_at=result.local_cleared_at,
+    )

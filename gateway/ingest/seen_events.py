@@ -1,7 +1,8 @@
 """Which alerts of a batch are new, and which came before: by the sender's id, the signed bytes, or the evaluation.
 
-An event's key has its problem, its status and the sender's id: an id that two monitors share, or a trigger and its
-clear, swallows nothing. What a trigger and its clear share is no identity at all: the next alert with it is a new one.
+An event's key has its problem, its status, its evaluation (time and value) and the sender's id: an id that two monitors
+share, a trigger and its clear, or all alerts of an episode, swallows nothing, because a redelivery says the same again.
+What a trigger and its clear share is no identity at all: the next alert with it is a new one.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, get_args
 
 from alerts import Alert, Status, clean, fingerprint, plausible_time
+from alerts.times import LARGEST_OFFSET, MAX_AHEAD
 from gateway.ingest.dedup_store import DedupEntry
 
 _READABLE = 60
@@ -28,7 +30,8 @@ class EventKeys(NamedTuple):
     shared: tuple[str, ...]
     """Keys of other events. If one of them is known, what identifies this event does not: it is not its alone."""
     marks: tuple[str, ...]
-    """Stored with a clear: the time that it states, or that it states none. The last of equal ones counts."""
+    """Stored with it: its id alone; with a clear, the time that it states, or that it states none. The last of equal
+    ones counts."""
     signature: str = ""
     """Digest of the signed bytes; empty if they were not signed."""
     event: str = ""
@@ -60,13 +63,15 @@ def event_keys(alert: Alert, event_id: str, signed: str, received_at: datetime) 
 
 def _keys(alert: Alert, event_id: str, signed: str, received_at: datetime) -> EventKeys:
     problem = fingerprint(alert)
-    timed = alert.occurred_at is not None and plausible_time(alert.occurred_at, received_at)
-    stated = alert.occurred_at.astimezone(UTC).isoformat() if alert.occurred_at is not None and timed else ""
+    stated = _stated_time(alert, received_at)
+    timed = bool(stated)
     cleared_then, cleared_some_time = _key("cleared", problem, stated), _key("cleared", problem)
     marks = () if alert.status != "cleared" else (cleared_then,) if timed else (cleared_some_time,)
     if event_id:
-        others = [_event_key(problem, status, event_id) for status in _STATUSES if status != alert.status]
-        return EventKeys(_event_key(problem, alert.status, event_id), False, tuple(others), marks)
+        others = tuple(_key("id", problem, status, event_id) for status in _STATUSES if status != alert.status)
+        marks += (_key("id", problem, alert.status, event_id),)
+        key = _key("", problem, alert.status, event_id, stated, str(alert.value))
+        return EventKeys(f"{clean(event_id, _READABLE)}-{key}".lstrip("-"), False, others, marks)
     if timed:
         shared = () if alert.status == "cleared" else (cleared_then, cleared_some_time)
         return EventKeys(_key("evaluation", problem, alert.status, stated, str(alert.value)), True, shared, marks)
@@ -144,12 +149,16 @@ def all_keys(many: Iterable[EventKeys]) -> set[str]:
     return {key for keys in many for key in (keys.id, keys.event, *keys.shared) if key}
 
 
+def _stated_time(alert: Alert, received_at: datetime) -> str:
+    """The time of its evaluation, as text; empty without a plausible one. One without a zone may be of any zone."""
+    ahead = LARGEST_OFFSET if alert.local_time else MAX_AHEAD
+    if alert.occurred_at is None or not plausible_time(alert.occurred_at, received_at, max_ahead=ahead):
+        return ""
+    return alert.occurred_at.astimezone(UTC).isoformat()
+
+
 def _later(one: DedupEntry, other: DedupEntry) -> bool:
     return one.at is None or other.at is None or one.at >= other.at
-
-
-def _event_key(problem: str, status: str, event_id: str) -> str:
-    return f"{clean(event_id, _READABLE)}-{_key('', problem, status, event_id)}".lstrip("-")
 
 
 def _key(kind: str, *parts: str) -> str:

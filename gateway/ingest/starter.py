@@ -238,8 +238,10 @@ class IncidentStarter:
         times = await self._dedup_store.find_times(incident)
         if any(map(is_late, part)):
             last, now = await times_of_last_run(self._client, incident, RPC_TIMEOUT), datetime.now(UTC)
-            times.add_clear(last.cleared_at, now)
+            for cleared_at in (last.cleared_at, last.local_cleared_at):
+                times.add_clear(cleared_at, now)
             times.triggered_at = times.triggered_at or last.triggered_at
+            times.local_triggered_at = times.local_triggered_at or last.local_triggered_at
         return times
 
     async def _remember_times(self, incident: str, part: Sequence[Submission], outcome: Outcome) -> None:
@@ -247,11 +249,11 @@ class IncidentStarter:
         times, now = EventTimes(), datetime.now(UTC)
         for each in part:
             if each.alert.status == "cleared":
-                times.add_clear(each.alert.occurred_at, now)
+                times.add_clear(each.alert.ordering_time, now)
             elif outcome == "started":
-                times.add_trigger(each.alert.occurred_at, now)
-        if times.cleared_at or times.triggered_at:
-            await self._dedup_store.add_times(incident, times.triggered_at, times.cleared_at)
+                times.add_trigger(each.alert.ordering_time, now)
+        if (found := times.of_monitor()) != EventTimes():
+            await self._dedup_store.add_times(incident, found)
 
     async def _start(self, incident: str, part: Sequence[Submission], form: _Form, times: EventTimes) -> bool:
         """False if the incident is open already."""
@@ -274,7 +276,7 @@ class IncidentStarter:
                     unlisted=form != "whole",
                     bounded=True,
                     random_key=True,
-                    times=times if times.cleared_at else None,
+                    times=times if times.has_clear else None,
                 ),
                 id=incident,
                 task_queue=self._task_queue,
@@ -362,7 +364,7 @@ def _may_any_start(part: Sequence[Submission], times: EventTimes) -> bool:
 
 def _is_older(submission: Submission, times: EventTimes) -> bool:
     """Whether the monitor has cleared since: an incident that this alert opened would never close."""
-    return times.is_older_trigger(submission.alert.occurred_at, datetime.now(UTC))
+    return times.is_older_trigger(submission.alert.ordering_time, datetime.now(UTC))
 
 
 def _log_older(incident: str, part: Sequence[Submission], times: EventTimes) -> None:
@@ -372,7 +374,7 @@ def _log_older(incident: str, part: Sequence[Submission], times: EventTimes) -> 
                 "older_alert_recorded",
                 incident=incident,
                 happened_at=str(each.alert.occurred_at),
-                cleared_at=str(times.cleared_at),
+                cleared_at=str(times.last_clear(each.alert.ordering_time)),
             )
 
 

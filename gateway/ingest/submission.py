@@ -162,13 +162,13 @@ def _far_apart(group: Sequence[Submission], later: Submission) -> bool:
 def _grouped(group: list[Submission]) -> GroupedAlert:
     """With the time of the newest: it decides whether something else is older than they are."""
     now, first = datetime.now(UTC), group[0].alert
-    times = [at for each in group if (at := believable(each.alert.occurred_at, now)) is not None]
+    times = [at for each in group if (at := believable(each.alert.ordering_time, now)) is not None]
     newest = max(times, default=None)
     return GroupedAlert(
         alert=first,
         count=len(group),
         event_ids=tuple(each.id for each in group),
-        last_at=newest if newest != first.occurred_at else None,
+        last_at=newest if newest != first.ordering_time else None,
         received_at=group[0].received_at,
         last_received_at=group[-1].received_at if len(group) > 1 else None,
     )

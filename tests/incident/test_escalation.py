@@ -275,6 +275,20 @@ def test_late_echo_of_acknowledgement_stops_no_later_fire() -> None:
     assert player.sent[-2:] == ["40 notify primary", "55 notify secondary"]
 
 
+@pytest.mark.parametrize("by", ["alice", "bob"])
+def test_acknowledgement_replaces_a_silence(by: str) -> None:
+    """Who works on it is reminded, and not paged when the silence would have ended."""
+    events: list[tuple[float, Event]] = [
+        (0, Fire()),
+        (5, act("silence", silence_seconds=3600)),
+        (20, act("acknowledge", by)),
+    ]
+    player = TimelinePlayer().play(events, 19 + 240)
+    assert player.sent == ["0 notify primary", "5 acknowledge primary", "20 acknowledge primary"]
+    assert player.state.acknowledged_by == by
+    assert "260 remind primary" in player.play([], 261).sent
+
+
 def test_vendor_timeout_does_not_withdraw_acknowledgement() -> None:
     """PagerDuty's own acknowledgement timeout is no person, and did not acknowledge in the first place."""
     expired = act("unacknowledge", by="", source="pagerduty")

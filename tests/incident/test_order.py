@@ -3,6 +3,7 @@
 Rows read: minute, verb, destination, as in ``test_escalation.py``. ``at`` is the minute at which something happened.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from tests.incident.timeline_player import (
     REGULATED,
     START,
     Clear,
+    Event,
     Fire,
     TimelinePlayer,
     act,
@@ -284,3 +286,20 @@ def test_acknowledgement_before_any_worker_ran_is_of_this_incident(started: floa
     player.state.times.started_at = at_minute(started)
     player.play([(10, Fire()), (10.1, act("acknowledge", occurred_at=at_minute(6)))], 11)
     assert player.state.state == state
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ([(10, Fire(at=-290, local=True)), (20, Clear(at=20)), (60, Fire(at=-240, local=True))], "notified"),
+        (
+            [(10, Fire(at=-290, local=True)), (20, Clear(at=-280, local=True)), (30, Fire(at=-295, local=True))],
+            "resolved",
+        ),
+        ([(10, Fire(at=-290, local=True)), (11, Clear(at=-295, local=True))], "notified"),
+    ],
+    ids=["a clear of another clock", "an older trigger", "an older clear"],
+)
+def test_local_times_compare_with_each_other_only(events: Sequence[tuple[float, Event]], state: str) -> None:
+    """The monitor's template states New York's time without a zone, and Tocsin reads clears from Arize, in UTC."""
+    assert TimelinePlayer().play(events, 61).state.state == state

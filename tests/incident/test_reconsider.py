@@ -26,6 +26,7 @@ from tests.incident.timeline_player import (
     START,
     Clear,
     Describe,
+    Event,
     Fire,
     TimelinePlayer,
     act,
@@ -164,6 +165,29 @@ def test_repeated_undescribed_alert_is_asked_for_once() -> None:
     assert len(player.state.undescribed) == 1
     assert player.events.count("description_missing") == 1
     assert IncidentState.model_validate_json(player.state.model_dump_json()) == player.state
+
+
+def test_description_of_what_has_cleared_pages_nobody() -> None:
+    events: list[tuple[float, Event]] = [
+        (0, Fire(REGULATED, undescribed=True)),
+        (1, act("acknowledge")),
+        (2, Clear()),
+        (3, Describe(CRITICAL.model_copy(update={"team": "risk"}))),
+    ]
+    player = TimelinePlayer().play(events, 60)
+    assert not [line for line in player.sent if "primary" in line or "secondary" in line]
+    assert player.state.decision is not None
+    assert (player.state.state, player.state.decision.team) == ("awaiting_human", "risk")
+
+
+def test_hold_of_a_description_counts_from_the_refire() -> None:
+    in_doubt, held = (one.model_copy(update={"hold": 10 * MINUTE}) for one in (HIGH, CRITICAL))
+    again = Fire(in_doubt, undescribed=True)
+    events: list[tuple[float, Event]] = [(0, Fire(HIGH)), (1, act("acknowledge")), (600, again)]
+    player = TimelinePlayer().play([*events, (600.1, Describe(held)), (603, Clear())], 700)
+    assert not [line for line in player.sent if "primary" in line], "it cleared within its hold"
+    player = TimelinePlayer().play([*events, (600.1, Describe(held))], 700)
+    assert "610 notify primary" in player.sent
 
 
 def test_step_of_first_decision_runs_after_quieter_one() -> None:

@@ -249,3 +249,29 @@ def test_alert_that_another_gateway_kept_is_not_the_last_one() -> None:
     for minute, received in ((25, 25), (45, 45), (46, 10), (50, 50)):
         player.machine.add_alerts([arrived(received)], CRITICAL, START + timedelta(minutes=minute))
     assert player.state.refire_count == 0
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "sent"),
+    [
+        (True, ["0 notify ops", "5 acknowledge ops", "10 refresh ops", "10 notify ops"]),
+        (False, ["0 notify ops", "10 refresh ops"]),
+    ],
+)
+def test_trigger_after_no_data_is_another_fire(acknowledged: bool, sent: list[str]) -> None:
+    """Who looks for missing data does not know that the metric is bad."""
+    answer: list[tuple[float, Event]] = [(5, act("acknowledge"))] if acknowledged else []
+    player = TimelinePlayer().play([(0, Fire(HIGH, status="no_data")), *answer, (10, Fire(HIGH, value=0.9))], 11)
+    assert [line for line in player.sent if "note" not in line] == sent
+    assert player.state.alert is not None
+    assert (player.state.alert.status, player.state.alert.value) == ("triggered", 0.9)
+    assert player.play([(12, Fire(HIGH, value=0.9))], 13).state.refire_count == acknowledged
+
+
+def test_no_data_after_a_clear_is_decided_about() -> None:
+    player = TimelinePlayer().play([(0, Fire(REGULATED_CRITICAL))], 1)
+    assert not player.machine.opens_without_data
+    player.play([(2, Clear())], 3)
+    assert player.state.state == "awaiting_human"
+    assert player.machine.opens_without_data
+    assert player.play([(4, Fire(REGULATED_CRITICAL, status="no_data"))], 5).sent[-1] == "4 notify primary"

@@ -55,6 +55,9 @@ class Fire:
     value: float = 0.31
     received: float | None = None
     """The minute at which a gateway received it; None if it does not say."""
+    status: Status = "triggered"
+    local: bool = False
+    """Whether the time is without a time zone."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Clear:
 
     at: float | None = None
     """The minute at which it happened, by the sender's clock; None if the sender does not say."""
+    local: bool = False
+    """Whether the time is without a time zone."""
 
 
 def at_minute(minute: float | None) -> datetime | None:
@@ -134,7 +139,8 @@ class TimelinePlayer:
         known = Alert(monitor="error rate", monitor_id="m-1", metric="error_rate", value=0.31)
         match event:
             case Fire(decision, False):
-                alert = known.model_copy(update={"occurred_at": at_minute(event.at), "value": event.value})
+                update = {"occurred_at": at_minute(event.at), "value": event.value, "status": event.status}
+                alert = known.model_copy(update={**update, "local_time": event.local})
                 group = GroupedAlert(alert=alert, received_at=at_minute(event.received))
                 self.machine.add_alerts([group], decision, self._now)
             case Fire(decision):
@@ -145,7 +151,7 @@ class TimelinePlayer:
                 asked, described = self.state.undescribed, known.model_copy(update={"status": status})
                 self.machine.reconsider(asked, [described] * len(asked), decision, self._now)
             case Clear():
-                alert = known.model_copy(update={"occurred_at": at_minute(event.at)})
+                alert = known.model_copy(update={"occurred_at": at_minute(event.at), "local_time": event.local})
                 self.machine.clear(GroupedAlert(alert=alert), self._now)
             case ResponderAction():
                 self.machine.handle_action(event, self._now)

@@ -3,12 +3,13 @@
 import json
 import unicodedata
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tests.invariant.stream import Deliver, Monitor, Size
 
 CONSTANT, ZERO = "2020-02-02T02:02:02Z", "0001-01-01T00:00:00Z"
+NEW_YORK = timedelta(hours=5)
 _HUNDRED = {f"k{number:03d}": str(number) for number in range(99)}
 
 
@@ -84,6 +85,8 @@ def _time(monitor: Monitor, stated: datetime) -> dict[str, Any]:
     match monitor.clock:
         case "stated":
             return {"evaluated_at": stated.isoformat()}
+        case "local":
+            return {"evaluated_at": (stated - NEW_YORK).replace(tzinfo=None).isoformat()}
         case "missing":
             return {}
         case "constant":

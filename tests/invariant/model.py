@@ -128,9 +128,10 @@ class Problem:
             self._trigger(event, now)
 
     def _is_repeat(self, event: Event) -> bool:
-        """A redelivery: the same id, or without an id the same evaluation."""
+        """A redelivery: the same id and evaluation, or without an id the same evaluation."""
         if event.event_id:
-            key: tuple[object, ...] = (event.status, event.event_id)
+            key: tuple[object, ...] = (event.status, event.event_id, event.stated, event.value)
+            self._seen.add((event.status, event.event_id))
         elif event.stated:
             key = (event.status, event.stated, event.value)
         else:

@@ -191,10 +191,10 @@ class Player(ABC):
         deliveries: list[Sent] = []
         for _ in range(step.count):
             number = next(play.numbers)
-            event_id, value = _event_id(play, step, number), 0.3 + number / 1000
+            event_id, value = _event_id(play, step, number), 0.3 if monitor.steady else 0.3 + number / 1000
             in_body = event_id if number % 2 else ""
             body = body_of(monitor, play.prefix, step, stated=stated, value=value, event_id=in_body)
-            known = self._model_time(stated) if monitor.clock == "stated" else None
+            known = self._model_time(stated) if monitor.clock in {"stated", "local"} else None
             event = Event(step.status, self._model_time(now), known, event_id, value)
             deliveries.append(Sent(step.monitor, step.status, encode(body), "" if in_body else event_id, event))
         await asyncio.gather(*(self._post(play, one) for one in deliveries))
@@ -247,6 +247,8 @@ def _event_id(play: Play, step: Deliver, number: int) -> str:
             return ""
         case "own":
             return f"{play.prefix}-{step.monitor}-{number}"
+        case "episode":
+            return f"{play.prefix}-{step.monitor}-episode" if step.status == "TRIGGERED" else ""
         case "long":  # they differ in the last of 206 characters
             return f"{play.prefix}-".ljust(201, "e") + f"{number:05d}"
         case "shared":  # by monitors and statuses; an event of one monitor and status has an id of its own

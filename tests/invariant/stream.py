@@ -3,18 +3,19 @@
 A stream is plain data: its ``repr`` is a program that plays it again (``python -m tests.invariant 'Stream(…)'``).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 Naming = Literal["id", "name"]
-Clock = Literal["stated", "missing", "constant", "zero", "date"]
-"""How a monitor's deliveries state their time: plausibly, not at all, always as the same moment of 2020, always as the
-beginning of year 1, as a date."""
-Ids = Literal["none", "own", "shared", "long"]
-"""The events' ids: none, one of its own for each, one that all monitors and both statuses share, or 206 characters."""
+Clock = Literal["stated", "local", "missing", "constant", "zero", "date"]
+"""How a monitor's deliveries state their time: plausibly, as that of New York without its time zone, not at all, always
+as the same moment of 2020, always as the beginning of year 1, as a date."""
+Ids = Literal["none", "own", "episode", "shared", "long"]
+"""The events' ids: none, one of its own for each, one for all its triggers and none for its clears, one that all
+monitors and both statuses share, or 206 characters."""
 Size = Literal["small", "labels", "large"]
 """About 300 bytes; 64 labels of 250 four-byte characters (65 kB); 180 kB of fields that nobody reads."""
 Action = Literal["acknowledge", "unacknowledge", "take over", "resolve", "resolve without role"]
@@ -49,6 +50,8 @@ class Monitor:
     clock: Clock = "stated"
     ids: Ids = "own"
     emoji: bool = False
+    steady: bool = False
+    """Whether all its deliveries state the same value: without an id and a time, they are the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -131,15 +134,15 @@ def _monitors(draw: st.DrawFn) -> tuple[Monitor, ...]:
         alike=alike,
         critical=draw(st.sampled_from((True, True, False))),
         regulated=draw(st.sampled_from((False, False, True))),
-        clock=draw(st.sampled_from(("stated", "stated", "stated", "stated", "missing", "constant", "zero", "date"))),
-        ids=draw(st.sampled_from(("own", "none", "shared", "long"))),
+        clock=draw(st.sampled_from(("stated",) * 4 + ("local", "missing", "constant", "zero", "date"))),
+        ids=draw(st.sampled_from(("own", "none", "episode", "shared", "long"))),
         emoji=draw(st.sampled_from((False, False, False, True))),
+        steady=draw(st.sampled_from((False, False, True))),
     )
     if not draw(st.sampled_from((True, True, False))):
         return (first,)
     clock = draw(st.sampled_from(("stated", first.clock)))
-    second = Monitor(naming, alike, True, first.critical, first.regulated, clock, first.ids, first.emoji)
-    return first, second
+    return first, replace(first, twin=True, clock=clock)
 
 
 def _deliveries(monitors: int, *, sizes: tuple[Size, ...], counts: tuple[int, ...]) -> st.SearchStrategy[Deliver]:

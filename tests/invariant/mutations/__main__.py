@@ -17,6 +17,22 @@ class StaleMutationError(Exception):
     """The code has changed: the text that a mutation replaces is not there, or is there twice."""
 
 
+def mutated_files(mutation: Mutation) -> dict[str, str]:
+    """The texts of the files that a mutation changes, changed, by their paths in the repository.
+
+    Raises:
+        StaleMutationError: the mutation does not apply.
+    """
+    texts: dict[str, str] = {}
+    for edit in mutation.edits:
+        file = REPOSITORY / edit.file
+        text = texts.get(edit.file) or (file.read_text(encoding="utf-8") if file.exists() else "")
+        if text.count(edit.old) != 1:
+            raise StaleMutationError(f"{edit.file} has {edit.old.strip()!r} {text.count(edit.old)} times")
+        texts[edit.file] = text.replace(edit.old, edit.new)
+    return texts
+
+
 def mutated_copy(mutation: Mutation, folder: Path) -> None:
     """Copy what git knows of the checkout into a folder, and apply a mutation there.
 
@@ -28,12 +44,8 @@ def mutated_copy(mutation: Mutation, folder: Path) -> None:
         if (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, folder / name)
-    for edit in mutation.edits:
-        file = folder / edit.file
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
-        if text.count(edit.old) != 1:
-            raise StaleMutationError(f"{edit.file} has {edit.old.strip()!r} {text.count(edit.old)} times")
-        file.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
+    for name, text in mutated_files(mutation).items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def check(mutation: Mutation, examples: int) -> tuple[bool, str]:

@@ -38,6 +38,7 @@ _NEVER_REFUSED = Edit(
 )
 _ORDER, _MACHINE = "incident/order.py", "incident/state_machine.py"
 _IDENTITY, _SEEN = "alerts/identity.py", "gateway/ingest/seen_events.py"
+_EVENT_KEY = 'key = _key("", problem, alert.status, event_id, stated, str(alert.value))'
 
 MUTATIONS: Sequence[Mutation] = (
     # ── Temporal's limits ───────────────────────────────────────────────────────────────────────────────
@@ -78,22 +79,22 @@ MUTATIONS: Sequence[Mutation] = (
         "an older clear closes",
         "order",
         _ORDER,
-        "return at is not None and self.triggered_at is not None and at < self.triggered_at",
+        "return at is not None and triggered is not None and at < triggered",
         "return False",
     ),
     _one(
         "an older trigger opens",
         "order",
         _ORDER,
-        "return at is not None and self.cleared_at is not None and at < self.cleared_at and at != self.triggered_at",
+        "return at is not None and cleared is not None and at < cleared and at != self.last_trigger(at)",
         "return False",
     ),
     _one(
         "the last clear ends with its incident",
         "order",
         "gateway/ingest/starter.py",
-        "        if times.cleared_at or times.triggered_at:\n",
-        "        if False:\n",
+        "        if (found := times.of_monitor()) != EventTimes():\n",
+        "        found = times\n        if False:\n",
     ),
     _one(
         "a problem that fires again after its clear pages nobody",
@@ -106,22 +107,29 @@ MUTATIONS: Sequence[Mutation] = (
         "an alert long after the last one pages nobody",
         "order",
         _MACHINE,
-        "        if gap is None or gap.total_seconds() <= after or",
-        "        if True or",
+        "            if gap is not None and is_long and not self._is_late_repeat(times, happened, now):",
+        "            if gap is not None and False:",
+    ),
+    _one(
+        "local time orders nothing",
+        "order",
+        "alerts/model.py",
+        "return self.occurred_at.replace(tzinfo=None) if self.occurred_at and self.local_time else self.occurred_at",
+        "return None if self.local_time else self.occurred_at",
     ),
     # ── Repeats ─────────────────────────────────────────────────────────────────────────────────────────
     _one(
         "monitors that share an event's id share its fate",
         "repeats",
         _SEEN,
-        "_key('', problem, status, event_id)",
-        "_key('', status, event_id)",
+        _EVENT_KEY,
+        'key = _key("", alert.status, event_id)',
     ),
     Mutation(
         "a trigger and its clear with one id are one event",
         "repeats",
         (
-            Edit(_SEEN, "_key('', problem, status, event_id)", "_key('', problem, event_id)"),
+            Edit(_SEEN, _EVENT_KEY, 'key = _key("", problem, event_id)'),
             Edit(_SEEN, "        first = self._known.get(keys.id)\n", "        first = None\n"),
         ),
     ),
@@ -132,7 +140,7 @@ MUTATIONS: Sequence[Mutation] = (
             Edit(
                 _IDENTITY, '    return f"{values.clean(stated, _SHORT)}-{_sha256(stated)[:40]}"\n', "    return shown\n"
             ),
-            Edit(_SEEN, "_key('', problem, status, event_id)", "_key('', problem, status, event_id[:199])"),
+            Edit(_SEEN, _EVENT_KEY, 'key = _key("", problem, alert.status, event_id[:199])'),
             Edit(_SEEN, "        first = self._known.get(keys.id)\n", "        first = None\n"),
         ),
     ),
@@ -151,6 +159,13 @@ MUTATIONS: Sequence[Mutation] = (
                 "return keys.by_evaluation and keys.id in self._known",
             ),
         ),
+    ),
+    _one(
+        "an id of an episode swallows its later alerts",
+        "repeats",
+        _SEEN,
+        _EVENT_KEY,
+        'key = _key("", problem, alert.status, event_id)',
     ),
     _one(
         "nothing is recognised as a redelivery",
