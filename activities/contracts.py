@@ -114,9 +114,11 @@ class Discrepancy(_Frozen):
 
 
 class ScanRequest(_Frozen):
-    """``matched`` is the previous scan's: monitors that were triggered, and the incident of each."""
+    """What the previous execution found: ``matched`` has the monitors that were triggered, and the incident of each."""
 
     matched: dict[str, str] = {}
+    was_clear: dict[str, str] = Field(default={}, exclude_if=lambda value: not value)
+    """By monitor: the run of its last incident, which is closed, if the monitor was clear after that."""
 
 
 class Scan(_Frozen):
@@ -124,6 +126,7 @@ class Scan(_Frozen):
 
     found: tuple[Discrepancy, ...] = ()
     matched: dict[str, str] = {}
+    was_clear: dict[str, str] = Field(default={}, exclude_if=lambda value: not value)
     failed: int = Field(default=0, exclude_if=lambda value: not value)
 
 
@@ -132,6 +135,7 @@ class RepairRequest(_Frozen):
 
     found: tuple[Discrepancy, ...]
     matched: dict[str, str] = {}
+    was_clear: dict[str, str] = Field(default={}, exclude_if=lambda value: not value)
 
 
 class Repair(_Frozen):
@@ -140,6 +144,7 @@ class Repair(_Frozen):
     opened: int = 0
     cleared: int = 0
     matched: dict[str, str] = {}
+    was_clear: dict[str, str] = Field(default={}, exclude_if=lambda value: not value)
     failed: int = Field(
         default=0, description="Monitors that could not be repaired.", exclude_if=lambda value: not value
     )

@@ -76,8 +76,8 @@ class KnownIncident:
     identity: tuple[str, ...]
     opened_at: datetime
     closed_at: datetime | None = None
-    may_wait_for_person: bool = False
-    """It may be open only because a person must close it."""
+    may_be_over: bool = False
+    """It may be open only because a person must close it, or because its last updates cannot be sent."""
 
     def is_before(self, evaluated: datetime | None) -> bool:
         """Whether it was opened before its monitor was evaluated; also if that time is not known."""
@@ -159,7 +159,7 @@ class Reconciler:
         failures = _Failures()
         for monitor_id, monitor in triggered.items():
             with failures.of(monitor_id):
-                existing = await self._incident_of(monitor, known.get(monitor_id, []), request.matched)
+                existing = await self._incident_of(monitor, known.get(monitor_id, []), request)
                 if existing is not None:
                     matched[monitor_id] = existing.incident
                 elif notifies_tocsin(monitor) or monitor_id in known:
@@ -172,7 +172,10 @@ class Reconciler:
         found += await self._missed_clears(open_incidents, failures)
         self._report(failures.by_monitor)
         return Scan(
-            found=bounded_discrepancies(found), matched=bounded_matches(matched), failed=len(failures.by_monitor)
+            found=bounded_discrepancies(found),
+            matched=bounded_matches(matched),
+            was_clear=bounded_matches(_was_clear(known, triggered, request.was_clear)),
+            failed=len(failures.by_monitor),
         )
 
     async def _missed_clears(
@@ -210,7 +213,7 @@ class Reconciler:
                 if one.incident:
                     cleared += await self._clear(one, alert, incidents)
                 elif alert.status == "triggered":
-                    existing = await self._incident_of(monitor, incidents, request.matched)
+                    existing = await self._incident_of(monitor, incidents, request)
                     matched[one.monitor_id] = existing.incident if existing else await self._open(alert, incidents)
                     opened += existing is None
         if failures.first is not None and not done:
@@ -218,7 +221,7 @@ class Reconciler:
         return Repair(opened=opened, cleared=cleared, matched=bounded_matches(matched), failed=len(failures.by_monitor))
 
     async def _open(self, alert: Alert, incidents: list[KnownIncident]) -> str:
-        last = max(incidents, key=lambda one: one.opened_at, default=None)
+        last = _last(incidents)
         alert = _with_known_identity(alert, incidents)
         # An identity that is too large for the memo is missing there: the incident's own id stands for it.
         incident = incident_id(alert) if last is None or last.identity else last.incident
@@ -236,25 +239,27 @@ class Reconciler:
         return True
 
     async def _incident_of(
-        self, monitor: Monitor, incidents: list[KnownIncident], matched: Mapping[str, str]
+        self, monitor: Monitor, incidents: list[KnownIncident], request: ScanRequest | RepairRequest
     ) -> KnownIncident | None:
         """The incident that a triggered monitor belongs to; None when one must be opened."""
         if still_open := _open(incidents):
             return None if await self._fires_again(monitor, still_open[0]) else still_open[0]
         monitor_id = str(monitor.get("id"))
-        last = max(incidents, key=lambda one: one.opened_at, default=None)
-        if last is None and monitor_id in matched:
-            last = await self._incidents.last(matched[monitor_id])
+        last = _last(incidents)
+        if last is None and monitor_id in request.matched:
+            last = await self._incidents.last(request.matched[monitor_id])
         if last is None or last.closed_at is None:
             return last
+        if request.was_clear.get(monitor_id) == last.run:
+            return None
         if await self._incidents.closed_by(last) != "arize":
             return last  # a person closed it while the monitor was triggered: it stays closed until the monitor clears
         at = evaluated_at(monitor)
         return None if at is not None and at > last.closed_at else last
 
     async def _fires_again(self, monitor: Monitor, known: KnownIncident) -> bool:
-        """Whether the monitor cleared, and is triggered again, while its incident waits for a person to close it."""
-        if not known.may_wait_for_person or evaluated_at(monitor) is None:
+        """Whether the monitor cleared, and is triggered again, while its incident is open for another reason."""
+        if not known.may_be_over or evaluated_at(monitor) is None:
             return False
         return await self._incidents.is_cleared(known.incident)
 
@@ -302,6 +307,24 @@ class Reconciler:
             return alert
         self._descriptions.add([found])
         return described(alert, found, live=True)
+
+
+def _last(incidents: list[KnownIncident]) -> KnownIncident | None:
+    return max(incidents, key=lambda one: one.opened_at, default=None)
+
+
+def _was_clear(
+    known: Mapping[str, list[KnownIncident]], triggered: Iterable[str], before: Mapping[str, str]
+) -> dict[str, str]:
+    """The monitors that were clear after their last incident had closed: if one is triggered, that is another fire."""
+    now, found = set(triggered), dict[str, str]()
+    for monitor_id, incidents in known.items():
+        last = _last(incidents)
+        if last is None or _open(incidents):
+            continue
+        if monitor_id not in now or before.get(monitor_id) == last.run:
+            found[monitor_id] = last.run
+    return found
 
 
 def bounded_discrepancies(found: list[Discrepancy]) -> tuple[Discrepancy, ...]:

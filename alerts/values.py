@@ -115,8 +115,10 @@ def instant(value: Any) -> datetime | None:
 
 def is_local(value: Any) -> bool:
     """Whether a text is a date and a time of day without a time zone. ``moment`` reads it as UTC."""
+    if not isinstance(value, str) or _NUMBER.fullmatch(value.strip()):
+        return False
     try:
-        return isinstance(value, str) and datetime.fromisoformat(value.strip()).tzinfo is None
+        return datetime.fromisoformat(value.strip()).tzinfo is None
     except ValueError:
         return False
 

@@ -97,7 +97,7 @@ class EventTimes(BaseModel):
     def of_monitor(self) -> "EventTimes":
         """Only when the monitor triggered and cleared: what outlives the incident."""
         names = ("triggered_at", "cleared_at", "local_triggered_at", "local_cleared_at")
-        return EventTimes(**{name: getattr(self, name) for name in names})
+        return EventTimes.model_validate({name: getattr(self, name) for name in names})
 
     @property
     def has_clear(self) -> bool:

@@ -47,7 +47,7 @@ class Steps:
             self._outbox.enqueue("notify", target, f"digest-{state.cycle}-{target.name}", digest=True)
         for index, one in enumerate(steps):
             if index == 0 and has_first:
-                self.take(0, one.step, note)
+                self.take(0, one.step, now, note)
             else:
                 state.deadlines.append(Deadline(at=one.at, kind="step", step=index))
         if timeout := due.timeout_at(decision, now):

@@ -114,7 +114,7 @@ class TemporalIncidents:
             memo.identity,
             execution.start_time,
             execution.close_time,
-            may_wait_for_person=state in {None, "awaiting_human"},
+            may_be_over=state in {None, "awaiting_human", "resolved"},
         )
 
     async def _view(self, incident: str) -> IncidentView | None:

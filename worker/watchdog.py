@@ -5,7 +5,7 @@ Nothing monitors the watchdog but its heartbeat: a service outside that alerts w
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -116,19 +116,20 @@ class WatchdogLoop:
 
     async def check(self, watchdog: Watchdog) -> None:
         """Check everything once. The heartbeat is sent if there is no problem, or somebody was notified of each."""
-        health = {name: str(check) for name, check in (await self._health.check()).items() if check.problems}
-        problems = {**health, **await self._gateway_problems(temporal_available="temporal" not in health)}
+        health = {name: check.problems for name, check in (await self._health.check()).items() if check.problems}
+        gateway = await self._gateway_problems(temporal_available="temporal" not in health)
+        problems: dict[str, Sequence[str]] = {**health, **gateway}
         unknown = _TEMPORAL_CHECKS if "temporal" in health else frozenset[str]()
-        if problems.get("gateway", "").startswith(_NO_ANSWER):
+        if any(one.startswith(_NO_ANSWER) for one in problems.get("gateway", ())):
             unknown |= _GATEWAY_CHECKS
         if watchdog.drill is not None:
             self._start_drill_if_due(watchdog.drill)
             if self._drill_problem:
-                problems["drill"] = self._drill_problem
+                problems["drill"] = (self._drill_problem,)
         if await self._notifier.update(problems, watchdog.notify, watchdog.after, unknown):
             await self._send_heartbeat(watchdog)
 
-    async def _gateway_problems(self, *, temporal_available: bool) -> Mapping[str, str]:
+    async def _gateway_problems(self, *, temporal_available: bool) -> dict[str, tuple[str, ...]]:
         url, token = f"{gateway_url(self._settings)}/readyz", api_token(self._settings)
         try:
             answer = await self._http.get(url, headers={"Authorization": f"Bearer {token}"} if token else {})
@@ -137,13 +138,12 @@ class WatchdogLoop:
                 answer = await self._http.get(url)  # the same without the errors' texts
             ready = answer.json()
         except (httpx.HTTPError, ValueError) as error:
-            return {"gateway": f"{_NO_ANSWER}: {type(error).__name__}"}
+            return {"gateway": (f"{_NO_ANSWER}: {type(error).__name__}",)}
         problems: dict[str, str] = {}
         if not ready.get("ready"):
             problems["gateway"] = (
                 f"the gateway accepts no alerts: spool {ready.get('spool')}, Temporal {ready.get('temporal')}"
             )
-        problems |= self._spool_problem(ready, temporal_available=temporal_available)
         if ready.get("dedup_store", "ok") != "ok":
             problems["dedup_store"] = f"the gateway cannot use the database: {ready['dedup_store']}"
         if ready.get("arize", "ok") not in {"ok", "not used"}:
@@ -152,19 +152,20 @@ class WatchdogLoop:
             problems["policy"] = f"the gateway decides by an earlier policy: {ready['policy']}"
         if "cannot be evaluated" in str(ready.get("policy")):
             problems["conditions"] = f"alerts are decided in doubt: {ready['policy']}"
-        return problems
+        spool = self._spool_problem(ready, temporal_available=temporal_available)
+        return {**{check: (text,) for check, text in problems.items()}, **spool}
 
-    def _spool_problem(self, ready: Mapping[str, Any], *, temporal_available: bool) -> Mapping[str, str]:
+    def _spool_problem(self, ready: Mapping[str, Any], *, temporal_available: bool) -> dict[str, tuple[str, ...]]:
         """An old item waits for Temporal, or is stuck although Temporal is available: then the gateway names it."""
         spooled: Mapping[str, Any] = ready.get("spooled") or {}
         if spooled.get("oldest_seconds", 0) <= MAX_SPOOL_AGE / self._settings.speed:
             return {}
         items = counted(spooled.get("items", 0), "item is spooled", "items are spooled")
         text = f"{items} (alerts and responder actions), the oldest for {spooled['oldest_seconds']:.0f} s"
-        stuck = "; ".join(ready.get("stuck") or ())
+        stuck: Sequence[str] = ready.get("stuck") or ()
         if not stuck and not temporal_available:
-            return {"spool": text}
-        return {"stuck": f"{text}: {stuck or 'the gateway is delivering them'}"}
+            return {"spool": (text,)}
+        return {"stuck": (text, *stuck) if stuck else (f"{text}, and the gateway is delivering them",)}
 
     async def _send_heartbeat(self, watchdog: Watchdog) -> None:
         heartbeat = watchdog.heartbeat

@@ -1,6 +1,7 @@
 """Notifies people of problems of Tocsin itself, directly through the destinations: without Temporal and its workers."""
 
 import asyncio
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -96,14 +97,41 @@ RUNBOOK: Mapping[str, Runbook] = {
 _log = structlog.get_logger()
 
 
+MAX_PROBLEMS = 5
+"""Of one check at the same time: more incidents, destinations or queues than that are in the last one."""
+MAX_SENTENCES = 3
+"""In a message."""
+_FIRST = re.compile(r"[^\s:]+")
+_NUMBER = re.compile(r"\d+")
+
+
+def subject_of(check: str, sentence: str) -> str:
+    """What a sentence is about, where a check finds several: who was notified of one does not know of the next.
+
+    The incident or the queue that is stuck, the schedule, the reason why an activity fails.
+    """
+    match check:
+        case "activities" | "records":
+            return _NUMBER.sub("", sentence.partition(": ")[2])
+        case "workflow_tasks" | "stuck" | "schedules":
+            first = _FIRST.match(sentence)
+            return first[0] if first and (": " in sentence or check == "schedules") else ""
+        case _:
+            return ""
+
+
 class ActiveProblem(BaseModel):
     """A problem that exists, or that has just disappeared.
 
-    ``since`` and ``gone_since`` are Unix seconds; ``receipts`` are by the destination that was notified.
+    ``since`` and ``gone_since`` are Unix seconds; ``receipts`` are by the destination that was notified; ``subjects``
+    are what it is about, and when each was last seen.
     """
 
     check: str
-    text: str
+    number: int = 0
+    """Distinguishes those of one check."""
+    text: str = ""
+    subjects: dict[str, float] = {}
     since: float
     gone_since: float = 0.0
     receipts: dict[str, Receipt] = {}
@@ -112,7 +140,19 @@ class ActiveProblem(BaseModel):
     @property
     def key(self) -> str:
         """The dedup key for vendors."""
-        return f"tocsin-watchdog-{self.check}-{int(self.since)}"
+        return f"tocsin-watchdog-{self.check}-{int(self.since)}" + (f"-{self.number}" if self.number else "")
+
+    def see(self, sentences: Sequence[str], now: float) -> bool:
+        """Note what a round found of it; whether it still exists."""
+        found = [one for one in sentences if subject_of(self.check, one) in self.subjects]
+        for sentence in found:
+            self.subjects[subject_of(self.check, sentence)] = now
+        if found:
+            more = f" (and {len(found) - MAX_SENTENCES} more)" if len(found) > MAX_SENTENCES else ""
+            self.text, self.gone_since = "; ".join(found[:MAX_SENTENCES]) + more, 0.0
+            recent = now - MAX_RECOVERY_DELAY
+            self.subjects = {name: seen for name, seen in self.subjects.items() if seen >= recent}
+        return bool(found)
 
 
 class _State(BaseModel):
@@ -139,12 +179,12 @@ class WatchdogNotifier:
         self._write()
 
     async def update(
-        self, found: Mapping[str, str], notify: Sequence[Target], after: float, unknown: Collection[str] = ()
+        self, found: Mapping[str, Sequence[str]], notify: Sequence[Target], after: float, unknown: Collection[str] = ()
     ) -> bool:
         """Process the result of one round of checks.
 
         Args:
-            found: the problems that exist now: a description by the name of the check.
+            found: the problems that exist now: sentences, by the name of the check.
             notify: the destinations to notify.
             after: for how many seconds a problem must last before anyone is notified.
             unknown: the checks that could not be made: their problems may still exist.
@@ -154,26 +194,40 @@ class WatchdogNotifier:
         """
         now = time.time()
         problems = self._state.problems
-        for check, text in found.items():
-            problem = problems.setdefault(check, ActiveProblem(check=check, text=text, since=now))
-            problem.text, problem.gone_since = text, 0.0
+        for check, sentences in found.items():
+            self._assign(check, sentences, now)
         all_notified = True
-        for check, problem in list(problems.items()):
-            if check in found:
+        for name, problem in list(problems.items()):
+            if problem.see(found.get(problem.check, ()), now):
                 if now - problem.since >= after:
                     all_notified &= await self._notify(problem, "notify", notify)
                 continue
-            if check in unknown:
+            if problem.check in unknown:
                 all_notified &= bool(problem.receipts) or now - problem.since < after
                 continue
             problem.gone_since = problem.gone_since or now
             if not problem.receipts:
-                del problems[check]  # it disappeared before anyone was notified
+                del problems[name]  # it disappeared before anyone was notified
             elif now - problem.gone_since >= min(after, MAX_RECOVERY_DELAY):
                 await self._notify(problem, "resolve", notify)
-                del problems[check]
+                del problems[name]
         self._write()
         return all_notified
+
+    def _assign(self, check: str, sentences: Sequence[str], now: float) -> None:
+        """Give each new subject to a problem that nobody was notified of yet, or to a new one."""
+        problems = self._state.problems
+        own = [one for one in problems.values() if one.check == check]
+        for subject in dict.fromkeys(subject_of(check, one) for one in sentences):
+            if any(subject in one.subjects for one in own):
+                continue
+            target = next((one for one in own if not one.receipts or not one.subjects), None)
+            if target is None and len(own) < MAX_PROBLEMS:
+                number = max((one.number + 1 for one in own), default=0)
+                target = ActiveProblem(check=check, number=number, since=now)
+                problems[f"{check}-{number}" if number else check] = target
+                own.append(target)
+            (target or own[-1]).subjects[subject] = now
 
     async def _notify(self, problem: ActiveProblem, verb: Verb, notify: Sequence[Target]) -> bool:
         """Notify all destinations at once; whether one of them accepted. The next round retries those that did not."""

@@ -36,20 +36,24 @@ class Reconcile:
 
     async def _reconcile(self, start: ReconcileInput) -> Repair:
         previous: Repair | None = workflow.get_last_completion_result(Repair)
-        matched = previous.matched if previous else {}
-        scan = await activity_calls.scan_monitors(ScanRequest(matched=matched))
+        previous = previous or Repair()
+        scan = await activity_calls.scan_monitors(ScanRequest(matched=previous.matched, was_clear=previous.was_clear))
         unread = f" {counted(scan.failed, 'monitor')} could not be compared: the log says why." if scan.failed else ""
         if not scan.found:
             workflow.set_current_details(f"No discrepancy; {counted(len(scan.matched), 'monitor')} triggered.{unread}")
-            return Repair(matched=scan.matched, failed=scan.failed)
+            return Repair(matched=scan.matched, was_clear=scan.was_clear, failed=scan.failed)
         workflow.set_current_details(
             f"{counted(len(scan.found), 'discrepancy', 'discrepancies')}, checked again after the grace period."
             + unread
         )
         await workflow.sleep(timedelta(seconds=start.grace), summary="A webhook for what was found may be on its way")
-        repair = await activity_calls.repair(RepairRequest(found=scan.found, matched=matched))
+        repair = await activity_calls.repair(
+            RepairRequest(found=scan.found, matched=previous.matched, was_clear=scan.was_clear)
+        )
         failed = f" {repair.failed} could not be repaired: the log says why." if repair.failed else ""
         done = f"{counted(repair.opened, 'incident')} opened, {repair.cleared} cleared."
         workflow.set_current_details(f"{done}{failed}{unread}")
         matched = cut_map({**repair.matched, **scan.matched}, 2 * MESSAGE_BYTES)
-        return repair.model_copy(update={"matched": matched, "failed": repair.failed + scan.failed})
+        return repair.model_copy(
+            update={"matched": matched, "was_clear": scan.was_clear, "failed": repair.failed + scan.failed}
+        )

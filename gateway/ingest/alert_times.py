@@ -72,7 +72,9 @@ def select_times(connection: Connection, incident: str) -> EventTimes:
         )
     )
     found = {_FIELDS[status]: _EPOCH + timedelta(microseconds=happened) for status, happened in rows}
-    return EventTimes(**{name: at.replace(tzinfo=None) if "local" in name else at for name, at in found.items()})
+    return EventTimes.model_validate(
+        {name: at.replace(tzinfo=None) if name.startswith("local") else at for name, at in found.items()}
+    )
 
 
 def _microseconds(at: datetime) -> int:

@@ -151,6 +151,8 @@ def all_keys(many: Iterable[EventKeys]) -> set[str]:
 
 def _stated_time(alert: Alert, received_at: datetime) -> str:
     """The time of its evaluation, as text; empty without a plausible one. One without a zone may be of any zone."""
+    if alert.quarantined:
+        return ""  # it is that of its arrival
     ahead = LARGEST_OFFSET if alert.local_time else MAX_AHEAD
     if alert.occurred_at is None or not plausible_time(alert.occurred_at, received_at, max_ahead=ahead):
         return ""

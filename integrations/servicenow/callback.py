@@ -1,9 +1,10 @@
 """ServiceNow: the requests of a business rule on the incident table.
 
 ServiceNow has no webhooks. ``docs/callbacks.md`` contains the rule (a script with ``sn_ws.RESTMessageV2``). It
-sends ``correlation_id`` (the dedup key), ``number``, ``sys_id``, ``instance``, ``state``, ``close_code``,
-``assigned_to``, ``user_name``, ``email``, ``comment``, ``at`` and ``update`` (``sys_mod_count``). A clone of a ticket
-has its ``correlation_id`` as well, so ``number`` and ``sys_id`` say whether the incident opened the ticket.
+sends ``correlation_id`` (the dedup key), ``number``, ``sys_id``, ``instance``, ``state``, ``state_changed``,
+``close_code``, ``assigned_to``, ``user``, ``user_name``, ``email``, ``comment``, ``at`` and ``update``
+(``sys_mod_count``). A clone of a ticket has its ``correlation_id`` as well, so ``number`` and ``sys_id`` say whether
+the incident opened the ticket.
 """
 
 import re
@@ -30,6 +31,8 @@ _CLOSED_STATES = frozenset({"6", "7", "resolved", "closed"})
 """States of the table ``incident`` in a new instance: resolved, closed."""
 _CANCELED_STATES = frozenset({"8", "canceled", "cancelled"})
 """The ticket is not needed, which does not say that the problem is over."""
+_MACHINES = frozenset({"system", "guest"})
+"""The users of scheduled jobs and flows, and of requests without a login."""
 _OTHER_TICKET = re.compile(r"duplicate", re.IGNORECASE)
 """Resolution codes that say that another ticket has the problem."""
 _OWN_MARKER = re.compile(r"Tocsin · tocsin-[0-9a-f]{20}")
@@ -49,7 +52,8 @@ def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
         return f"the state {state[:60]} changes nothing"
     action_type, note = read
     at, update = one_line(payload.get("at")), one_line(payload.get("update"))
-    by = one_line(payload.get("user_name")) or one_line(payload.get("email"))
+    is_person = one_line(payload.get("user")).casefold() not in _MACHINES
+    by = (one_line(payload.get("user_name")) or one_line(payload.get("email"))) if is_person else ""
     action = ResponderAction(
         type=action_type,
         by=by,
@@ -63,13 +67,16 @@ def parse(payload: Mapping[str, Any]) -> ParsedCallback | str:
         ),
         occurred_at=happened_at(payload.get("at")),
     )
-    return ParsedCallback(action, dedup_key, email=normal_address(payload.get("email")))
+    return ParsedCallback(action, dedup_key, email=normal_address(payload.get("email")) if is_person else "")
 
 
 def _action_type(payload: Mapping[str, Any], state: str, comment: str) -> tuple[ActionType, str] | None:
     """What a request reports, and its text."""
     number, code = one_line(payload.get("number")), one_line(payload.get("close_code"))
-    text = f": {comment}" if comment else ""
+    text, assignee = f": {comment}" if comment else "", one_line(payload.get("assigned_to"))
+    # A ticket that is closed already is commented on and assigned as well. A rule of an earlier version does not say.
+    if not payload.get("state_changed", not (comment or assignee)):
+        state = ""
     if state in _CANCELED_STATES:
         return "annotate", f"{number} is canceled, and the incident stays open{text}"
     if state in _CLOSED_STATES and _OTHER_TICKET.search(code):
@@ -78,7 +85,6 @@ def _action_type(payload: Mapping[str, Any], state: str, comment: str) -> tuple[
         return "resolve", f"{number} {state}{text}"
     if comment:
         return "annotate", comment
-    assignee = one_line(payload.get("assigned_to"))
     return ("reassign", assignee) if assignee else None
 
 
@@ -89,5 +95,13 @@ SERVICENOW = Callback(
     setting_description="The secret in ServiceNow's callbacks.",
     authenticate=bearer_token(SETTING),
     parse=parse,
-    example={"correlation_id": "…", "number": "INC0010001", "sys_id": "…", "state": "6", "user_name": "Carol"},
+    example={
+        "correlation_id": "…",
+        "number": "INC0010001",
+        "sys_id": "…",
+        "state": "6",
+        "state_changed": True,
+        "user": "carol",
+        "user_name": "Carol",
+    },
 )

@@ -51,6 +51,7 @@ _HIDDEN = frozenset(
         "identity",
         "event_id",
         "drill",
+        "local_time",
         "quarantined",
         "interpreted",
         "stated",

@@ -255,3 +255,37 @@ def test_event_ids_are_whole(one: Any, other: Any) -> None:
     assert ids[0] != ids[1]
     assert all(len(sent) <= 200 and sent.isprintable() for sent in ids)
     assert exact_event_id("evt_9") == "evt_9"
+
+
+GLOBAL = "TW9uaXRvcjo4MTIzNDpxWTdL"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"id": "evt-1", "monitor": {"id": GLOBAL, "name": "flt"}}},
+        {"payload": {"id": "evt-1", "type": "triggered", "monitor": {"id": GLOBAL, "name": "flt"}}},
+        {"id": "evt-1", "alert": {"id": "evt-1", "name": "fired", "monitor": {"id": GLOBAL, "name": "flt"}}},
+        {"alert": {"id": "evt-1"}, "monitor": {"id": GLOBAL, "name": "flt"}},
+        {"data": {"id": "evt-1", "monitor_name": "flt", "link": f"https://app.arize.com/monitors/{GLOBAL}"}},
+        {"monitor": {"id": GLOBAL, "name": "flt", "data": {"id": "evt-1", "name": "x"}}},
+    ],
+)
+def test_id_of_an_envelope_is_no_monitor(body: dict[str, Any]) -> None:
+    """Each delivery has another one: every repeat would page, and no clear would reach its incident."""
+    alert = normalise(body)
+    assert (alert.monitor_id, alert.monitor) == (GLOBAL, "flt")
+
+
+def test_id_of_an_alert_counts_only_without_a_name() -> None:
+    named = [{"monitor": {"name": "flt"}, "alert": {"id": one, "model": "m"}} for one in ("evt-1", "evt-2")]
+    assert len({id_of(one) for one in named}) == 1
+    nameless = [{"alert": {"id": one, "model": "m"}} for one in ("m-1", "m-2")]
+    assert len({id_of(one) for one in nameless}) == 2
+
+
+def test_object_of_a_monitor_names_itself() -> None:
+    """Beside others that it mentions."""
+    others = [f"https://app.arize.com/monitors/{one}" for one in (GLOBAL, "TW9uaXRvcjo2MTAwMDphWjYxMDAw")]
+    assert normalise({"monitor": {"id": "m-1", "name": "flt", "related": others}}).monitor_id == "m-1"
+    assert normalise({"monitor": {"id": GLOBAL, "name": "flt", "related": others}}).monitor_id == GLOBAL

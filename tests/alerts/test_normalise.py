@@ -89,6 +89,25 @@ def test_times_are_parsed(written: Any, moment: datetime | None) -> None:
     assert normalise(flat(triggered_at=written)).occurred_at == moment
 
 
+@pytest.mark.parametrize(
+    ("times", "local"),
+    [
+        ({"triggered_at": "2026-11-23 09:15:00"}, True),
+        ({"triggered_at": "20261123T091500"}, True),
+        ({"triggered_at": "2026-11-23 09:15:00+05:30"}, False),
+        ({"triggered_at": "2026-11-23T09:15:00Z"}, False),
+        ({"triggered_at": "1711120112345"}, False),
+        ({"triggered_at": 1795425300}, False),
+        ({"triggered_at": "2026-11-23"}, False),
+        ({"triggered_at": "2026-11-23 09:15:00", "evaluated_at": "2026-11-23T14:15:00Z"}, False),
+    ],
+)
+def test_time_without_zone_is_local(times: dict[str, Any], local: bool) -> None:
+    alert = normalise({**without("triggered_at"), **times})
+    assert alert.local_time is local
+    assert alert.ordering_time is None or (alert.ordering_time.tzinfo is None) is local
+
+
 @pytest.mark.parametrize("missing", sorted(set(FLAT) - {"monitor_name", "model"}))
 def test_every_other_field_is_optional(missing: str) -> None:
     alert = normalise(without(missing))

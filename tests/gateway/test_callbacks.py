@@ -257,6 +257,30 @@ async def test_echo_of_own_update_changes_nothing(gateway: GatewayHarness) -> No
     assert "update_sent_acknowledge" not in added
 
 
+SPLUNK_PEOPLE = [
+    ({"user": "alice", "acked_by": "alice", "resolved_by": "bob"}, "bob"),
+    ({"user": "alice", "acked_by": "alice", "resolved_by": None}, ""),
+    ({"user": "alice", "acked_by": "alice", "resolved_by": "null"}, ""),
+    ({"user": "SYSTEM", "acked_by": "null", "resolved_by": "bob"}, "bob"),
+    ({"user": "bob", "resolved_by": "${{STATE.RESOLVED_BY}}"}, ""),
+    ({"user": "bob"}, "bob"),
+    ({"user": "SYSTEM"}, ""),
+]
+
+
+@pytest.mark.parametrize(("names", "by"), SPLUNK_PEOPLE)
+async def test_splunk_says_who_resolved(gateway: GatewayHarness, names: dict[str, Any], by: str) -> None:
+    """What a machine resolved may still name who had acknowledged it."""
+    incident = await gateway.open()
+    payload = {**splunk_oncall("resolved", await key_of(gateway, incident)), **names}
+    assert (await SPLUNK.post(gateway, payload)).status_code == 202
+    one = await gateway.until(
+        incident,
+        lambda one: any("closed" in entry["event"] or entry["event"] == "resolved" for entry in one["timeline"]),
+    )
+    assert one["resolved_by"] == by
+
+
 async def test_own_jira_comment_is_ignored(gateway: GatewayHarness) -> None:
     incident = await gateway.open()
     payload = jira("resolved", await key_of(gateway, incident)) | {"webhookEvent": "comment_created"}

@@ -46,6 +46,30 @@ async def test_shared_event_id_swallows_nothing(gateway: GatewayHarness, event_i
     await until_closed(gateway, incident)
 
 
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("clears", ["without an id", "with another id", "a person"])
+async def test_id_of_an_episode_swallows_no_later_fire(gateway: GatewayHarness, timed: bool, clears: str) -> None:
+    """A template's constant as the id of triggers; the clear comes without it, as the reconciler's do."""
+    alert, now = gateway.alert(event_id=f"rule-{next(_numbers)}"), datetime.now(UTC)
+
+    def at(minutes: int, value: float) -> dict[str, Any]:
+        time_of = {"evaluated_at": (now - timedelta(minutes=minutes)).isoformat()} if timed else {}
+        return {**alert, "metric_value": value, **time_of}
+
+    first = at(50, 0.3)
+    ((incident, _),) = await send(gateway, first)
+    assert await send(gateway, first) == [(incident, "joined")]
+    await gateway.until(incident, lambda one: one["state"] == "notified" and one["alert_count"] == 1)
+    if clears == "a person":
+        await gateway.call("POST", f"/api/incidents/{incident}/resolve", "r-token", json={})
+    else:
+        event_id = "" if clears == "without an id" else f"clear-{next(_numbers)}"
+        await send(gateway, {**at(40, 0.01), "status": "CLEARED", "event_id": event_id})
+    await until_closed(gateway, incident)
+    assert await send(gateway, first) == [(incident, "joined")], "the same again is a redelivery"
+    assert await send(gateway, at(1, 0.9)) == [(incident, "started")]
+
+
 async def test_repeated_clear_closes_no_newer_fire(gateway: GatewayHarness) -> None:
     """A trigger and its clear share the id of their episode; the clear comes again in the next one."""
     alert = gateway.alert(event_id=f"episode-{next(_numbers)}")
@@ -173,3 +197,21 @@ async def test_copy_of_a_signed_change_is_not_recorded(gateway: GatewayHarness) 
         assert (answer.status_code, answer.json()["state"]) == (202, "recorded")
     listed = (await gateway.call("GET", "/api/changes")).json()["changes"]
     assert sum(title in one["title"] for one in listed) == 1
+
+
+async def test_local_time_is_not_older_than_a_clear_in_utc(gateway: GatewayHarness) -> None:
+    """The template states New York's time; the clear was read from Arize. The next fire happens within five hours."""
+    now = datetime.now(UTC)
+
+    def local(minutes: int) -> str:
+        return f"{now - timedelta(hours=5, minutes=minutes):%Y-%m-%d %H:%M:%S}"
+
+    alert = gateway.alert()
+    ((incident, _),) = await send(gateway, {**alert, "evaluated_at": local(30)})
+    await send(gateway, {**alert, "status": "CLEARED", "evaluated_at": (now - timedelta(minutes=20)).isoformat()})
+    await until_closed(gateway, incident)
+    assert await send(gateway, {**alert, "evaluated_at": local(10), "metric_value": 0.9}) == [(incident, "started")]
+    await send(gateway, {**alert, "status": "CLEARED", "evaluated_at": local(5)})
+    await until_closed(gateway, incident)
+    older = {**alert, "evaluated_at": local(6), "metric_value": 0.8}
+    assert await send(gateway, older) == [(incident, "recorded")], "local times compare with each other"

@@ -314,6 +314,30 @@ async def test_automation_closes_nothing(tickets: TicketHarness) -> None:
     assert "by no person" in (await tickets.events(incident, "closed_elsewhere"))[0][0]
 
 
+@pytest.mark.parametrize("user", ["system", "System", "guest"])
+async def test_job_of_servicenow_closes_nothing(tickets: TicketHarness, user: str) -> None:
+    incident, view = await tickets.open()
+    await tickets.send(
+        "servicenow", servicenow_closed(view) | {"user": user, "user_name": "System", "state_changed": True}
+    )
+    assert "by no person" in (await tickets.events(incident, "closed_elsewhere"))[0][0]
+
+
+@pytest.mark.parametrize("change", [{"comment": "thank you"}, {"assigned_to": "Dana"}])
+@pytest.mark.parametrize("says", [{"state_changed": False}, {}])
+async def test_what_is_done_with_a_closed_ticket_closes_nothing(
+    tickets: TicketHarness, change: dict[str, Any], says: dict[str, Any]
+) -> None:
+    """Somebody without the role closed it, which was denied: a comment of who has the role is no closing."""
+    incident, view = await tickets.open()
+    await tickets.send("servicenow", servicenow_closed(view) | change | says)
+    await tickets.events(incident, "annotated" if "comment" in change else "reassigned_elsewhere")
+    assert (await tickets.gateway.until(incident, lambda one: one))["state"] == "notified"
+    closing = servicenow_closed(view) | {"comment": "fixed", "state_changed": True, "update": "9"}
+    await tickets.send("servicenow", closing)
+    await tickets.gateway.until(incident, lambda one: one["state"] == "closed")
+
+
 async def test_two_comments_of_one_second_are_two(tickets: TicketHarness) -> None:
     incident, view = await tickets.open()
     payload = servicenow_closed(view) | {"state": "2"}

@@ -180,6 +180,13 @@ def test_every_text_says_fires_again() -> None:
     assert [fact.value for fact in message.facts if fact.label == "Fired again"] == ["1 time"]
 
 
+def test_page_of_a_refire_says_why_it_comes() -> None:
+    player = TimelinePlayer().play([(0, Fire()), (5, act("acknowledge"))], 39)
+    player.hanging = ["primary"]
+    (page,) = player.play([(40, Fire())], 40).state.pending
+    assert (page.target.name, page.note) == ("primary", "Fires again 40m after its last alert.")
+
+
 def test_regulated_refire_keeps_closing_role() -> None:
     """The alert that fires again does not name the model: the closing role and the ticket stay."""
     events = [(0, Fire(REGULATED)), (5, act("acknowledge")), (10, Clear()), (11, Fire(CRITICAL)), (12, Clear())]

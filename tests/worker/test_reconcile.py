@@ -142,6 +142,31 @@ async def test_incident_closed_by_person_stays_closed(harness: ReconcileHarness)
     assert (await harness.reconcile()).opened == 0
     harness.arize.put("m-1", "CLEARED")
     assert (await harness.reconcile()).matched == {}
+    harness.arize.put("m-1")  # another fire, and its webhook was lost
+    assert (await harness.reconcile()).opened == 1
+    assert (await harness.the_incident()).id == incident.id
+    assert (await harness.reconcile()).opened == 0
+
+
+async def test_missed_alert_of_incident_whose_last_update_fails_pages(harness: ReconcileHarness) -> None:
+    """It stays open for as long as the vendor refuses the update: that is no reason to miss the next fire."""
+    pagerduty = harness.incidents.pagerduty
+    harness.arize.put("m-1")
+    await harness.reconcile()
+    incident = await harness.the_incident()
+    assert incident.alert is not None
+    harness.incidents.alert = incident.alert
+    pagerduty.always = Fault(status=503)
+    harness.arize.put("m-1", "CLEARED")
+    assert (await harness.reconcile()).cleared == 1
+    await harness.incidents.until_state("resolved")
+    harness.arize.put("m-1")
+    async with asyncio.timeout(60):  # until the first attempts at the update have failed
+        while (await harness.reconcile()).opened == 0:
+            await asyncio.sleep(0.1)
+    await harness.incidents.until(lambda view: "reopened" in [entry.event for entry in view.timeline])
+    pagerduty.always = None
+    await harness.incidents.until_state("notified")
 
 
 async def test_missed_clear_is_applied(harness: ReconcileHarness) -> None:

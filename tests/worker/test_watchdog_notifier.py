@@ -10,7 +10,7 @@ from integrations.base.open_destinations import OpenDestinations
 from integrations.base.registry import destination_types
 from policy import Target, load_policy
 from tests.vendors import Fault, PagerDuty, Slack
-from worker.watchdog_notifier import RUNBOOK, WatchdogNotifier
+from worker.watchdog_notifier import MAX_PROBLEMS, RUNBOOK, WatchdogNotifier, subject_of
 
 POLICY = """
 version: 1
@@ -25,7 +25,7 @@ rules: []
 """
 PAGER = Target(name="pager", type="pagerduty", kind="page")
 CHAT = Target(name="chat", type="slack", kind="post")
-TEMPORAL = {"temporal": "it does not answer: no connection can be made"}
+TEMPORAL = {"temporal": ["it does not answer: no connection can be made"]}
 
 
 @pytest.fixture
@@ -75,13 +75,61 @@ async def test_problem_of_a_check_that_cannot_be_made_has_not_recovered(
     tmp_path: Path, destinations: OpenDestinations, pagerduty: PagerDuty
 ) -> None:
     notifier = WatchdogNotifier(tmp_path, destinations)
-    workers = {"workers": "no worker polls for pages"}
+    workers = {"workers": ["no worker polls for pages"]}
     assert await notifier.update(workers, [PAGER], 0)
     assert await notifier.update(TEMPORAL, [PAGER], 0, {"workers"})
     assert await notifier.update(workers, [PAGER], 0)
     assert len(pagerduty.events("trigger")) == 2
     (resolved,) = pagerduty.events("resolve")
     assert "temporal" in resolved["dedup_key"]
+
+
+def failing(*incidents: str) -> dict[str, list[str]]:
+    return {"workflow_tasks": [f"{one}: its workflow task has failed or timed out 7 times" for one in incidents]}
+
+
+async def test_second_incident_that_is_stuck_pages(
+    tmp_path: Path, destinations: OpenDestinations, pagerduty: PagerDuty
+) -> None:
+    """Who knows of the first one, and lets it be for days, does not know of the second one."""
+    notifier = WatchdogNotifier(tmp_path, destinations)
+    await notifier.update(failing("incident-a"), [PAGER], 0)
+    await notifier.update(failing("incident-a", "incident-b"), [PAGER], 0)
+    await WatchdogNotifier(tmp_path, destinations).update(failing("incident-b", "incident-a"), [PAGER], 0)
+    first, second = pagerduty.events("trigger")
+    assert first["dedup_key"] != second["dedup_key"]
+    assert "incident-b" in str(second["payload"]["custom_details"])
+    assert "incident-a" not in str(second["payload"]["custom_details"])
+    await WatchdogNotifier(tmp_path, destinations).update(failing("incident-b"), [PAGER], 0)
+    (resolved,) = pagerduty.events("resolve")
+    assert resolved["dedup_key"] == first["dedup_key"], "what is fixed recovers, and the other does not"
+
+
+async def test_many_stuck_incidents_page_a_few_times(
+    tmp_path: Path, destinations: OpenDestinations, pagerduty: PagerDuty
+) -> None:
+    notifier, names = WatchdogNotifier(tmp_path, destinations), list[str]()
+    for number in range(20):
+        names.append(f"incident-{number}")
+        assert await notifier.update(failing(*names), [PAGER], 0)
+    assert len(pagerduty.events("trigger")) == MAX_PROBLEMS
+
+
+@pytest.mark.parametrize(
+    ("check", "one", "other", "same"),
+    [
+        ("workflow_tasks", "incident-a: failed 4 times", "incident-b: failed 4 times", False),
+        ("workflow_tasks", "incident-a: failed 4 times", "incident-a: failed 5 times", True),
+        ("activities", "incident-a: page has failed 9 times: HTTP 503", "b: page has failed 12 times: HTTP 503", True),
+        ("activities", "incident-a: page has failed 9 times: HTTP 503", "b: post has failed 9 times: no auth", False),
+        ("schedules", "tocsin-digest has no next run", "tocsin-reconcile has no next run", False),
+        ("stuck", "incident-a: HTTP 500 (since 10:00:00 UTC)", "incident-b: HTTP 500 (since 10:00:00 UTC)", False),
+        ("stuck", "3 items are spooled, the oldest for 130 s", "4 items are spooled, the oldest for 150 s", True),
+        ("gateway", "the gateway does not answer: ReadTimeout", "the gateway accepts no alerts: spool full", True),
+    ],
+)
+def test_subject_distinguishes_problems(check: str, one: str, other: str, same: bool) -> None:
+    assert (subject_of(check, one) == subject_of(check, other)) is same
 
 
 async def test_problem_that_disappears_early_notifies_nobody(
