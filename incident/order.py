@@ -48,6 +48,8 @@ class EventTimes(BaseModel):
     """The same of times without a time zone."""
     alert_arrived_at: datetime | None = None
     """When a gateway received the newest triggered alert; if it does not say, when that was processed."""
+    first_arrived_at: datetime | None = Field(default=None, exclude_if=_is_none)
+    """When a gateway received the first triggered alert, if it says so: it may have been spooled before the opening."""
     acknowledged: dict[str, datetime] = {}
     """By source: the newest action that makes the incident quieter, an acknowledgement, a silence, a resolution."""
     withdrawn: dict[str, datetime] = {}
@@ -85,6 +87,8 @@ class EventTimes(BaseModel):
         else:
             self.triggered_at = _newer(self.triggered_at, at, now)
         arrived = min(received_at or now, now)
+        if received_at is not None:
+            self.first_arrived_at = min(self.first_arrived_at or arrived, arrived)
         self.alert_arrived_at = max(self.alert_arrived_at or arrived, arrived)
 
     def add_clear(self, at: datetime | None, now: datetime) -> None:
@@ -150,7 +154,7 @@ class EventTimes(BaseModel):
         An alert may wait for Temporal: then somebody may answer it before the incident opens. One from long before
         has probably a constant time.
         """
-        opened_at = min(opened_at, self.started_at or opened_at)
+        opened_at = min(opened_at, self.started_at or opened_at, self.first_arrived_at or opened_at)
         triggered_at = self.triggered_at
         if triggered_at is None or triggered_at < opened_at - MAX_CLOCK_ERROR:
             return at < opened_at

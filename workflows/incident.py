@@ -151,7 +151,7 @@ class Incident:
         due.
         """
         while self._inbox:
-            if alerts := self._take(GroupedAlert, all_of_them=self._state.decision is None):
+            if alerts := self._take_alerts():
                 await self._process_alerts(alerts)
             if self._state.decision is None:
                 if not any(isinstance(one, GroupedAlert) for one in self._inbox):
@@ -163,6 +163,12 @@ class Incident:
             if self._classified_by_worker:
                 self._classified_by_worker, self._dirty = False, bool(self._inbox) or self._dirty
                 return
+
+    def _take_alerts(self) -> list[GroupedAlert]:
+        """Those at the head of the inbox. Without a decision no action can be applied: then later ones count, too."""
+        is_undecided = self._state.decision is None
+        head = self._take(GroupedAlert, all_of_them=is_undecided and not self._state.bounded)
+        return head or self._take(GroupedAlert, all_of_them=is_undecided)
 
     def _take(self, kind: type[T], *, all_of_them: bool = False) -> list[T]:
         """Remove and return the items of a kind: those at the head of the inbox, or all of them."""

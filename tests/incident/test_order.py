@@ -303,3 +303,14 @@ def test_acknowledgement_before_any_worker_ran_is_of_this_incident(started: floa
 def test_local_times_compare_with_each_other_only(events: Sequence[tuple[float, Event]], state: str) -> None:
     """The monitor's template states New York's time without a zone, and Tocsin reads clears from Arize, in UTC."""
     assert TimelinePlayer().play(events, 61).state.state == state
+
+
+@pytest.mark.parametrize(
+    "fire", [Fire(received=-20), Fire(at=-320, local=True, received=-20)], ids=["no time", "local time"]
+)
+def test_acknowledgement_while_the_alert_was_spooled_counts(fire: Fire) -> None:
+    """A gateway answered with the incident's id, and somebody acknowledged it, before Temporal was available."""
+    early = act("acknowledge", occurred_at=START - timedelta(minutes=10))
+    assert TimelinePlayer().play([(0, fire), (0, early)], 30).sent == ["0 notify primary", "0 acknowledge primary"]
+    before = act("acknowledge", occurred_at=START - timedelta(minutes=30))
+    assert TimelinePlayer().play([(0, fire), (0, before)], 1).sent == ["0 notify primary"]

@@ -199,6 +199,19 @@ async def test_alerts_that_arrive_together_make_incident_regulated(harness: Inci
     assert (view.id, view.regulated) == (incident_id(BIAS), True)
 
 
+async def test_resolution_swallows_no_later_trigger(harness: IncidentHarness) -> None:
+    """No worker ran: all of it is processed together, in the order in which it arrived."""
+    async with harness.without_worker():
+        harness.gateway_decides = False
+        await harness.fire(harness.alert, "1")
+        await harness.act("resolve", "bob")
+        await harness.send(harness.alert, "2")
+    view = await harness.until_state("notified")
+    events = [entry.event for entry in view.timeline]
+    assert events.index("resolved") < events.index("reopened") < len(events) - 1
+    assert view.alert_count == 2
+
+
 @pytest.mark.parametrize("kind", ["acknowledge", "resolve"])
 async def test_spooled_action_of_closed_incident_touches_no_newer_one(
     real: IncidentHarness, tmp_path: Path, kind: str
