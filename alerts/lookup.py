@@ -81,10 +81,13 @@ FIELD_OF: Mapping[str, str] = {
 """Every key that the reader looks up, with the field of the alert; empty for those that contain other keys."""
 
 
-_PLAIN = frozenset({"id", "type", "name", "url"})
+_OWN = frozenset({"id", "name"})
+_PLAIN = frozenset({"type", "url"})
 """What everything has: an envelope, an event and a monitor. They count where they are the monitor's."""
-_SUBJECTS = frozenset({"monitor", "online_task", "task", "node"})
-"""The keys of what an alert is about. The others contain it."""
+_NAMES = ("monitor_id", "monitorId", "monitor_name", "monitorName")
+"""Who names the monitor by these keys means something else by a plain ``id`` or ``name``, such as the event's."""
+_SUBJECTS = (frozenset({"monitor", "node", "online_task"}), frozenset({"task"}))
+"""The keys of what an alert is about, those that come first. The others contain it."""
 
 
 class Lookup:
@@ -93,29 +96,38 @@ class Lookup:
     def __init__(self, body: Mapping[str, Any]) -> None:
         self.levels: list[Mapping[str, Any]] = [body]
         """From the top level inwards."""
-        keys, envelopes = [""], set[int]()
+        self._keys = [""]
+        self._envelopes = set[int]()
         for index, level in enumerate(self.levels):
             for nest in NESTED_KEYS:
                 inner = level.get(nest)
                 if isinstance(inner, Mapping):
-                    envelopes.add(index)
+                    self._envelopes.add(index)
                     if len(self.levels) < MAX_LEVELS:
                         self.levels.append(cast("Mapping[str, Any]", inner))
-                        keys.append(nest)
-        subjects = {index for index, key in enumerate(keys) if key in _SUBJECTS}
-        self._of_monitor = subjects or set(range(len(keys))) - envelopes
-        """The levels whose plain names are the monitor's: those of its own object, or what contains nothing else."""
-        self._of_alert = {index for index, key in enumerate(keys) if key == "alert"}
+                        self._keys.append(nest)
+        self._of_monitor = self._own_levels()
+
+    def _own_levels(self) -> set[int]:
+        """The levels whose plain ``id`` and ``name`` are the monitor's: those of its own object, else the innermost
+        that has any. An object without them, such as one of values, takes none from what is around it."""
+        own = {index for index, level in enumerate(self.levels) if any(_is_text(level.get(name)) for name in _OWN)}
+        if found := {index for index in own if self._keys[index] in _SUBJECTS[0]}:
+            return found
+        if any(_is_text(level.get(name)) for level in self.levels for name in _NAMES):
+            return set()
+        others = {index for index in own if self._keys[index] not in _SUBJECTS[1]}
+        return {max(others or own)} if own else set()
 
     def own_id(self, *, or_of_alert: bool) -> Any:
         """The plain ``id`` of the monitor's own object; an object ``alert`` may have an id of its own there."""
-        levels = self._of_monitor if or_of_alert else self._of_monitor - self._of_alert
-        return next((found for index in sorted(levels) if (found := self.levels[index].get("id"))), None)
+        levels = [index for index in sorted(self._of_monitor) if or_of_alert or self._keys[index] != "alert"]
+        return next((found for index in levels if (found := self.levels[index].get("id"))), None)
 
     def __call__(self, field: str) -> Any:
         for index, level in enumerate(self.levels):
             for name in FIELD_NAMES[field]:
-                if name in _PLAIN and index not in self._of_monitor:
+                if (name in _OWN and index not in self._of_monitor) or (name in _PLAIN and index in self._envelopes):
                     continue
                 found: Any = level.get(name)
                 if field in {"model", "metric", "project"}:
@@ -126,6 +138,10 @@ class Lookup:
             return cast("Mapping[str, Any]", window).get(_OF_WINDOW[field])
         text_monitor = self.levels[0].get("monitor")
         return text_monitor if field == "monitor" and isinstance(text_monitor, str) else None
+
+
+def _is_text(value: Any) -> bool:
+    return value not in ("", None) and isinstance(value, str | int | float)
 
 
 def _named(value: Any) -> Any:

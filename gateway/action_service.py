@@ -80,8 +80,9 @@ class ActionService:
                 "occurred_at": action.occurred_at or datetime.now(UTC),
             }
         )
-        first_run_id = await self._refuse_impossible(incident, action) or self._runs.find(incident)
-        action = action.model_copy(update={"first_run_id": action.first_run_id or first_run_id})
+        first_run_id = action.first_run_id or await self._refuse_impossible(incident, action)
+        seen = "" if first_run_id else self._runs.find(incident)
+        action = action.model_copy(update={"first_run_id": first_run_id, "seen_run_id": seen})
         try:
             in_temporal = await self._ingester.accept_action(incident, action)
         except IncidentClosedError:

@@ -68,18 +68,17 @@ class ActionHandler:
         return decision is None or not decision.regulated or may_close(action, decision.closed_by)
 
     def handle(self, action: ResponderAction, now: datetime) -> None:
-        """Apply an action. One for another run of the incident, or a redelivery, is dropped."""
+        """Apply an action. A redelivery is dropped, and one for another run of the incident changes nothing."""
         state = self._state
         if not is_run(state.first_run_id, action.first_run_id):
+            self._record_for_other_run(action, now)
             return
         if state.is_over and not (action.type == "reopen" and state.state == "resolved"):
             return
         if action.merged_into and f"{action.source}-merged:{action.merged_into}" not in state.vendor_ids:
             return  # another opening, or an earlier escalation, was merged
-        if action.id:
-            if action.id in state.processed_event_ids:
-                return
-            state.processed_event_ids = [*state.processed_event_ids, action.id][-PROCESSED_EVENT_IDS:]
+        if self._is_redelivery(action):
+            return
         if action.refused:
             self._record_refusal(action, now)
             return
@@ -90,6 +89,23 @@ class ActionHandler:
             self._handle_in_other_ticket(action, now)
             return
         self._apply(action, now)
+
+    def _record_for_other_run(self, action: ResponderAction, now: datetime) -> None:
+        """A person used the message of an earlier opening, which that person may have taken for this one."""
+        if not (action.by and self._state.bounded) or self._is_redelivery(action):
+            return
+        text = f"{_DONE.get(action.type, action.type)} {action.channel} changes nothing: it is about another opening"
+        self._state.record(now, "older_action", text, by=action.by, source=action.source)
+
+    def _is_redelivery(self, action: ResponderAction) -> bool:
+        """Whether it came before; if not, it is remembered."""
+        state = self._state
+        if not action.id:
+            return False
+        if action.id in state.processed_event_ids:
+            return True
+        state.processed_event_ids = [*state.processed_event_ids, action.id][-PROCESSED_EVENT_IDS:]
+        return False
 
     def handle_early(self, now: datetime) -> None:
         """Apply what was done in a ticket before its receipt arrived."""
@@ -168,8 +184,13 @@ class ActionHandler:
     def _is_older(self, action: ResponderAction, now: datetime) -> bool:
         """Whether a newer action, or a newer escalation, made this one void before it arrived."""
         times, opened_at = self._state.times, self._state.opened_at
+        names_run = bool(action.first_run_id)
+        if action.seen_run_id and not names_run:
+            names_run = is_run(self._state.first_run_id, action.seen_run_id)
+            at = believable(action.occurred_at, now)
+            if not names_run and at is not None and at < opened_at:
+                return True  # what was seen was an earlier opening, and this one was not there yet
         if action.type in _QUIETER:
-            names_run = bool(action.first_run_id)
             return times.is_older_acknowledgement(
                 action.source, action.occurred_at, opened_at, now, names_run=names_run
             )

@@ -259,8 +259,11 @@ class Escalation:
         state, decision = self._state, self._state.decision
         if decision is None or state.state == "awaiting_human":
             return
-        if state.bounded and state.level == 0 and (decision.steps or state.cycle == 0):
-            self._start(now, new_fire=False)  # acknowledged during a hold, before the first step
+        if state.bounded and decision.steps and not self._steps.was_taken:
+            self._start(now, new_fire=False)  # acknowledged during a hold, or resolved before the first page was sent
+            return
+        if state.bounded and state.level == 0 and state.cycle == 0:
+            self._start(now, new_fire=False)
             return
         remaining = list(enumerate(decision.steps))[state.level :]
         taken_after = decision.steps[state.level - 1].after if state.level else 0.0

@@ -46,6 +46,12 @@ class GroupedAlert(_Frozen):
         exclude_if=lambda value: value is None,
     )
 
+    repeated: bool = Field(
+        default=False,
+        description="The gateway had it before: it counts, and neither opens an incident nor makes it fire again.",
+        exclude_if=lambda value: not value,
+    )
+
     @property
     def happened_at(self) -> datetime | None:
         """When the newest of them happened, by the sender's clock; see ``Alert.ordering_time``."""
@@ -74,7 +80,13 @@ class ResponderAction(_Frozen):
     note: str = ""
     silence_seconds: float = Field(default=0.0, ge=0, le=86_400, description="For how long notifications are silenced.")
     first_run_id: str = Field(
-        default="", description="The incident's first run, or its beginning; an action for another run is dropped."
+        default="", description="The incident's first run, or its beginning; an action for another run changes nothing."
+    )
+    seen_run_id: str = Field(
+        default="",
+        description="The first run of what the gateway last read of the incident, if the action names none and "
+        "Temporal did not answer. It is for that opening, or for a later one that was open when it was done.",
+        exclude_if=lambda value: not value,
     )
     id: str = Field(default="", description="The callback's own id: a redelivery is dropped.")
     occurred_at: datetime | None = Field(default=None, description="In UTC, by the vendor's clock.")

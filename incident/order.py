@@ -20,6 +20,8 @@ CLOCK_TOLERANCE = timedelta(minutes=1)
 """How far a sender's clock may be ahead."""
 MAX_CLOCK_ERROR = timedelta(hours=1)
 MAX_AGE = timedelta(days=366)
+CLOCK_CHANGE = timedelta(hours=1)
+"""By how much local time is set back in autumn."""
 _OWN_CLOCKS = frozenset({"api", "link"})
 """The sources whose times a gateway states. What is done at a vendor names the vendor's own page or ticket."""
 
@@ -70,9 +72,14 @@ class EventTimes(BaseModel):
         return self.local_cleared_at if _is_local(at) else self.cleared_at
 
     def is_older_trigger(self, at: datetime | None, now: datetime) -> bool:
-        """Whether the monitor cleared after this trigger. The known trigger's own time, again, is no older one."""
+        """Whether the monitor cleared after this trigger. The known trigger's own time, again, is no older one.
+
+        Local time comes twice when clocks are set back: what may be newer is.
+        """
         at = believable(at, now)
         cleared = self.last_clear(at)
+        if cleared is not None and _is_local(at):
+            cleared -= CLOCK_CHANGE
         return at is not None and cleared is not None and at < cleared and at != self.last_trigger(at)
 
     def is_older_clear(self, at: datetime | None, now: datetime) -> bool:

@@ -82,6 +82,12 @@ class IncidentStateMachine:
                 return
             self._record_older(older, now)
             alerts = current
+        if state.decision is not None and (state.is_over or state.cleared):
+            repeats = [one for one in alerts if one.repeated]
+            alerts = [one for one in alerts if not one.repeated]
+            self._record_repeats(repeats, now)
+            if not alerts:
+                return
         closed = state.decision if state.is_over else None
         if state.is_over:
             # Triggered again while its last updates were being sent: a new problem, not an echo.
@@ -119,20 +125,22 @@ class IncidentStateMachine:
         after the last one means that the monitor had cleared unseen.
         """
         state = self.state
+        is_answered = bool(state.acknowledged_at) or state.state == "awaiting_human"
+        if is_answered and self._has_data_again(alerts):
+            return "after it had no data"  # a silence was for that
         if state.is_silenced:
             return ""  # the person asked for it, and it ends by itself
         if state.cleared:
             return "after it had cleared"
-        if state.decision is None or not (state.acknowledged_at or state.state == "awaiting_human"):
+        if state.decision is None or not is_answered:
             return ""
-        if self._has_data_again(alerts):
-            return "after it had no data"
         times = state.times.model_copy(deep=True)
         for one in alerts:  # they may have waited together: each counts from the one before it
             happened = believable(one.alert.ordering_time, now)
             gap = times.gap(happened, now, one.received_at)
             is_long = gap is not None and gap.total_seconds() > state.decision.refire_after
-            if gap is not None and is_long and not self._is_late_repeat(times, happened, now):
+            is_repeat = one.repeated or self._is_late_repeat(times, happened, now)
+            if gap is not None and is_long and not is_repeat:
                 seconds = int(gap.total_seconds())
                 return f"{format_duration(seconds // 60 * 60 if seconds >= 60 else seconds)} after its last alert"
             times.add_trigger(one.happened_at, now, one.arrived_at)
@@ -176,6 +184,13 @@ class IncidentStateMachine:
         for one in alerts:
             newest = self.state.times.last_clear(one.happened_at)
             self._record_older_alert(one, "triggered", newest, "cleared", now)
+
+    def _record_repeats(self, alerts: Sequence[GroupedAlert], now: datetime) -> None:
+        """Deliveries of what came before: the monitor has not triggered again since it cleared."""
+        for one in alerts:
+            ids = list(one.event_ids[:50])
+            text = f"{counted(one.count, 'alert')} came again after it was over, and changes nothing"
+            self.state.record(now, "older_alert", text, by="arize", event_ids=ids, alert=_compact(one.alert))
 
     def _record_older_alert(
         self, alert: GroupedAlert, status: str, newest: datetime | None, then: str, now: datetime

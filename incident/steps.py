@@ -53,6 +53,16 @@ class Steps:
         if timeout := due.timeout_at(decision, now):
             state.deadlines.append(Deadline(at=timeout, kind="ack_timeout"))
 
+    @property
+    def was_taken(self) -> bool:
+        """Whether a notification of a step of this escalation was sent, or is still to be sent."""
+        state = self._state
+        retries = [one.notification for one in state.deadlines if one.notification]
+        prefix = f"{state.dedup_key}:{state.cycle}-step-"
+        return state.level > 0 and any(
+            one.key.startswith(prefix) for one in (*state.receipts, *state.pending, *retries)
+        )
+
     def take(self, index: int, step: Step, now: datetime, note: str = "") -> None:
         """Notify the destinations of a step, ``index`` from 0."""
         state = self._state

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -97,22 +97,25 @@ RUNBOOK: Mapping[str, Runbook] = {
 _log = structlog.get_logger()
 
 
-MAX_PROBLEMS = 5
-"""Of one check at the same time: more incidents, destinations or queues than that are in the last one."""
 MAX_SENTENCES = 3
 """In a message."""
+MAX_DOUBLINGS = 5
+"""Of the pause before another problem of the same check is notified: 31 times ``after`` at most."""
 _FIRST = re.compile(r"[^\s:]+")
-_NUMBER = re.compile(r"\d+")
+_FAILURE = re.compile(r"(?P<activity>\w+) has failed \d+ times(?:: (?P<reason>[^:{(<\[\"']*))?")
+_LONG_NUMBER = re.compile(r"\d{4,}")
 
 
 def subject_of(check: str, sentence: str) -> str:
     """What a sentence is about, where a check finds several: who was notified of one does not know of the next.
 
-    The incident or the queue that is stuck, the schedule, the reason why an activity fails.
+    The incident or the queue that is stuck, the schedule; of activities that fail, the activity and the beginning of
+    the reason. What a vendor wrote after that may differ from attempt to attempt.
     """
     match check:
         case "activities" | "records":
-            return _NUMBER.sub("", sentence.partition(": ")[2])
+            found = _FAILURE.search(sentence)
+            return f"{found['activity']} {_LONG_NUMBER.sub('', found['reason'] or '').strip()}" if found else ""
         case "workflow_tasks" | "stuck" | "schedules":
             first = _FIRST.match(sentence)
             return first[0] if first and (": " in sentence or check == "schedules") else ""
@@ -163,10 +166,18 @@ class _State(BaseModel):
 class WatchdogNotifier:
     """Tracks problems; notifies people once when one has lasted, and once when it has disappeared."""
 
-    def __init__(self, state_dir: Path, destinations: Mapping[str, Destination]) -> None:
-        self._file = state_dir / STATE_FILE
+    def __init__(
+        self, state_dir: Path, destinations: Mapping[str, Destination], clock: Callable[[], float] = time.time
+    ) -> None:
+        """``clock`` is in Unix seconds."""
+        self._file, self._clock = state_dir / STATE_FILE, clock
         self._destinations = destinations
         self._state = self._read()
+
+    @property
+    def problems(self) -> Collection[ActiveProblem]:
+        """Those that exist, or have just disappeared."""
+        return self._state.problems.values()
 
     @property
     def last_drill_at(self) -> float:
@@ -192,10 +203,10 @@ class WatchdogNotifier:
         Returns:
             Whether somebody has been notified of each problem that has lasted.
         """
-        now = time.time()
+        now = self._clock()
         problems = self._state.problems
         for check, sentences in found.items():
-            self._assign(check, sentences, now)
+            self._assign(check, sentences, now, after)
         all_notified = True
         for name, problem in list(problems.items()):
             if problem.see(found.get(problem.check, ()), now):
@@ -214,20 +225,27 @@ class WatchdogNotifier:
         self._write()
         return all_notified
 
-    def _assign(self, check: str, sentences: Sequence[str], now: float) -> None:
-        """Give each new subject to a problem that nobody was notified of yet, or to a new one."""
+    def _assign(self, check: str, sentences: Sequence[str], now: float, after: float) -> None:
+        """Give each new subject to a problem that nobody was notified of yet, or to a new one.
+
+        If everything fails, new subjects appear all the time. The more problems of a check there are, the longer those
+        that come next are gathered.
+        """
         problems = self._state.problems
         own = [one for one in problems.values() if one.check == check]
         for subject in dict.fromkeys(subject_of(check, one) for one in sentences):
             if any(subject in one.subjects for one in own):
                 continue
             target = next((one for one in own if not one.receipts or not one.subjects), None)
-            if target is None and len(own) < MAX_PROBLEMS:
+            if target is None:
+                pause = after * (2 ** min(len(own) - 1, MAX_DOUBLINGS) - 1) if own else 0.0
+                if own and now - max(one.since for one in own) < pause:
+                    continue  # its turn comes
                 number = max((one.number + 1 for one in own), default=0)
                 target = ActiveProblem(check=check, number=number, since=now)
                 problems[f"{check}-{number}" if number else check] = target
                 own.append(target)
-            (target or own[-1]).subjects[subject] = now
+            target.subjects[subject] = now
 
     async def _notify(self, problem: ActiveProblem, verb: Verb, notify: Sequence[Target]) -> bool:
         """Notify all destinations at once; whether one of them accepted. The next round retries those that did not."""

@@ -72,7 +72,7 @@ class Incident:
             random_key=start.random_key,
         )
         if start.state is None:
-            self._state.times.started_at = info.start_time
+            self._state.times.started_at = info.workflow_start_time if start.bounded else info.start_time
         self._unlisted = start.unlisted
         self._machine = IncidentStateMachine(self._state, workflow.patched)
         self._inbox: list[GroupedAlert | ResponderAction] = [

@@ -70,7 +70,9 @@ def _keys(alert: Alert, event_id: str, signed: str, received_at: datetime) -> Ev
     if event_id:
         others = tuple(_key("id", problem, status, event_id) for status in _STATUSES if status != alert.status)
         marks += (_key("id", problem, alert.status, event_id),)
-        key = _key("", problem, alert.status, event_id, stated, str(alert.value))
+        # As it was stated, plausible or not: the same bytes have the same key, whenever they come.
+        at = "" if alert.occurred_at is None or alert.quarantined else alert.occurred_at.isoformat()
+        key = _key("", problem, alert.status, event_id, at, str(alert.value))
         return EventKeys(f"{clean(event_id, _READABLE)}-{key}".lstrip("-"), False, others, marks)
     if timed:
         shared = () if alert.status == "cleared" else (cleared_then, cleared_some_time)
@@ -151,8 +153,6 @@ def all_keys(many: Iterable[EventKeys]) -> set[str]:
 
 def _stated_time(alert: Alert, received_at: datetime) -> str:
     """The time of its evaluation, as text; empty without a plausible one. One without a zone may be of any zone."""
-    if alert.quarantined:
-        return ""  # it is that of its arrival
     ahead = LARGEST_OFFSET if alert.local_time else MAX_AHEAD
     if alert.occurred_at is None or not plausible_time(alert.occurred_at, received_at, max_ahead=ahead):
         return ""

@@ -127,7 +127,12 @@ class Submission:
     @property
     def may_start(self) -> bool:
         """Whether it may start an incident."""
-        return self.alert.status != "cleared" and not self.replayed and not self.repeated
+        return self.alert.status != "cleared" and not self.is_repeat
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether it came before, so that it may only join an open incident."""
+        return self.replayed or self.repeated
 
     def recall(self, seen: SeenEvents) -> None:
         """Note what is known of a submission that will be sent."""
@@ -145,18 +150,19 @@ def group_repeats(submissions: Sequence[Submission]) -> list[GroupedAlert]:
     """Alerts in their order, with adjacent repeats grouped into one."""
     groups: list[list[Submission]] = []
     for submission in submissions:
-        if groups and submission.dedup_fields == groups[-1][0].dedup_fields and not _far_apart(groups[-1], submission):
+        if groups and _is_same_group(groups[-1][-1], submission):
             groups[-1].append(submission)
         else:
             groups.append([submission])
     return [_grouped(group) for group in groups]
 
 
-def _far_apart(group: Sequence[Submission], later: Submission) -> bool:
-    """Whether so much time is between them that the incident may take the later one as firing again."""
-    last = group[-1]
+def _is_same_group(last: Submission, later: Submission) -> bool:
+    """Whether two adjacent alerts are repeats, and so near that the incident takes the later one as no other fire."""
+    if later.is_repeat != last.is_repeat or later.dedup_fields != last.dedup_fields:
+        return False
     pairs = ((last.received_at, later.received_at), (last.alert.occurred_at, later.alert.occurred_at))
-    return any(one and other and (other - one).total_seconds() > REFIRE_AFTER for one, other in pairs)
+    return not any(one and other and (other - one).total_seconds() > REFIRE_AFTER for one, other in pairs)
 
 
 def _grouped(group: list[Submission]) -> GroupedAlert:
@@ -171,6 +177,7 @@ def _grouped(group: list[Submission]) -> GroupedAlert:
         last_at=newest if newest != first.ordering_time else None,
         received_at=group[0].received_at,
         last_received_at=group[-1].received_at if len(group) > 1 else None,
+        repeated=group[0].is_repeat,
     )
 
 
@@ -179,12 +186,12 @@ def split_batch(
 ) -> tuple[list[Submission], list[Submission]]:
     """The submissions that form at most ``max_groups`` groups and ``max_bytes`` of JSON, at least one, and the rest."""
     groups = size = 0
-    previous: Mapping[str, object] | None = None
+    previous: Submission | None = None
     for index, submission in enumerate(submissions):
-        is_repeat = submission.dedup_fields == previous
+        is_repeat = previous is not None and _is_same_group(previous, submission)
         groups += not is_repeat
         size += submission.id_size + (0 if is_repeat else submission.size)
-        previous = submission.dedup_fields
+        previous = submission
         if index and (groups > max_groups or size > max_bytes):
             return submissions[:index], submissions[index:]
     return submissions, []

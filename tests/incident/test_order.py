@@ -298,7 +298,7 @@ def test_acknowledgement_before_any_worker_ran_is_of_this_incident(started: floa
         ),
         ([(10, Fire(at=-290, local=True)), (11, Clear(at=-295, local=True))], "notified"),
     ],
-    ids=["a clear of another clock", "an older trigger", "an older clear"],
+    ids=["a clear of another clock", "an older trigger", "clocks set back by an hour", "an older clear"],
 )
 def test_local_times_compare_with_each_other_only(events: Sequence[tuple[float, Event]], state: str) -> None:
     """The monitor's template states New York's time without a zone, and Tocsin reads clears from Arize, in UTC."""

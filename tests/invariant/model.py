@@ -18,6 +18,7 @@ from tests.invariant.stream import Act, Monitor
 
 SECOND_STEP = timedelta(minutes=15)
 REFIRES_AFTER = timedelta(minutes=30)
+CLOCK_CHANGE = timedelta(hours=1)
 STEP = timedelta(seconds=20)
 """How much time a step of a stream takes."""
 TOLERANCE = timedelta(seconds=15)
@@ -112,6 +113,8 @@ class Problem:
         at = event.stated or event.arrived
         if event.stated and self.newest and event.stated < self.newest:
             if event.status == "TRIGGERED":
+                if self.monitor.clock == "local" and self.newest - event.stated <= CLOCK_CHANGE:
+                    self.unclear = "clocks may have been set back"
                 if event.stated in {stated for stated, _ in self._last_alerts}:
                     self.unclear = "a trigger states the time of an earlier one, as a constant would"
                 self._note_alert(event)

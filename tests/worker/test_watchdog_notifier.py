@@ -10,7 +10,7 @@ from integrations.base.open_destinations import OpenDestinations
 from integrations.base.registry import destination_types
 from policy import Target, load_policy
 from tests.vendors import Fault, PagerDuty, Slack
-from worker.watchdog_notifier import MAX_PROBLEMS, RUNBOOK, WatchdogNotifier, subject_of
+from worker.watchdog_notifier import RUNBOOK, WatchdogNotifier, subject_of
 
 POLICY = """
 version: 1
@@ -105,14 +105,36 @@ async def test_second_incident_that_is_stuck_pages(
     assert resolved["dedup_key"] == first["dedup_key"], "what is fixed recovers, and the other does not"
 
 
-async def test_many_stuck_incidents_page_a_few_times(
+async def test_many_stuck_incidents_page_ever_more_seldom(
     tmp_path: Path, destinations: OpenDestinations, pagerduty: PagerDuty
 ) -> None:
-    notifier, names = WatchdogNotifier(tmp_path, destinations), list[str]()
-    for number in range(20):
-        names.append(f"incident-{number}")
-        assert await notifier.update(failing(*names), [PAGER], 0)
-    assert len(pagerduty.events("trigger")) == MAX_PROBLEMS
+    """Everything fails: each incident is named in some page, and no storm of pages follows."""
+    now, names = 0.0, list[str]()
+    notifier = WatchdogNotifier(tmp_path, destinations, lambda: now)
+    for minute in range(0, 8 * 60, 2):
+        now = minute * 60.0
+        if minute <= 4 * 60:
+            names.append(f"incident-{minute}")
+        assert await notifier.update(failing(*names), [PAGER], 120)
+    pages = pagerduty.events("trigger")
+    assert 8 <= len(pages) <= 12
+    subjects = [subject for one in notifier.problems for subject in one.subjects]
+    assert sorted(subjects) == sorted(names), "each belongs to one problem"
+    assert all(one.receipts for one in notifier.problems)
+
+
+async def test_reason_that_differs_in_its_details_is_one_problem(
+    tmp_path: Path, destinations: OpenDestinations, pagerduty: PagerDuty
+) -> None:
+    now = 0.0
+    notifier = WatchdogNotifier(tmp_path, destinations, lambda: now)
+    for attempt in range(40):
+        now = attempt * 15.0
+        body = f'{{"message":"Service Unavailable","requestId":"{attempt // 2:08d}-{"%04x" % (attempt // 2)}"}}'
+        text = f"incident-chatbot-1: post has failed {9 + attempt} times: The receiver answered 503: {body}"[:100]
+        await notifier.update({"activities": [text]}, [PAGER], 120)
+    assert len(pagerduty.events("trigger")) == 1
+    assert not pagerduty.events("resolve")
 
 
 @pytest.mark.parametrize(
@@ -122,6 +144,18 @@ async def test_many_stuck_incidents_page_a_few_times(
         ("workflow_tasks", "incident-a: failed 4 times", "incident-a: failed 5 times", True),
         ("activities", "incident-a: page has failed 9 times: HTTP 503", "b: page has failed 12 times: HTTP 503", True),
         ("activities", "incident-a: page has failed 9 times: HTTP 503", "b: post has failed 9 times: no auth", False),
+        (
+            "activities",
+            "a: page has failed 9 times: it answered 503: x",
+            "a: page has failed 9 times: it answered 401",
+            False,
+        ),
+        (
+            "records",
+            "a: write_audit_events has failed 9 times: locked",
+            "b: send_digest has failed 9 times: locked",
+            False,
+        ),
         ("schedules", "tocsin-digest has no next run", "tocsin-reconcile has no next run", False),
         ("stuck", "incident-a: HTTP 500 (since 10:00:00 UTC)", "incident-b: HTTP 500 (since 10:00:00 UTC)", False),
         ("stuck", "3 items are spooled, the oldest for 130 s", "4 items are spooled, the oldest for 150 s", True),

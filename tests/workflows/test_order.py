@@ -204,7 +204,8 @@ async def test_resolution_swallows_no_later_trigger(harness: IncidentHarness) ->
     async with harness.without_worker():
         harness.gateway_decides = False
         await harness.fire(harness.alert, "1")
-        await harness.act("resolve", "bob")
+        resolved = ResponderAction(type="resolve", by="bob", role="responder")
+        assert await harness.ingester.accept_action(harness.handle.id, resolved)
         await harness.send(harness.alert, "2")
     view = await harness.until_state("notified")
     events = [entry.event for entry in view.timeline]

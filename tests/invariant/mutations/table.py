@@ -38,7 +38,7 @@ _NEVER_REFUSED = Edit(
 )
 _ORDER, _MACHINE = "incident/order.py", "incident/state_machine.py"
 _IDENTITY, _SEEN = "alerts/identity.py", "gateway/ingest/seen_events.py"
-_EVENT_KEY = 'key = _key("", problem, alert.status, event_id, stated, str(alert.value))'
+_EVENT_KEY = 'key = _key("", problem, alert.status, event_id, at, str(alert.value))'
 
 MUTATIONS: Sequence[Mutation] = (
     # ── Temporal's limits ───────────────────────────────────────────────────────────────────────────────
@@ -107,7 +107,7 @@ MUTATIONS: Sequence[Mutation] = (
         "an alert long after the last one pages nobody",
         "order",
         _MACHINE,
-        "            if gap is not None and is_long and not self._is_late_repeat(times, happened, now):",
+        "            if gap is not None and is_long and not is_repeat:",
         "            if gap is not None and False:",
     ),
     _one(
