@@ -110,7 +110,7 @@ class Lookup:
 
     def _own_levels(self) -> set[int]:
         """The levels whose plain ``id`` and ``name`` are the monitor's: those of its own object, else the innermost
-        that has any. An object without them, such as one of values, takes none from what is around it."""
+        that has any. An object without them, such as one of values, hides none of what is around it."""
         own = {index for index, level in enumerate(self.levels) if any(_is_text(level.get(name)) for name in _OWN)}
         if found := {index for index in own if self._keys[index] in _SUBJECTS[0]}:
             return found

@@ -80,7 +80,8 @@ class ActionService:
                 "occurred_at": action.occurred_at or datetime.now(UTC),
             }
         )
-        first_run_id = action.first_run_id or await self._refuse_impossible(incident, action)
+        open_run = await self._refuse_impossible(incident, action)
+        first_run_id = action.first_run_id or open_run
         seen = "" if first_run_id else self._runs.find(incident)
         action = action.model_copy(update={"first_run_id": first_run_id, "seen_run_id": seen})
         try:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from alerts import Alert
 from incident.actions import ARIZE, EVENT_ORDER, PROCESSED_EVENT_IDS, ActionHandler
+from incident.alert_records import compact, record_delay, record_older_clear, record_older_triggers, record_repeats
 from incident.amounts import amount_of
 from incident.escalation import OBLIGATIONS, REFIRE, Escalation
 from incident.events import GroupedAlert, ResponderAction
@@ -21,9 +22,6 @@ from policy import Decision, IncidentFacts, format_duration
 
 _REPEATS_NOTED = (2, 5)
 """Repeats are noted in threads at the 2nd and 5th alert, the 20th and 50th, and so on."""
-
-_LATE = timedelta(minutes=1)
-"""How much later than a gateway received it an alert is processed if nothing is unavailable."""
 
 _MAX_UNDESCRIBED = 4
 """Alerts that are described later; those of one monitor count once, and an incident has one."""
@@ -80,12 +78,12 @@ class IncidentStateMachine:
             if not current:
                 self._record_older_only(older, decision, now)
                 return
-            self._record_older(older, now)
+            record_older_triggers(state, older, now)
             alerts = current
         if state.decision is not None and (state.is_over or state.cleared):
             repeats = [one for one in alerts if one.repeated]
             alerts = [one for one in alerts if not one.repeated]
-            self._record_repeats(repeats, now)
+            record_repeats(state, repeats, now)
             if not alerts:
                 return
         closed = state.decision if state.is_over else None
@@ -173,35 +171,12 @@ class IncidentStateMachine:
         """All of these were triggered before the monitor cleared. Their obligations count, in doubt."""
         state = self.state
         if state.decision is not None or state.is_over:
-            self._record_older(alerts, now)
+            record_older_triggers(state, alerts, now)
             if not state.is_over:
                 self._escalation.adopt(decision, now)
             return
         cleared = f"cleared at {clock_text(state.times.last_clear(alerts[-1].happened_at))}"
         self.discard(alerts, now, f"triggered before the monitor {cleared}; nobody was notified")
-
-    def _record_older(self, alerts: Sequence[GroupedAlert], now: datetime) -> None:
-        for one in alerts:
-            newest = self.state.times.last_clear(one.happened_at)
-            self._record_older_alert(one, "triggered", newest, "cleared", now)
-
-    def _record_repeats(self, alerts: Sequence[GroupedAlert], now: datetime) -> None:
-        """Deliveries of what came before: the monitor has not triggered again since it cleared."""
-        for one in alerts:
-            ids = list(one.event_ids[:50])
-            text = f"{counted(one.count, 'alert')} came again after it was over, and changes nothing"
-            self.state.record(now, "older_alert", text, by="arize", event_ids=ids, alert=_compact(one.alert))
-
-    def _record_older_alert(
-        self, alert: GroupedAlert, status: str, newest: datetime | None, then: str, now: datetime
-    ) -> None:
-        """What happened before the newest known event changes nothing, and is on record."""
-        text = (
-            f"{counted(alert.count, 'alert')} of {clock_text(alert.happened_at)} changes nothing: {status} before the "
-            f"monitor {then} at {clock_text(newest)}"
-        )
-        ids = list(alert.event_ids[:50])
-        self.state.record(now, "older_alert", text, by="arize", event_ids=ids, alert=_compact(alert.alert))
 
     def _record_alerts(self, alerts: Sequence[GroupedAlert], now: datetime, *, note_repeats: bool = True) -> None:
         state = self.state
@@ -216,33 +191,24 @@ class IncidentStateMachine:
         if state.alert is None:
             state.alert = latest
             ids = [event_id for one in alerts for event_id in one.event_ids][:50]
-            state.record(now, "received", latest.monitor, event_ids=ids, alert=_compact(latest))
-            self._record_delay(alerts, now)
+            state.record(now, "received", latest.monitor, event_ids=ids, alert=compact(latest))
+            record_delay(state, alerts, now)
             return
-        self._record_delay(alerts, now)
+        record_delay(state, alerts, now)
         amount = amount_of(latest, state.alert)
         value = f", now {amount}" if amount else ""
         text = f"{counted(count, 'more alert')}{value}"
-        state.record(now, "alert_added", text, alert=_compact(latest))
+        state.record(now, "alert_added", text, alert=compact(latest))
         if note_repeats and _repeats_noted(state.alert_count) > _repeats_noted(state.alert_count - count):
             text = f"Triggered again: {counted(state.alert_count, 'alert')} so far{value}."
             self._outbox.broadcast("note", text, kinds=frozenset({"post"}))
 
-    def _record_delay(self, alerts: Sequence[GroupedAlert], now: datetime) -> None:
-        """An outage of Temporal or of the workers is part of the incident: people were notified later for it."""
-        received = min((one.received_at for one in alerts if one.received_at), default=None)
-        if received is not None and now - received > _LATE:
-            late = format_duration(int((now - received).total_seconds()))
-            text = f"a gateway received it at {received:%Y-%m-%d %H:%M:%S} UTC, {late} before a worker processed it"
-            self.state.record(now, "processed_late", text)
-
     def clear(self, alert: GroupedAlert, now: datetime) -> None:
         """The monitor cleared."""
         state = self.state
-        self._record_delay((alert,), now)
+        record_delay(state, (alert,), now)
         if state.times.is_older_clear(alert.happened_at, now) and not state.is_over and self._patched(EVENT_ORDER):
-            newest = state.times.last_trigger(alert.happened_at)
-            self._record_older_alert(alert, "cleared", newest, "triggered", now)
+            record_older_clear(state, alert, now)
             return
         state.times.add_clear(alert.happened_at, now)
         state.latest_alert = alert.alert
@@ -285,7 +251,7 @@ class IncidentStateMachine:
         state, alert = self.state, alerts[-1].alert
         state.alert = state.latest_alert = alert
         state.alert_count += sum(one.count for one in alerts)
-        state.record(now, "received", alert.monitor, alert=_compact(alert))
+        state.record(now, "received", alert.monitor, alert=compact(alert))
         state.record(now, "cleared", reason, by="arize")
         state.state, state.cleared, state.resolved_by = "resolved", True, "arize"
 
@@ -398,8 +364,3 @@ def _repeats_noted(alerts: int) -> int:
         marks += sum(alerts >= mark * scale for mark in _REPEATS_NOTED)
         scale *= 10
     return marks
-
-
-def _compact(alert: Alert) -> dict[str, object]:
-    """The alert as the audit log keeps it: enough to decide about it again."""
-    return alert.model_dump(mode="json", exclude={"raw"}, exclude_defaults=True)

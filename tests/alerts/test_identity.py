@@ -289,3 +289,32 @@ def test_object_of_a_monitor_names_itself() -> None:
     others = [f"https://app.arize.com/monitors/{one}" for one in (GLOBAL, "TW9uaXRvcjo2MTAwMDphWjYxMDAw")]
     assert normalise({"monitor": {"id": "m-1", "name": "flt", "related": others}}).monitor_id == "m-1"
     assert normalise({"monitor": {"id": GLOBAL, "name": "flt", "related": others}}).monitor_id == GLOBAL
+
+
+FLAT_OBJECT = {"id": "mon-1", "name": "Error rate", "model": "m", "status": "TRIGGERED"}
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        {"data": {"value": 0.4}},
+        {"data": {}},
+        {"data": None},
+        {"alert": {"status": "triggered", "value": 0.4}},
+        {"payload": {"data": {"value": 0.4}}},
+        {"task": {"id": "t1"}},
+        {"alert": {"status": "triggered"}, "data": {"value": 0.4}},
+    ],
+)
+def test_object_of_values_hides_no_name(around: dict[str, Any]) -> None:
+    """Two monitors whose deliveries have such an object are two; a clear without it is of the same problem."""
+    one = {**FLAT_OBJECT, **around}
+    assert (normalise(one).monitor_id, normalise(one).monitor) == ("mon-1", "Error rate")
+    assert id_of(one) == id_of({**FLAT_OBJECT, "status": "CLEARED"})
+    assert id_of(one) != id_of({**one, "id": "mon-2", "name": "Checkout failures"})
+
+
+@pytest.mark.parametrize("around", [{}, {"data": {"value": 0.4}}, {"data": None}])
+def test_plain_id_beside_a_named_monitor_is_the_events(around: dict[str, Any]) -> None:
+    ids = {id_of({"id": one, "monitor_name": "flt", "model": "m", **around}) for one in ("evt-1", "evt-2")}
+    assert ids == {id_of({"monitor_name": "flt", "model": "m"})}

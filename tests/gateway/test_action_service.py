@@ -154,7 +154,7 @@ async def test_spooled_action_touches_no_newer_incident(
     service = ActionService(cut_off, AlertIngester(cut_off, QUEUE, store, spool), runs=runs)
     accepted = await service.apply(incident_id(real.alert), ACK.model_copy(update={"type": kind}))
     assert isinstance(accepted, AcceptedAction)
-    assert (await spooled_action(spool, incident_id(real.alert))).first_run_id == first.first_run_id
+    assert (await spooled_action(spool, incident_id(real.alert))).seen_run_id == first.first_run_id
     await real.clear()
     await real.until_closed()
     await real.fire(event_id="2")
@@ -164,6 +164,29 @@ async def test_spooled_action_touches_no_newer_incident(
     drain.cancel()
     view = await real.act("annotate", note="read")  # after what the spool held
     assert (view.state, view.acknowledged_by) == ("notified", "")
+    assert "older_action" in [entry.event for entry in view.timeline]
+    spool.close()
+    store.close()
+
+
+async def test_spooled_action_is_for_the_incident_that_paged(real: IncidentHarness, tmp_path: Path) -> None:
+    """The gateway had read the opening before: what a person acknowledges now is the one that paged."""
+    await real.fire(event_id="1")
+    await real.until_state("notified")
+    runs = KnownRuns()
+    await IncidentCache(real.client, runs=runs).view(await real.handle.describe())
+    await real.clear()
+    await real.until_closed()
+    await real.fire(event_id="2")
+    await real.until_state("notified")
+    cut_off = await Client.connect("127.0.0.1:1", lazy=True, data_converter=pydantic_data_converter)
+    spool, store = Spool(tmp_path / "cut-off.db"), DedupStore(f"sqlite:///{tmp_path}/gateway.db")
+    await ActionService(cut_off, AlertIngester(cut_off, QUEUE, store, spool), runs=runs).apply(
+        incident_id(real.alert), ACK
+    )
+    drain = asyncio.create_task(AlertIngester(real.client, QUEUE, store, spool).drain())
+    assert (await real.until_state("acknowledged")).acknowledged_by == "alice"
+    drain.cancel()
     spool.close()
     store.close()
 

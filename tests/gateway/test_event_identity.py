@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from alerts import normalise
+from gateway.ingest.seen_events import event_keys
 from tests.gateway.conftest import SECRET, TOKEN, GatewayHarness
 from tests.signing import signed
 
@@ -213,5 +215,24 @@ async def test_local_time_is_not_older_than_a_clear_in_utc(gateway: GatewayHarne
     assert await send(gateway, {**alert, "evaluated_at": local(10), "metric_value": 0.9}) == [(incident, "started")]
     await send(gateway, {**alert, "status": "CLEARED", "evaluated_at": local(5)})
     await until_closed(gateway, incident)
-    older = {**alert, "evaluated_at": local(6), "metric_value": 0.8}
+    older = {**alert, "evaluated_at": local(70), "metric_value": 0.8}
     assert await send(gateway, older) == [(incident, "recorded")], "local times compare with each other"
+
+
+@pytest.mark.parametrize("stated", ["2026-11-27T10:05:02Z", "2026-11-27T00:00:00Z", "2012-12-21T00:00:00Z", None])
+async def test_key_of_an_event_does_not_depend_on_its_arrival(stated: str | None) -> None:
+    """A time may become plausible, or stop being so, between two deliveries of the same bytes."""
+    alert = normalise({"monitor_name": "m", "metric_value": 0.3, "triggered_at": stated})
+    arrivals = [datetime(2026, 11, 27, 10, 0, tzinfo=UTC) + timedelta(hours=hours) for hours in (-9.9, 0, 1, 300)]
+    assert len({event_keys(alert, "evt-1", "", at).id for at in arrivals}) == 1
+
+
+async def test_redelivery_of_an_evaluation_leaves_a_regulated_incident_cleared(gateway: GatewayHarness) -> None:
+    now = datetime.now(UTC)
+    alert = gateway.alert(model="regulated-model", evaluated_at=(now - timedelta(minutes=2)).isoformat())
+    ((incident, _),) = await send(gateway, alert)
+    await send(gateway, {**alert, "status": "CLEARED", "evaluated_at": now.isoformat()})
+    await gateway.until(incident, lambda one: one["state"] == "awaiting_human")
+    assert await send(gateway, alert) == [(incident, "joined")]
+    one = await gateway.until(incident, lambda one: "older_alert" in [entry["event"] for entry in one["timeline"]])
+    assert (one["state"], one["refire_count"]) == ("awaiting_human", 0)

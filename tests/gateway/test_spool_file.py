@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from alerts import Alert
+from alerts.bounded import json_size
 from gateway.ingest.spool import Spool, SpoolError
-from gateway.ingest.submission import Submission, group_repeats
+from gateway.ingest.starter import MAX_GROUPS
+from gateway.ingest.submission import Submission, group_repeats, split_batch
+from incident.events import AlertBatch
+from incident.limits import MESSAGE_BYTES
 from tests.gateway.spool_harness import item
 
 
@@ -99,3 +103,14 @@ async def test_group_hides_no_long_gap(minutes: list[int], groups: list[tuple[in
         tuple((at - begin) // timedelta(minutes=1) for at in (one.received_at, one.last_received_at) if at)
         for one in group_repeats(sent)
     ] == groups
+
+
+async def test_parts_count_the_groups_that_are_sent() -> None:
+    """Equal alerts that are far apart are groups of their own, each with its alert."""
+    alert, now = Alert(monitor="m", tags={f"label {number}": "x" * 200 for number in range(62)}), datetime.now(UTC)
+    left = [Submission(alert, f"e-{number}", received_at=now + timedelta(minutes=31 * number)) for number in range(100)]
+    while left:
+        part, left = split_batch(left, MAX_GROUPS, MESSAGE_BYTES)
+        groups = group_repeats(part)
+        assert len(groups) <= MAX_GROUPS
+        assert len(groups) == 1 or json_size(AlertBatch(alerts=tuple(groups))) <= MESSAGE_BYTES * 1.1

@@ -5,6 +5,7 @@ Rows read: minute, verb, destination. ``tests/workflows/test_escalation.py`` sho
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.incident.timeline_player import (
     LOW,
     MINUTE,
     REGULATED,
+    START,
     Clear,
     Event,
     Fire,
@@ -297,10 +299,49 @@ def test_vendor_timeout_does_not_withdraw_acknowledgement() -> None:
     assert player.sent == ["0 notify primary", "5 acknowledge primary"]
 
 
-def test_action_for_other_run_is_dropped() -> None:
-    player = TimelinePlayer().play([(0, Fire(CRITICAL)), (5, act("resolve", first_run_id="89abcdef"))], 6)
+def test_action_for_other_run_changes_nothing() -> None:
+    """A person used the message of an earlier opening; an echo of what Tocsin sent then is nobody's."""
+    resolve = act("resolve", first_run_id="89abcdef", id="1")
+    echo = act("resolve", by="", first_run_id="89abcdef")
+    player = TimelinePlayer().play([(0, Fire(CRITICAL)), (5, resolve), (5, resolve), (5, echo)], 6)
     assert player.state.state == "notified"
     assert "resolved" not in player.events
+    assert [one.text for one in player.state.timeline if one.event == "older_action"] == [
+        "resolved through the API changes nothing: it is about another opening"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "at", "state"),
+    [
+        ("01234567", -1, "acknowledged"),
+        ("89abcdef", -1, "notified"),
+        ("89abcdef", 2, "acknowledged"),
+        ("", 2, "acknowledged"),
+    ],
+)
+def test_spooled_action_is_for_what_was_open(seen: str, at: float, state: str) -> None:
+    """Its gateway had read an earlier opening; a later one was open, and had paged, when the person acknowledged."""
+    done = act("acknowledge", seen_run_id=seen, occurred_at=START + timedelta(minutes=at))
+    player = TimelinePlayer().play([(0, Fire(CRITICAL)), (5, done)], 6)
+    assert player.state.state == state
+    assert ("older_action" in player.events) is (state == "notified")
+
+
+@pytest.mark.parametrize("reopened_at", [2, 40])
+def test_reopening_notifies_who_was_not(reopened_at: float) -> None:
+    """It was resolved before its page was out, and the page was dropped."""
+    player = TimelinePlayer(hanging=["primary"]).play([(0, Fire()), (1, act("resolve"))], 1)
+    player.hanging = ()
+    player.play([(reopened_at, act("reopen", "bob"))], reopened_at + 16)
+    assert player.sent == [f"{reopened_at} notify primary", f"{reopened_at + 15} notify secondary"]
+
+
+def test_withdrawal_notifies_who_could_not_be_reached() -> None:
+    """The retry of the first page ended with the acknowledgement."""
+    player = TimelinePlayer(failing=["primary"]).play([(0, Fire()), (0.5, act("acknowledge"))], 5)
+    player.failing = ()
+    assert "6 notify primary" in player.play([(6, act("unacknowledge"))], 7).sent
 
 
 def test_redelivered_action_is_dropped() -> None:

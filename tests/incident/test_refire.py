@@ -259,6 +259,31 @@ def test_alert_that_another_gateway_kept_is_not_the_last_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ([(1, act("acknowledge")), (40, Fire(repeated=True))], "acknowledged"),
+        ([(1, Clear()), (2, Fire(repeated=True))], "resolved"),
+        ([(1, act("resolve")), (2, Fire(repeated=True))], "resolved"),
+    ],
+    ids=["long after an acknowledgement", "after a clear", "after a person resolved it"],
+)
+def test_redelivery_is_no_fire(events: list[tuple[float, Event]], state: str) -> None:
+    player = TimelinePlayer().play([(0, Fire()), *events], 60)
+    assert [line for line in player.sent if "notify" in line] == ["0 notify primary"]
+    assert player.state.state == state
+
+
+def test_redelivery_leaves_a_regulated_incident_to_its_person() -> None:
+    events: list[tuple[float, Event]] = [(0, Fire(REGULATED_CRITICAL)), (1, act("acknowledge")), (2, Clear())]
+    player = TimelinePlayer().play([*events, (50, Fire(REGULATED_CRITICAL, repeated=True))], 60)
+    assert (player.state.state, player.state.cleared) == ("awaiting_human", True)
+    assert player.state.acknowledged_by == "alice"
+    assert "older_alert" in player.events
+    both = [Fire(REGULATED_CRITICAL, repeated=True), Fire(REGULATED_CRITICAL)]
+    assert player.play([(61, one) for one in both], 62).sent[-1] == "61 notify primary"
+
+
+@pytest.mark.parametrize(
     ("acknowledged", "sent"),
     [
         (True, ["0 notify ops", "5 acknowledge ops", "10 refresh ops", "10 notify ops"]),
@@ -273,6 +298,12 @@ def test_trigger_after_no_data_is_another_fire(acknowledged: bool, sent: list[st
     assert player.state.alert is not None
     assert (player.state.alert.status, player.state.alert.value) == ("triggered", 0.9)
     assert player.play([(12, Fire(HIGH, value=0.9))], 13).state.refire_count == acknowledged
+
+
+def test_silence_for_missing_data_is_none_for_a_trigger() -> None:
+    silence = act("silence", silence_seconds=86_400)
+    player = TimelinePlayer().play([(0, Fire(status="no_data")), (1, silence), (10, Fire(value=0.9))], 11)
+    assert player.sent[-1] == "10 notify primary"
 
 
 def test_no_data_after_a_clear_is_decided_about() -> None:

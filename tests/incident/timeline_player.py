@@ -58,6 +58,8 @@ class Fire:
     status: Status = "triggered"
     local: bool = False
     """Whether the time is without a time zone."""
+    repeated: bool = False
+    """Whether the gateway had it before."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class TimelinePlayer:
             case Fire(decision, False):
                 update = {"occurred_at": at_minute(event.at), "value": event.value, "status": event.status}
                 alert = known.model_copy(update={**update, "local_time": event.local})
-                group = GroupedAlert(alert=alert, received_at=at_minute(event.received))
+                received = at_minute(event.received)
+                group = GroupedAlert(alert=alert, received_at=received, repeated=event.repeated)
                 self.machine.add_alerts([group], decision, self._now)
             case Fire(decision):
                 undescribed = UNDESCRIBED.model_copy(update={"undescribed": "Arize is down"})

@@ -199,6 +199,16 @@ async def test_alerts_that_arrive_together_make_incident_regulated(harness: Inci
     assert (view.id, view.regulated) == (incident_id(BIAS), True)
 
 
+async def test_acknowledgement_before_any_worker_ran_counts(real: IncidentHarness) -> None:
+    """As from a spool: it names no run. Temporal had the incident already."""
+    async with real.without_worker():
+        await real.fire(event_id="1")
+        done = ResponderAction(type="acknowledge", by="alice", occurred_at=datetime.now(UTC))
+        assert await real.ingester.accept_action(real.handle.id, done)
+        await asyncio.sleep(0.5)
+    assert (await real.until_state("acknowledged")).acknowledged_by == "alice"
+
+
 async def test_resolution_swallows_no_later_trigger(harness: IncidentHarness) -> None:
     """No worker ran: all of it is processed together, in the order in which it arrived."""
     async with harness.without_worker():
