@@ -61,9 +61,9 @@ def request(method: str, url: str, **options: Any) -> "httpx.Response":
             return client.request(method, url, **options)
     except httpx.HTTPError as error:
         reason = f"{url} does not answer ({type(error).__name__})"
-        exit_with_error(f"{reason}: is `tocsin up` running? TOCSIN_PUBLIC_URL is its address", UNUSABLE)
+        exit_with_error(f"{reason}: is `tocsin up` running? {_address_setting()} is its address", UNUSABLE)
     except (httpx.InvalidURL, ValueError, ImportError) as error:  # ImportError: a SOCKS proxy without its package
-        exit_with_error(f"{url} cannot be requested: {error}; check TOCSIN_PUBLIC_URL and HTTP_PROXY", UNUSABLE)
+        exit_with_error(f"{url} cannot be requested: {error}; check {_address_setting()} and HTTP_PROXY", UNUSABLE)
 
 
 class _Object(dict[str, Any]):
@@ -84,13 +84,21 @@ def _decoded(answer: "httpx.Response", url: str) -> "_Object":
 
 
 def _not_the_gateway(reason: str) -> NoReturn:
-    exit_with_error(f"{reason}: is it Tocsin's gateway? TOCSIN_PUBLIC_URL is its address", UNUSABLE)
+    exit_with_error(f"{reason}: is it Tocsin's gateway? {_address_setting()} is its address", UNUSABLE)
+
+
+def _address_setting() -> str:
+    """The setting that the address comes from."""
+    return "TOCSIN_GATEWAY_URL" if os.environ.get("TOCSIN_GATEWAY_URL") else "TOCSIN_PUBLIC_URL"
 
 
 def _refuse(status: int, content: _Object, remedy: str) -> NoReturn:
     remedy = "check TOCSIN_TOKEN" if status == 401 else remedy
     remedy = f"; {remedy}" if remedy else ""
+    reasons: list[str] = content.get("reasons", [])
+    if len(reasons) == 1:
+        remedy, reasons = f": {reasons[0]}{remedy}", []
     typer.echo(f"tocsin: {status} {content.get('detail', '')}{remedy}", err=True)
-    for reason in content.get("reasons", []):
+    for reason in reasons:
         typer.echo(f"  {reason}", err=True)
     raise typer.Exit(1)

@@ -39,7 +39,13 @@ def drill(
     if not yes:
         typer.confirm(f"This does everything that {rule} does: it may page people. Continue?", abort=True, err=True)
     body = {"rule": rule, "model": model, "environment": environment, "by": by}
-    incident = call("POST", "/api/drills", body)["incident"]
+    started = call("POST", "/api/drills", body)
+    incident = started["incident"]
+    if started["state"] == "spooled":
+        exit_with_error(
+            f"Temporal is unavailable: {incident} is spooled, and notifies people as soon as it is back. "
+            f"End it then with `tocsin incidents resolve {incident}`"
+        )
     echo(f"Drill {incident}", bold=True)
     outcome = _watch(incident, time.monotonic() + wait * 60)
     if outcome.incident["state"] not in _ENDED:

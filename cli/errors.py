@@ -10,6 +10,7 @@ Exit codes of every command:
 - 130: interrupted by Ctrl-C.
 """
 
+import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -58,8 +59,9 @@ def _describe(error: Exception) -> tuple[str, int] | None:
     """The text and the exit code of an expected error, or None."""
     if isinstance(error, typer.TyperException):
         text = error.format_message().replace("Value error, ", "")
-        if "\n" in text:  # a group without a command prints its help
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command prints its help
             return text, error.exit_code
+        text = re.sub(r"[:,]?\s*\n\s*", lambda found: ": " if found[0][0] == ":" else ", ", text)
         command = getattr(getattr(error, "ctx", None), "command_path", "tocsin")
         return f"tocsin: {text.rstrip('.')}; see {command} --help", error.exit_code
     found = _reason(error)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from cli.client import call
-from cli.errors import exit_with_error
+from cli.errors import UNUSABLE, exit_with_error
 from cli.groups import command_group
 from cli.output import Format, FormatOption, Styled, echo, echo_json, print_fields, print_table
 
@@ -26,7 +26,7 @@ _PAGE = 200  # incidents in one answer of the API
 _MOST = 10_000
 _WHOLE_ID = re.compile(r"incident-.+-[0-9a-f]{12,64}")
 """A whole id: no list is read for it, so it works also while Temporal is unavailable."""
-Id = Annotated[str, typer.Argument(help="The incident's id, incident-<model>-<fingerprint>, or the start of it.")]
+Id = Annotated[str, typer.Argument(help="The incident's id, the start of it, or its model's name.")]
 By = Annotated[
     str,
     typer.Option(help="A name to show beside the owner of your token, who acts.", show_default=False),
@@ -72,7 +72,8 @@ def _read_pages(filters: dict[str, str], limit: int, remedies: dict[int, str] | 
         found += answer["incidents"]
         if not (cursor := answer["next"]):
             break
-    return {"incidents": found, "next": cursor}
+    # Temporal lists the open ones before the closed ones.
+    return {"incidents": sorted(found, key=lambda one: str(one["opened_at"]), reverse=True), "next": cursor}
 
 
 def _row(incident: dict[str, Any]) -> tuple[str | Styled, ...]:
@@ -179,7 +180,9 @@ def _named(incident: str) -> tuple[str, str]:
     """
     if _WHOLE_ID.fullmatch(incident):
         return incident, ""
-    remedies = {503: f"the whole id works also now, {incident} does not: `tocsin send` and messages show it"}
+    if not incident.strip():
+        exit_with_error("the incident's id is empty", UNUSABLE)
+    remedies = {503: f"{incident} cannot be looked up now: give the whole id, which every message shows"}
     found: list[dict[str, Any]] = []
     for state in ("open", ""):  # an open one may be older than the newest hundreds
         found += _read_pages({"state": state} if state else {}, _PAGE, remedies)["incidents"]
@@ -210,6 +213,8 @@ def _print(incident: dict[str, Any], form: Format) -> None:
     closed_by = incident["closed_by"]
     decision: dict[str, Any] = incident["decision"] or {}
     alert: dict[str, Any] = incident["alert"] or {}
+    links: dict[str, Any] = decision.get("links") or {}
+    waits_for_person = incident["cleared"] and incident["state"] not in {"resolved", "closed"}
     echo(incident["headline"] or incident["id"], _TIER_COLOURS.get(incident["tier"] or "", ""), bold=True)
     print_fields(
         [
@@ -222,7 +227,11 @@ def _print(incident: dict[str, Any], form: Format) -> None:
             ("Fired again", _times(incident.get("refire_count", 0))),
             ("Rule", incident["rule"]),
             ("Reason", str(decision.get("reason", ""))),
+            ("Monitor", "cleared; a person must close the incident" if waits_for_person else ""),
             ("Team", incident["team"]),
+            ("Owner", str(decision.get("owner", ""))),
+            ("Runbook", str(decision.get("runbook", ""))),
+            *((title.capitalize(), str(url)) for title, url in links.items()),
             ("Must be closed by", f"a person with the role {closed_by}" if closed_by else ""),
             ("Arize", str(alert.get("url", ""))),
             ("Temporal", incident["temporal_url"]),

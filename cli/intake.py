@@ -33,14 +33,12 @@ def list_deliveries(
     if form is Format.json:
         echo_json(found)
     elif not found["deliveries"]:
-        typer.echo(
-            "Nothing is quarantined." if found["waiting"] == 0 else f"None; {found['waiting']} wait for a replay."
-        )
+        typer.echo("Nothing is quarantined." if found["waiting"] == 0 else f"None; {_waiting(found)}.")
     else:
         header = ("DELIVERY", "RECEIVED (UTC)", "STATE", "SHAPE", "BODY")
         print_table(header, [_row(one) for one in found["deliveries"]])
         if found["waiting"] > len(found["deliveries"]):
-            typer.echo(f"{found['waiting']} wait for a replay in all.")
+            typer.echo(f"{_waiting(found)} in all.")
 
 
 def _row(delivery: dict[str, Any]) -> tuple[str | Styled, ...]:
@@ -130,10 +128,10 @@ def replay(
                 for one in results
             ],
         )
-        typer.echo(f"{found['waiting']} wait for a replay.")
+        typer.echo(f"{_waiting(found)}.")
     if any(one["outcome"] not in {"replayed", "already_replayed"} for one in results):
         failed = sum(one["outcome"] not in {"replayed", "already_replayed"} for one in results)
-        exit_with_error(f"{failed} of {len(results)} were not replayed: `tocsin intake show` has the reasons")
+        exit_with_error(f"not replayed: {failed} of {len(results)}; `tocsin intake show` has the reasons")
 
 
 def _printable(text: str) -> str:
@@ -143,3 +141,8 @@ def _printable(text: str) -> str:
 
 def _time(text: str) -> str:
     return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}"
+
+
+def _waiting(found: dict[str, Any]) -> str:
+    count = found["waiting"]
+    return "1 delivery waits for a replay" if count == 1 else f"{count} deliveries wait for a replay"

@@ -205,7 +205,7 @@ def explain(
 
 
 def _read_alert(file: Path, loaded: "Policy") -> "Alert":
-    from alerts import AlertError, is_change, read_json
+    from alerts import AlertError, BodyError, is_change, read_json
     from policy import read_payload
 
     try:
@@ -213,6 +213,8 @@ def _read_alert(file: Path, loaded: "Policy") -> "Alert":
         if isinstance(body, dict) and is_change(event := str(cast("dict[str, Any]", body).get("event", ""))):
             exit_with_error(f"{file}: {event} is a change event, not an alert; it opens no incident")
         return read_payload(loaded.mappings, body).alert
+    except BodyError as error:
+        exit_with_error(f"{file}: {error}", UNUSABLE)
     except AlertError as error:
         exit_with_error(f"{file}: {error}")
 

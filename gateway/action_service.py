@@ -87,7 +87,7 @@ class ActionService:
         try:
             in_temporal = await self._ingester.accept_action(incident, action)
         except IncidentClosedError:
-            raise _closed() from None
+            raise _closed(incident) from None
         except UnavailableError as error:
             detail = f"neither Temporal nor the spool accepted the action: {error}"
             raise Problem(503, detail, code=error.code, headers=RETRY_LATER) from None
@@ -141,7 +141,7 @@ class ActionService:
         is_open = execution.status == WorkflowExecutionStatus.RUNNING
         self._runs.note(incident, first_run_id, is_open=is_open)
         if not is_open:
-            raise _closed()
+            raise _closed(incident)
         if not is_run(first_run_id, action.first_run_id):
             raise _another_run()
         if action.type != "resolve":
@@ -186,7 +186,7 @@ def _raise_if_impossible(view: IncidentView, action: ResponderAction) -> None:
     if not is_run(view.first_run_id, action.first_run_id):
         raise _another_run()
     if view.state == "closed":
-        raise _closed()
+        raise _closed(view.id)
     if view.state == "resolved":
         raise Problem(409, f"it was resolved by {view.resolved_by} already", code="incident_resolved")
     if action.type == "resolve" and view.regulated and not may_close(action, view.closed_by):
@@ -201,8 +201,8 @@ def _raise_refusal(error: RPCError, incident: str) -> None:
         raise temporal_refused(error) from None
 
 
-def _closed() -> Problem:
-    return Problem(409, "it is closed already", code=IncidentClosedError.code)
+def _closed(incident: str) -> Problem:
+    return Problem(409, f"{incident} is closed already", code=IncidentClosedError.code)
 
 
 def _another_run() -> Problem:

@@ -1,6 +1,6 @@
 """Error answers: RFC 9457 problem details with the cause and the remedy, or a page for a person with a browser."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -128,9 +128,21 @@ class Problems:
 
     async def _on_invalid_request(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        reasons = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
         detail = "the request does not have the form that this endpoint accepts"
-        return _response(request, Problem(422, detail, *reasons))
+        return _response(request, Problem(422, detail, *_reasons(error.errors())))
+
+
+def _reasons(errors: Sequence[Any]) -> list[str]:
+    """One for each field. The words that a field may be are those of all the forms that it may have."""
+    words: dict[str, list[str]] = {}
+    others: list[str] = []
+    for one in errors:
+        place = [str(part) for part in one["loc"]]
+        if one["type"] == "literal_error":
+            words.setdefault(".".join(place[:2]), []).append(str(one["ctx"]["expected"]))
+        else:
+            others.append(f"{'.'.join(place)}: {one['msg']}")
+    return [f"{place} must be {' or '.join(expected)}" for place, expected in words.items()] + others
 
 
 def wants_page(request: Request) -> bool:

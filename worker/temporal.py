@@ -23,6 +23,7 @@ from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from gateway.security.encryption import SETTING as ENCRYPTION_KEY
 from gateway.security.encryption import EncryptionError, Keyring, data_converter
+from gateway.temporal_errors import is_temporal_unavailable
 from worker.errors import StartError
 from worker.retries import retry_forever
 from worker.settings import Settings
@@ -161,6 +162,13 @@ async def register_search_attributes(client: Client) -> None:
             await client.operator_service.add_search_attributes(request, retry=True, timeout=REGISTER_TIMEOUT)
     except RPCError as error:
         if error.status == RPCStatusCode.ALREADY_EXISTS:
+            return
+        if is_temporal_unavailable(error):
+            _log.warning(
+                "search_attributes_not_registered",
+                error=error.message,
+                remedy="Temporal did not answer; they are registered when a worker starts while it does",
+            )
             return
         commands = "; ".join(
             f"temporal operator search-attribute create --name {name} --type "

@@ -3,18 +3,24 @@
 import difflib
 import time
 import uuid
+from datetime import timedelta
 
 import structlog
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from alerts import Alert
 from gateway import metrics
-from gateway.dependencies import IngesterDep, ResponderDep, SettingsDep
+from gateway.dependencies import ClientDep, IngesterDep, ResponderDep, SettingsDep
 from gateway.guarded_route import GuardedRoute
 from gateway.ingest.ingester import UnavailableError
 from gateway.problems import RETRY_LATER, Problem, responses
 from gateway.routes.arize import Accepted
+from gateway.temporal_errors import is_temporal_unavailable
+
+TEMPORAL_TIMEOUT = timedelta(seconds=3)
 
 _log = structlog.get_logger()
 router = APIRouter(prefix="/api/drills", tags=["drills"], route_class=GuardedRoute)
@@ -35,7 +41,7 @@ class DrillRequest(BaseModel):
 
 @router.post("", status_code=202, summary="Start a fire drill of a rule", responses=responses(400, 401, 403, 422, 503))
 async def start_drill(
-    body: DrillRequest, caller: ResponderDep, settings: SettingsDep, ingester: IngesterDep
+    body: DrillRequest, caller: ResponderDep, settings: SettingsDep, ingester: IngesterDep, client: ClientDep
 ) -> Accepted:
     rules = settings.rules()
     if body.rule not in rules:
@@ -54,6 +60,7 @@ async def start_drill(
         drill=body.rule,
         identity=("drill", identity),
     )
+    await _require_temporal(client, alert.event_id)
     try:
         accepted = await ingester.accept_alert(alert, alert.event_id)
     except UnavailableError as error:
@@ -62,3 +69,24 @@ async def start_drill(
     metrics.DRILLS.inc()
     _log.info("drill_started", incident=accepted.incident, rule=body.rule, by=by)
     return Accepted(incident=accepted.incident, state=accepted.state)
+
+
+async def _require_temporal(client: Client, name: str) -> None:
+    """A drill that waits in the spool would page people at some later time, when nobody watches it.
+
+    Raises:
+        Problem: 503 if Temporal does not answer.
+    """
+    try:
+        await client.get_workflow_handle(name).describe(rpc_timeout=TEMPORAL_TIMEOUT)
+    except RPCError as error:
+        answers = error.status == RPCStatusCode.NOT_FOUND
+    except (RuntimeError, TimeoutError) as error:
+        if not is_temporal_unavailable(error):
+            raise
+        answers = False
+    else:
+        answers = True
+    if not answers:
+        detail = "Temporal is unavailable: no drill was started, and nobody is notified"
+        raise Problem(503, detail, code="temporal_unavailable", headers=RETRY_LATER)

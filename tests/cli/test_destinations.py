@@ -155,7 +155,10 @@ def test_results_as_json_name_the_error(destinations: Destinations) -> None:
     assert result.exit_code == 1
     found = {one["name"]: one for one in json.loads(result.stdout)}
     assert found["console"]["delivered"]
-    assert (found["unset"]["delivered"], found["unset"]["error"]) == (False, "NOBODY_SET_THIS not set")
+    assert (found["unset"]["delivered"], found["unset"]["error"]) == (
+        False,
+        "NOBODY_SET_THIS not set; set it where workers run",
+    )
 
 
 def test_list_names_every_way_to_a_destination(destinations: Destinations) -> None:

@@ -102,7 +102,7 @@ def test_invalid_setting_is_named_without_secret(command: tuple[str, ...], envir
         (("drill", "errors", "--wait", "-1"), 2, "tocsin: Invalid value for '--wait'"),
         (("policy", "explain", "nofile"), 2, "tocsin: nofile: No such file or directory"),
         (("policy", "explain", "."), 2, "tocsin: .: Is a directory"),
-        (("policy", "explain", "binary"), 1, "tocsin: binary: the body is not UTF-"),
+        (("policy", "explain", "binary"), 2, "tocsin: binary: the body is not UTF-"),
         (
             ("policy", "diff", "nofile", "nofile"),
             1,
@@ -111,6 +111,8 @@ def test_invalid_setting_is_named_without_secret(command: tuple[str, ...], envir
         (("policy", "nothing"), 2, "tocsin: No such command 'nothing'; see tocsin policy --help"),
         (("incident",), 2, "tocsin: no command 'incident': did you mean incidents?; see tocsin --help"),
         (("incidents", "list", "--limit", "0"), 2, "tocsin: Invalid value for '--limit'"),
+        (("incidents", "show", ""), 2, "tocsin: the incident's id is empty"),
+        (("health",), 2, "tocsin: Missing argument 'role'. Choose from: gateway, worker; see tocsin health --help"),
         (("incidents", "list"), 2, "tocsin: no API token: set TOCSIN_TOKEN"),
         (("token", "new", "viewer", "two words"), 2, "tocsin: a name has 1 to 200 characters, no space and no #"),
     ],
@@ -136,6 +138,12 @@ def test_gateway_that_is_not_running(environment: Mapping[str, str]) -> None:
     done = tocsin("incidents", "list", environment=asked)
     assert done.returncode == 2
     assert one_line(done).startswith(f"tocsin: {address}/api/incidents does not answer (ConnectError): is `tocsin up`")
+
+
+def test_unreachable_gateway_names_the_setting_that_is_set(environment: Mapping[str, str]) -> None:
+    asked = {**environment, "TOCSIN_GATEWAY_URL": f"http://127.0.0.1:{unused_port()}", "TOCSIN_TOKEN": TOKEN}
+    done = tocsin("incidents", "list", environment=asked)
+    assert one_line(done).endswith("is `tocsin up` running? TOCSIN_GATEWAY_URL is its address")
 
 
 def test_wrong_token_names_the_setting(environment: Mapping[str, str]) -> None:

@@ -64,7 +64,7 @@ def test_list_shows_waiting_deliveries(desk: CliHarness, answers: Answers) -> No
     answers.answers["GET /api/quarantine"] = [{"deliveries": [delivery("q-1")], "waiting": 3, "next": ""}]
     ran = desk.run("list", "--shape", "0123456789abcdef")
     assert "q-1       2026-11-24 03:00:00  quarantined  0123456789abcdef  detector" in ran.output
-    assert "3 wait for a replay in all." in ran.output
+    assert "3 deliveries wait for a replay in all." in ran.output
     assert answers.requests[0][1] == "/api/quarantine?state=quarantined&shape=0123456789abcdef&limit=50"
     desk.run("list", "--all")
     assert answers.requests[1][1] == "/api/quarantine?limit=50"
@@ -116,7 +116,7 @@ def test_replay_fails_if_a_delivery_stays_unreadable(desk: CliHarness, answers: 
     ran = desk.run("replay", "q-1")
     assert ran.exit_code == 1
     assert "no monitor" in ran.output
-    assert "1 of 1 were not replayed" in ran.output
+    assert "not replayed: 1 of 1" in ran.output
     assert answers.requests[0][2] == {"ids": ["q-1"]}
 
 

@@ -240,10 +240,7 @@ def test_name_of_several_open_incidents_lists_them(environment: Mapping[str, str
 def test_unknown_incident_shows_the_reasons(environment: Mapping[str, str]) -> None:
     done = tocsin("incidents", "show", "incident-x-000000000000", environment=environment)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines() == [
-        "tocsin: 404 there is no incident incident-x-000000000000",
-        "  it may have expired",
-    ]
+    assert done.stderr.splitlines() == ["tocsin: 404 there is no incident incident-x-000000000000: it may have expired"]
 
 
 def test_config_masks_secrets(environment: Mapping[str, str]) -> None:

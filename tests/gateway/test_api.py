@@ -134,7 +134,7 @@ async def test_acknowledge_annotate_and_resolve(gateway: GatewayHarness) -> None
     assert (resolved.status_code, resolved.json()["resolved_by"]) == (200, "rosa (for Rosa Example)")
     await gateway.until(incident, lambda one: one["state"] == "closed")
     late = await gateway.call("POST", f"{path}/acknowledge", "r-token", json={})
-    assert (late.status_code, late.json()["detail"]) == (409, "it is closed already")
+    assert (late.status_code, late.json()["detail"]) == (409, f"{incident} is closed already")
 
 
 async def test_regulated_incident_needs_compliance_role(gateway: GatewayHarness) -> None:
@@ -318,3 +318,13 @@ async def test_continued_incident_is_found_by_its_opening(gateway: GatewayHarnes
 async def test_impossible_period_is_refused(gateway: GatewayHarness, query: str, reason: str) -> None:
     answer = await gateway.call("GET", f"/api/incidents?{query}")
     assert (answer.status_code, reason in str(answer.json()["reasons"])) == (422, True)
+
+
+async def test_refused_words_name_the_field_and_all_that_it_takes(gateway: GatewayHarness) -> None:
+    answer = await gateway.call("GET", "/api/incidents?state=bogus&tier=urgent")
+    assert answer.status_code == 422
+    states = "'received', 'holding', 'notified', 'acknowledged', 'awaiting_human', 'resolved' or 'closed' or 'open'"
+    assert answer.json()["reasons"] == [
+        f"query.state must be {states}",
+        "query.tier must be 'critical', 'high' or 'low'",
+    ]

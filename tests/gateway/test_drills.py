@@ -1,7 +1,11 @@
 """Fire drills: they take the way of a real alert, are marked as drills, and are not counted as alerts."""
 
+import httpx
 import pytest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
+from gateway.app import create_app
 from gateway.metrics import ALERTS
 from tests.gateway.conftest import GatewayHarness
 
@@ -34,6 +38,18 @@ async def test_drill_joins_no_real_incident(gateway: GatewayHarness) -> None:
     real = await gateway.open(monitor_name="Fire drill of all")
     answer = await gateway.call("POST", "/api/drills", "r-token", json={"rule": "all", "model": "plain-model"})
     assert answer.json()["incident"] != real
+
+
+async def test_drill_does_not_wait_for_temporal(gateway: GatewayHarness) -> None:
+    """Spooled, it would page people at a time when nobody watches it."""
+    cut_off = await Client.connect("127.0.0.1:1", lazy=True, data_converter=pydantic_data_converter)
+    app = create_app(gateway.settings(), cut_off)
+    headers = {"Authorization": "Bearer r-token"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+        answer = await http.post("/api/drills", headers=headers, json={"rule": "all"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "temporal_unavailable")
+    assert "no drill was started" in answer.json()["detail"]
+    assert app.state.services.spool.depth.items == 0
 
 
 async def test_unknown_rule_suggests_the_closest(gateway: GatewayHarness) -> None:
