@@ -126,19 +126,14 @@ async def _test(name: str, config: "DestinationConfig", settings: "Settings") ->
     from integrations.base.open_destinations import open_destination
 
     if missing := _missing_secrets(config):
-        return _Result(
-            name,
-            config.type,
-            delivered=False,
-            error=f"{', '.join(missing)} not set: set it where gateway and workers run",
-        )
+        error = f"{', '.join(missing)} not set; set it where workers run"
+        return _Result(name, config.type, delivered=False, error=error)
     destination = open_destination(name, config, settings.environment)
     start = time.perf_counter()
     try:
         receipt = await asyncio.wait_for(normalize(destination, _deliver_drill(destination, config)), _TIMEOUT)
     except TimeoutError:
-        error = f"{', '.join(missing)} not set; set it where workers run"
-        return _Result(name, config.type, delivered=False, error=error)
+        return _Result(name, config.type, delivered=False, error=f"no answer within {_TIMEOUT:g} s", retryable=True)
     except IntegrationError as error:
         return _Result(
             name, config.type, delivered=False, error=error.message, retryable=not isinstance(error, PermanentError)
