@@ -98,6 +98,11 @@ class Alert(BaseModel):
     interpreted: str = Field(
         default="", description="The digest of the policy that set metric, kind, unit, model and environment."
     )
+    unread: dict[str, str] = Field(
+        default_factory=dict[str, str],
+        description="What is no number although it should be, by the field: value, threshold, baseline.",
+        exclude_if=lambda value: not value,
+    )
     stated: dict[str, str | float | bool | None] = Field(
         default_factory=dict[str, str | float | bool | None],
         description="What the interpretation replaced: the fields as they were read.",

@@ -23,6 +23,8 @@ from alerts.status import read_status
 from alerts.words import with_usual_keys, words_of
 
 _MONITOR_LINK = re.compile(r"^https?://[^\s?#]+/monitors/([A-Za-z0-9+_=%-]+)(?:[/?#]|$)")
+_NUMBERS = ("value", "threshold", "baseline")
+UNREAD_CHARS = 60
 _TESTS = frozenset({"webhook.test", "webhook.ping"})
 _KINDS = {
     "dataquality": "data_quality",
@@ -113,6 +115,11 @@ def normalise(body: Mapping[str, Any], event_id: str = "", event: str = "") -> A
         window_seconds=values.seconds(look("window_seconds")),
         delay_seconds=values.seconds(look("delay_seconds")),
         cadence_seconds=_cadence(look),
+        unread={
+            name: text
+            for name in _NUMBERS
+            if getattr(amounts, name) is None and (text := values.text(look(name), UNREAD_CHARS))
+        },
         identity=identity_of(look, names.monitor_id, (names.monitor, names.model, names.project)),
         raw=dict(body),
     )

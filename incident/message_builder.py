@@ -1,7 +1,7 @@
 """Builds the content of a message from an incident's state."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from alerts import Alert
 from incident.amounts import format_amount
@@ -38,7 +38,7 @@ def build_message(state: IncidentState) -> MessageContent:
         environment=alert.environment,
         component=alert.monitor,
         metric=alert.metric,
-        since=alert.occurred_at or state.opened_at,
+        since=_since(state, alert),
         respond_by=state.opened_at + timedelta(seconds=respond_within) if respond_within else None,
         facts=_facts(state, alert),
         reason=f"Rule {decision.rule}: {decision.reason}" if decision else "",
@@ -64,7 +64,8 @@ def _facts(state: IncidentState, alert: Alert) -> tuple[Fact, ...]:
         "Prompt version": alert.prompt_version,
         "Baseline": _baseline(alert),
         "Window": _window(alert),
-        "Since": f"{alert.occurred_at or state.opened_at:%Y-%m-%d %H:%M:%S} UTC",
+        "No number": ", ".join(f"{name} {text!r}" for name, text in alert.unread.items()),
+        "Since": f"{_since(state, alert):%Y-%m-%d %H:%M:%S} UTC",
         "Deliveries": str(state.alert_count) if alert.quarantined else "",
         "Fired again": counted(state.refire_count, "time") if state.refire_count else "",
         "Alerts": str(state.alert_count) if state.alert_count > 1 and not alert.quarantined else "",
@@ -77,6 +78,12 @@ def _facts(state: IncidentState, alert: Alert) -> tuple[Fact, ...]:
         "Not described": alert.undescribed,
     }
     return tuple(Fact(label=label, value=value) for label, value in values.items())
+
+
+def _since(state: IncidentState, alert: Alert) -> datetime:
+    """When it happened. A time of an unknown time zone does not say that, nor one that is missing."""
+    first = state.times.first_arrived_at or state.opened_at
+    return alert.occurred_at if alert.occurred_at and not alert.local_time else min(first, state.opened_at)
 
 
 def _pairs(labels: Mapping[str, str]) -> str:

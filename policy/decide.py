@@ -187,7 +187,7 @@ class Policy:
         decided = decided or self._without_match(alert, facts)
         if alert.status == "triggered" and in_doubt and lacking.rule and lacking.rule.louder_than(decided):
             decided = lacking.rule
-            reason = f"in doubt, because {alert.undescribed or lacking.reason}"
+            reason = f"in doubt, because {alert.undescribed or _unread(alert, lacking.reason)}"
             trace.append(Verdict(decided.name, True, reason[:_MAX_REASON_CHARS]))
         for place, why in self.interpreter.failures(alert).items():
             self.failures.record(place, why)
@@ -305,6 +305,13 @@ class Policy:
     def scaled(self, factor: float) -> "Policy":
         """The same rules with every duration divided by ``factor``, for demonstrations; the digest shows the factor."""
         return replace(rewrite(self, seconds=lambda old: old / factor), digest=f"{self.digest}/{factor:g}")
+
+
+def _unread(alert: Alert, reason: str) -> str:
+    """The reason, with what the alert states instead of a number."""
+    for name, text in alert.unread.items():
+        reason = reason.replace(f"alert.{name} is not in this alert", f"alert.{name} is no number: {text!r}")
+    return reason
 
 
 def _lacks_number(alert: Alert) -> bool:

@@ -57,6 +57,7 @@ _HIDDEN = frozenset(
         "stated",
         "stated_status",
         "undescribed",
+        "unread",
     }
 )
 _FROM_PYTHON: dict[Any, Type] = {

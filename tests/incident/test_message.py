@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts import Alert
+from alerts import Alert, normalise
+from incident.events import GroupedAlert
 from incident.message_builder import LOCK_SCREEN_CHARS, build_message, headline
 from incident.state import IncidentState
 from incident.text import counted
 from policy import Decision
+from tests.incident.timeline_player import CRITICAL, START, TimelinePlayer
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -147,3 +149,13 @@ def test_message_says_what_arize_did_not_describe() -> None:
     facts = {fact.label: fact.value for fact in build_message(state(undescribed="its tags: Arize answered 503")).facts}
     assert facts["Not described"] == "its tags: Arize answered 503"
     assert "Not described" not in {fact.label for fact in build_message(state()).facts}
+
+
+def test_message_says_what_is_no_number_and_no_time() -> None:
+    """A time without a zone is not shown as if it were UTC."""
+    body = {"monitor_name": "m", "metric_value": "abc", "evaluated_at": "2026-11-24 22:00:00"}
+    player = TimelinePlayer()
+    player.machine.add_alerts([GroupedAlert(alert=normalise(body))], CRITICAL, START)
+    facts = {fact.label: fact.value for fact in build_message(player.state).facts}
+    assert facts["No number"] == "value 'abc'"
+    assert facts["Since"] == f"{START:%Y-%m-%d %H:%M:%S} UTC"

@@ -192,6 +192,10 @@ def _steps(draw: st.DrawFn, monitors: int, *, sizes: tuple[Size, ...], counts: t
             return Unreadable(draw(st.integers(0, 2)))
 
 
+_LONG_AFTER: tuple[Step, ...] = (Act(), Wait(45), Deliver())
+"""Somebody works on it, and it fires again: three steps in a row that are seldom drawn."""
+
+
 @st.composite
 def streams(
     draw: st.DrawFn,
@@ -203,7 +207,8 @@ def streams(
     monitors = draw(_monitors())
     first = draw(_deliveries(len(monitors), sizes=sizes, counts=counts))
     steps = draw(st.lists(_steps(len(monitors), sizes=sizes, counts=counts), min_size=2, max_size=max_steps))
-    return Stream(monitors, (first, *steps))
+    ending = draw(st.sampled_from(((), (), (), _LONG_AFTER)))
+    return Stream(monitors, (first, *steps, *ending))
 
 
 @st.composite

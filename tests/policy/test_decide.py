@@ -57,6 +57,12 @@ def test_alert_without_its_value_takes_the_rule_in_doubt(policy: Policy) -> None
     assert policy.decide(an_alert(metric="error_rate", status="cleared"), NOW).rule == "otherwise"
 
 
+def test_value_that_is_no_number_is_shown(policy: Policy) -> None:
+    """Otherwise a sender that sends something wrong looks like one that sends nothing."""
+    decision = policy.decide(normalise({"monitor_name": "m", "metric": "error_rate", "metric_value": "abc"}), NOW)
+    assert decision.reason == "in doubt, because alert.value is no number: 'abc'"
+
+
 def test_dynamic_threshold_without_baseline_takes_the_rule_in_doubt(policy: Policy) -> None:
     manual = {"metric": "error_rate", "metric_value": 0.01}
     dynamic = {**manual, "threshold": {"type": "DYNAMIC_SINGLE", "operator": "LESS_THAN", "multiplier": 2}}
@@ -229,7 +235,7 @@ SHIPPED = load_policy(SHIPPED_POLICY, destination_types())
 
 @given(bodies, st.builds(IncidentFacts, alerts=st.integers(0, 10**6), age=st.floats(0, 1e9)))
 def test_any_alert_has_a_repeatable_decision(sent: dict[str, Any], incident: IncidentFacts) -> None:
-    from alerts import AlertError, normalise
+    from alerts import normalise
 
     try:
         alert = normalise(sent)
