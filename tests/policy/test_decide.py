@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts import AlertError, normalise
 from integrations.base.console_fallback import with_console_fallback
 from integrations.base.registry import destination_types
 from policy import IncidentFacts, Policy, Target, load_policy
@@ -222,8 +223,6 @@ def test_scaled_policy_divides_durations(policy: Policy) -> None:
 def test_shipped_policy_decides_shipped_samples(sample: str, rule: str, tier: str) -> None:
     import json
 
-    from alerts import normalise
-
     shipped = load_policy(SHIPPED_POLICY, destination_types())
     body = json.loads((SHIPPED_POLICY.parent / "samples" / f"{sample}.json").read_text())
     decision = shipped.decide(normalise(body), NOW)
@@ -235,8 +234,6 @@ SHIPPED = load_policy(SHIPPED_POLICY, destination_types())
 
 @given(bodies, st.builds(IncidentFacts, alerts=st.integers(0, 10**6), age=st.floats(0, 1e9)))
 def test_any_alert_has_a_repeatable_decision(sent: dict[str, Any], incident: IncidentFacts) -> None:
-    from alerts import normalise
-
     try:
         alert = normalise(sent)
     except AlertError:
