@@ -79,7 +79,7 @@ class Alert(BaseModel):
     occurred_at: datetime | None = Field(default=None, description="In UTC, by the sender's clock.")
     local_time: bool = Field(
         default=False,
-        description="Whether it states that time without a time zone: it may be of any, and is shown as UTC.",
+        description="Whether it states that time without a time zone: it may be of any.",
         exclude_if=lambda value: not value,
     )
     window_seconds: int | None = Field(default=None, description="The monitor's evaluation window.")
