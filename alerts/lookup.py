@@ -90,6 +90,18 @@ _SUBJECTS = (frozenset({"monitor", "node", "online_task"}), frozenset({"task"}))
 """The keys of what an alert is about, those that come first. The others contain it."""
 
 
+_OBJECTS = frozenset({"model", "metric", "project"})
+"""What some bodies state as an object with a name."""
+_PLACES: dict[str, list[tuple[str, int]]] = {}
+for _field, _names in FIELD_NAMES.items():
+    for _rank, _name in enumerate(_names):
+        _PLACES.setdefault(_name, []).append((_field, _rank))
+
+
+def _place(stated: tuple[int, int, Any]) -> tuple[int, int]:
+    return stated[:2]
+
+
 class Lookup:
     """Finds a field by any of its names, first at the top level, then inside NESTED_KEYS."""
 
@@ -107,17 +119,37 @@ class Lookup:
                         self.levels.append(cast("Mapping[str, Any]", inner))
                         self._keys.append(nest)
         self._of_monitor = self._own_levels()
+        self._stated = self._index()
+
+    def _index(self) -> dict[str, list[tuple[int, int, Any]]]:
+        """What the body states of each field: the level, the rank of the key among the field's names, and the value."""
+        found: dict[str, list[tuple[int, int, Any]]] = {}
+        for index, level in enumerate(self.levels):
+            for name, value in level.items():
+                for field, rank in _PLACES.get(name, ()):
+                    if (name not in _OWN or index in self._of_monitor) and (
+                        name not in _PLAIN or index not in self._envelopes
+                    ):
+                        found.setdefault(field, []).append((index, rank, value))
+        for stated in found.values():
+            if len(stated) > 1:
+                stated.sort(key=_place)
+        return found
 
     def _own_levels(self) -> set[int]:
         """The levels whose plain ``id`` and ``name`` are the monitor's: those of its own object, else the innermost
         that has any. An object without them, such as one of values, hides none of what is around it."""
-        own = {index for index, level in enumerate(self.levels) if any(_is_text(level.get(name)) for name in _OWN)}
+        own = {
+            index for index, level in enumerate(self.levels) if _is_text(level.get("id")) or _is_text(level.get("name"))
+        }
+        if not own:
+            return own
         if found := {index for index in own if self._keys[index] in _SUBJECTS[0]}:
             return found
         if any(_is_text(level.get(name)) for level in self.levels for name in _NAMES):
             return set()
         others = {index for index in own if self._keys[index] not in _SUBJECTS[1]}
-        return {max(others or own)} if own else set()
+        return {max(others or own)}
 
     def own_id(self, *, or_of_alert: bool) -> Any:
         """The plain ``id`` of the monitor's own object; an object ``alert`` may have an id of its own there."""
@@ -125,15 +157,11 @@ class Lookup:
         return next((found for index in levels if (found := self.levels[index].get("id"))), None)
 
     def __call__(self, field: str) -> Any:
-        for index, level in enumerate(self.levels):
-            for name in FIELD_NAMES[field]:
-                if (name in _OWN and index not in self._of_monitor) or (name in _PLAIN and index in self._envelopes):
-                    continue
-                found: Any = level.get(name)
-                if field in {"model", "metric", "project"}:
-                    found = _named(found)
-                if found is not None and found not in ("", [], {}):
-                    return found
+        for _, _, found in self._stated.get(field, ()):
+            if field in _OBJECTS:
+                found = _named(found)
+            if found is not None and found not in ("", [], {}):
+                return found
         if field in _OF_WINDOW and isinstance(window := self("metric_window"), Mapping):
             return cast("Mapping[str, Any]", window).get(_OF_WINDOW[field])
         text_monitor = self.levels[0].get("monitor")

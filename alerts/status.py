@@ -68,6 +68,8 @@ def _first_word(level: Mapping[str, Any]) -> str:
 
 
 def _word(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, Mapping):
         entry = cast("Mapping[str, Any]", value)
         value = next((entry[name] for name in ("name", "state", "status", "value") if name in entry), None)

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from alerts.numbers import is_percent, milliseconds, number_text, quantity
@@ -20,6 +21,7 @@ _NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}|\d{4}-?W\d{2}(?:-?\d)?")
 _EPOCH_SECONDS = range(946_684_800, 4_102_444_800)  # 2000 to 2100
 _EPOCH_MILLIS = range(946_684_800_000, 4_102_444_800_000)
+_HUMP, _NO_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])"), re.compile(r"[^0-9a-z%.]+")
 _JOINERS = "\u200c\u200d"  # needed to write several languages and emoji
 _STACKED_MARKS = re.compile(r"([\u0300-\u036f]{3})[\u0300-\u036f]+")
 """Combining marks after three others would cover the lines around; no language stacks more than three."""
@@ -69,7 +71,7 @@ def _cut(value: str, end: int) -> str:
 
 def text(value: Any, limit: int = NAME_CHARS) -> str:
     """A string or number as text; anything else becomes empty."""
-    if isinstance(value, bool) or value is None:
+    if value is None or value == "" or isinstance(value, bool):
         return ""
     if isinstance(value, int | float):
         return clean(number_text(value), limit)
@@ -137,8 +139,14 @@ def seconds(value: Any) -> int | None:
 
 def snake(value: Any) -> str:
     """``EMBEDDING_DRIFT``, ``Error Rate`` and ``errorRate`` as ``embedding_drift``, ``error_rate``."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text(value))
-    return re.sub(r"[^0-9a-z%.]+", "_", words.casefold()).strip("_")
+    return _snake(text(value))
+
+
+@lru_cache(maxsize=4096)
+def _snake(words: str) -> str:
+    """Of the few words that bodies state again and again: names of metrics, statuses, operators."""
+    words = _HUMP.sub("_", words)
+    return _NO_WORD.sub("_", words.casefold()).strip("_")
 
 
 def global_id(value: str) -> tuple[str, ...]:

@@ -69,7 +69,8 @@ def _keys(alert: Alert, event_id: str, signed: str, received_at: datetime) -> Ev
     marks = () if alert.status != "cleared" else (cleared_then,) if timed else (cleared_some_time,)
     if event_id:
         others = tuple(_key("id", problem, status, event_id) for status in _STATUSES if status != alert.status)
-        marks += (_key("id", problem, alert.status, event_id),)
+        if alert.status == "cleared" or not timed:  # what has a time is ordered by it
+            marks += (_key("id", problem, alert.status, event_id),)
         # As it was stated, plausible or not: the same bytes have the same key, whenever they come.
         at = "" if alert.occurred_at is None or alert.quarantined else alert.occurred_at.isoformat()
         key = _key("", problem, alert.status, event_id, at, str(alert.value))
