@@ -141,7 +141,8 @@ class IncidentStateMachine:
             if gap is not None and is_long and not is_repeat:
                 seconds = int(gap.total_seconds())
                 return f"{format_duration(seconds // 60 * 60 if seconds >= 60 else seconds)} after its last alert"
-            times.add_trigger(one.happened_at, now, one.arrived_at)
+            if not one.repeated:
+                times.add_trigger(one.happened_at, now, one.arrived_at)
         return ""
 
     def _has_data_again(self, alerts: Sequence[GroupedAlert]) -> bool:
@@ -184,7 +185,8 @@ class IncidentStateMachine:
         state.alert_count += count
         newest = state.times.last_trigger(alerts[-1].happened_at)
         for one in alerts:
-            state.times.add_trigger(one.happened_at, now, one.arrived_at)
+            if not one.repeated:
+                state.times.add_trigger(one.happened_at, now, one.arrived_at)
         happened = believable(alerts[-1].happened_at, now)
         if state.alert is None or state.latest_alert is None or not (happened and newest and happened < newest):
             state.latest_alert = latest

@@ -78,12 +78,17 @@ class Problem:
         batch, self._batch = self._batch, []
         self._run_due(now, at_once=len(batch) > 0)
         self._escalated.clear()
+        was_open, fired_again = self.is_open, False
         for one in batch:
             before = self._escalated.total()
+            if fired_again and isinstance(one, Act):
+                self.unclear = "who acted had not been notified that it fires again"
             if isinstance(one, Event):
                 self._apply(one, now)
             else:
                 self._act(one, now)
+            fired_again |= was_open and self._escalated.total() > before
+            was_open |= self.is_open
             if len(batch) == 1 and self._escalated.total() > before:
                 self.must += self._escalated
         self.may += self._escalated
@@ -108,7 +113,8 @@ class Problem:
         if self._is_repeat(event):
             if self._shares_id(event):
                 self.unclear = "a redelivery, or a new event under an id that a trigger and a clear have"
-            self._note_alert(event)
+            if event.status == "CLEARED" and event.stated == self.newest:
+                self.unclear = "a clear comes again, and has its trigger's time"
             return
         at = event.stated or event.arrived
         if event.stated and self.newest and event.stated < self.newest:
@@ -171,6 +177,8 @@ class Problem:
                 > REFIRES_AFTER - self.tolerance
             ):
                 self.unclear = "about 30 minutes after the last alert"
+            elif event.stated and event.stated - max(stated for stated, _ in self._last_alerts) > REFIRES_AFTER:
+                self.unclear = "long after the last one by its own time, and soon after it by its arrival"
         self._note_alert(event)
 
     def _escalate(self, began: datetime, now: datetime) -> None:
@@ -210,10 +218,10 @@ class Problem:
                 self._close()
 
     def _withdraw(self, now: datetime) -> None:
-        if not self.acknowledged or self.waits_for_person:
+        if not self.acknowledged or self.cleared:
             self.acknowledged = False
             return
-        self.acknowledged = False
+        self.acknowledged = self.waits_for_person = False
         remaining = self.destinations[self.level :]
         if remaining:
             self.due = [(now + SECOND_STEP - STEP, now + SECOND_STEP, one) for one in remaining]

@@ -14,7 +14,7 @@ from incident.events import ActionType, ResponderAction, Role
 from tests.invariant.bodies import body_of, encode
 from tests.invariant.model import STEP, TOLERANCE, Event, Problem
 from tests.invariant.stream import Act, Again, Break, Deliver, Recover, Stream, Unreadable, Wait
-from tests.signing import signed
+from tests.signing import SIGNER, Signer
 
 SECRET = "whsec_invariant"
 SHAPES = (b"{", b"[1, 2]", b'{"detector": {"title": "x"}}')
@@ -76,6 +76,7 @@ class Player(ABC):
     """``speed`` divides all durations; the model counts in the durations before that."""
 
     http: httpx.AsyncClient
+    signer: Signer = SIGNER
     prefix = "stream"
     """In every name and id of a stream: no other stream in the same namespace of Temporal has the same."""
 
@@ -200,7 +201,7 @@ class Player(ABC):
         await asyncio.gather(*(self._post(play, one) for one in deliveries))
 
     async def _post(self, play: Play, one: Sent) -> None:
-        headers = _signed(one.body, one.header_id)
+        headers = self._signed(one.body, one.header_id)
         answer = await self.http.post("/webhooks/arize", content=one.body, headers=headers)
         if answer.status_code != 202:
             play.faults.append(f"a delivery was answered {answer.status_code}: {answer.text[:200]}")
@@ -215,9 +216,16 @@ class Player(ABC):
             if other != one.monitor and its_own == incident:
                 play.faults.append(f"monitors {other} and {one.monitor} share {incident}")
 
+    def _signed(self, body: bytes, event_id: str = "") -> dict[str, str]:
+        """The headers of a delivery; without an id if there is none."""
+        headers = self.signer.signed(body, SECRET, event_id)
+        if event_id:
+            return headers
+        return {name: value for name, value in headers.items() if "webhook-id" not in name.casefold()}
+
     async def _send_unreadable(self, play: Play, shape: int) -> None:
         body = SHAPES[shape]
-        answer = await self.http.post("/webhooks/arize", content=body, headers=_signed(body))
+        answer = await self.http.post("/webhooks/arize", content=body, headers=self._signed(body))
         if answer.status_code != 202 or answer.json()["state"] != "quarantined":
             play.faults.append(f"an unreadable delivery was answered {answer.status_code}: {answer.text[:200]}")
             return
@@ -231,14 +239,6 @@ class Player(ABC):
         action = ResponderAction(type=kind, by=by, role=role, id=f"{play.prefix}-{next(play.numbers)}")
         if await self.act(incident, action):
             play.problems[act.monitor].add(act)
-
-
-def _signed(body: bytes, event_id: str = "") -> dict[str, str]:
-    """The headers of a delivery; without an id if there is none."""
-    headers = signed(body, SECRET, event_id)
-    return (
-        headers if event_id else {name: value for name, value in headers.items() if "webhook-id" not in name.casefold()}
-    )
 
 
 def _event_id(play: Play, step: Deliver, number: int) -> str:

@@ -36,6 +36,7 @@ from tests.invariant.player import POLICY, SECRET, Log, Play, Player
 from tests.invariant.stream import Stream
 from tests.invariant.temporal import CONVERTER, ServerlessTemporal
 from tests.invariant.virtual_time import VirtualTimeLoop, virtual_time
+from tests.signing import Signer
 
 RECOVERY = 60.0
 """Seconds within which the gateway delivers its spool once Temporal is available."""
@@ -79,6 +80,7 @@ class World(Player):
         super().__init__(log)
         self.folder, self.policy = folder, policy
         self.recipients = Recipients()
+        self.signer = Signer()  # each stream has a gateway of its own, whose clock starts again
         self._classifier = Classifier(lambda: policy)
         activities = {
             **dict.fromkeys(("page", "post", "ticket", "console"), self._notify),
