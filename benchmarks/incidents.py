@@ -133,9 +133,9 @@ async def storm(bench: Bench, idle: float) -> None:
     one = await asyncio.to_thread(bench.tocsin.until, incident, lambda one: one["alert_count"] == total + 1)
     events = (len((await handle.fetch_history()).events) - before) / total
     assert one["escalation_level"] == 1
-    bench.add(f"(c) repeats accepted, {CONCURRENCY} connections", f"{rate:.0f}/s", "goal: ≥ 2,000/s")
-    # At most the repeats of the 64 connections are in one signal, which costs ten events.
-    bench.add("(c) history events each", f"{events:.3f}", "≤ 0.25", events <= 0.25)
+    bench.add(f"(c) repeats accepted, {CONCURRENCY} connections", f"{rate:.0f}/s", "≥ 2,000/s", rate >= 2000)
+    # A fast machine has at most the repeats of the 64 connections in one signal, which costs ten events.
+    bench.add("(c) history events each", f"{events:.3f}", "≤ 0.2", events <= 0.2)
     await asyncio.sleep(2)
     ready = [bench.request(alert) for _ in range(total)]
     pouring = asyncio.create_task(pour(ready, bench.tocsin.port, CONCURRENCY))
@@ -148,7 +148,7 @@ async def storm(bench: Bench, idle: float) -> None:
     ratio = statistics.median(fresh) / idle
     connection.close()
     bench.add("(c) a new incident during that storm", f"{milliseconds(fresh)} · {len(fresh)} of them")
-    bench.add("(c) its p50, as a multiple of (a)", f"{ratio:.2f}", "≤ 3.5", ratio <= 3.5)
+    bench.add("(c) its p50, as a multiple of (a)", f"{ratio:.2f}", "≤ 2", ratio <= 2)
 
 
 async def many_open(bench: Bench, idle: float) -> None:
