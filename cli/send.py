@@ -47,7 +47,7 @@ def send(
             f"({settings.state_dir} has none)",
             UNUSABLE,
         )
-    content = json.dumps(body).encode()
+    content = json.dumps(body, ensure_ascii=False).encode()  # as large as the file, whatever its characters
     url = f"{gateway_url(settings)}/webhooks/arize"
     answer = request("POST", url, content=content, headers=signed(content, secrets[0]))
     if answer.is_success:
