@@ -73,6 +73,10 @@ class GatewayStandIn:
     def __init__(self, *incidents: dict[str, Any]) -> None:
         self.incidents = {incident["id"]: incident for incident in incidents}
         self.requests: list[tuple[str, str, Any]] = []
+        self.sizes: list[int] = []
+        """Of the requests' bodies, in bytes."""
+        self.prepared: dict[str, tuple[int, Any]] = {}
+        """The answers of other paths."""
         self.html = False
         """Answers with a page instead of JSON, as another program on the port would."""
         self.url = ""
@@ -81,6 +85,8 @@ class GatewayStandIn:
         self.requests.append((method, path, body))
         if token != f"Bearer {TOKEN}":
             return 401, {"status": 401, "detail": "the token is not valid"}
+        if path in self.prepared:
+            return self.prepared[path]
         parts = urlsplit(path)
         name = parts.path.removeprefix("/api/incidents").strip("/").partition("/")[0]
         if not name:
@@ -103,6 +109,7 @@ def gateway(*incidents: dict[str, Any]) -> Generator[GatewayStandIn]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            stand_in.sizes.append(len(body))
             token = self.headers.get("Authorization", "")
             status, content = stand_in.answer(self.command, self.path, token, json.loads(body or "null"))
             text = "<html></html>" if stand_in.html else json.dumps(content)

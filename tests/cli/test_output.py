@@ -209,6 +209,53 @@ def test_action_on_a_name_is_for_the_opening_that_was_listed(
     assert [path for method, path, _ in stand_in.requests if method == "POST"][-1].endswith(f"?run={'0' * 32}")
 
 
+def test_incident_list_is_newest_first(environment: Mapping[str, str]) -> None:
+    """Temporal lists the open ones before the closed ones."""
+    times = {"incident-chatbot-0123456789aa": "01", "incident-chatbot-0123456789bb": "03"}
+    listed = [incident(name, "notified", opened_at=f"2026-11-24T{hour}:00:00Z") for name, hour in times.items()]
+    closed = incident("incident-chatbot-0123456789cc", "closed", opened_at="2026-11-24T02:00:00Z")
+    with gateway(*listed, closed) as stand_in:
+        text = printed("incidents", "list", environment={**environment, "TOCSIN_PUBLIC_URL": stand_in.url})
+    found = [line.split()[0][-2:] for line in text.splitlines() if line.startswith("incident-")]
+    assert found == ["bb", "cc", "aa"]
+
+
+def test_incident_shows_what_to_do_first(environment: Mapping[str, str]) -> None:
+    """Who was paged reads it at night: the owner, the runbook, the dashboard, and whether it is over."""
+    decision = {
+        "reason": "x",
+        "steps": [],
+        "owner": "ann",
+        "runbook": RUNBOOK,
+        "links": {"dashboard": "https://d.example"},
+    }
+    one = incident(SHORT_ID, "awaiting_human", cleared=True, closed_by="compliance", decision=decision)
+    with gateway(one) as stand_in:
+        text = printed("incidents", "show", SHORT_ID, environment={**environment, "TOCSIN_PUBLIC_URL": stand_in.url})
+    rows = {line.partition("  ")[0]: line.partition("  ")[2].strip() for line in text.splitlines()}
+    assert (rows["Owner"], rows["Runbook"], rows["Dashboard"]) == ("ann", RUNBOOK, "https://d.example")
+    assert rows["Monitor"] == "cleared; a person must close the incident"
+
+
+def test_sent_body_is_as_large_as_its_file(environment: Mapping[str, str], tmp_path: Path) -> None:
+    """Four-byte characters that are escaped are three times as large: more than a gateway accepts."""
+    file = tmp_path / "emoji.json"
+    file.write_text(json.dumps({"monitor_name": "x", "notes": "🧯" * 10_000}, ensure_ascii=False), encoding="utf-8")
+    with gateway() as stand_in:
+        asked = {**environment, "TOCSIN_PUBLIC_URL": stand_in.url, "ARIZE_WEBHOOK_SECRET": "whsec_x"}
+        tocsin("send", str(file), environment=asked)
+    (size,) = stand_in.sizes
+    assert size < file.stat().st_size + 200
+
+
+def test_spooled_drill_says_how_to_end_it(environment: Mapping[str, str]) -> None:
+    with gateway() as stand_in:
+        stand_in.prepared["/api/drills"] = (202, {"incident": SHORT_ID, "state": "spooled"})
+        done = tocsin("drill", "errors", "--yes", environment={**environment, "TOCSIN_PUBLIC_URL": stand_in.url})
+    assert done.returncode == 1
+    assert f"End it then with `tocsin incidents resolve {SHORT_ID}`" in done.stderr
+
+
 def test_incident_list_as_json(environment: Mapping[str, str]) -> None:
     found = json.loads(printed("incidents", "list", "--format", "json", environment=environment))
     assert [one["id"] for one in found["incidents"]] == [one["id"] for one in INCIDENTS]
