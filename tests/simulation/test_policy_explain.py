@@ -97,20 +97,22 @@ def test_explain_at_a_given_time(desk: CliHarness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"),
+    ("content", "code", "expected"),
     [
-        ("{", "alert.json: the body is not JSON"),
-        ('{"a": 1}', "alert.json: no monitor was found"),
+        ("{", 2, "alert.json: the body is not JSON"),
+        ('{"a": 1}', 1, "alert.json: no monitor was found"),
         (
             '{"event": "prompt.version.created"}',
+            1,
             "prompt.version.created is a change event, not an alert; it opens no incident",
         ),
     ],
 )
-def test_explain_rejects_other_bodies(desk: CliHarness, content: str, expected: str) -> None:
+def test_explain_rejects_other_bodies(desk: CliHarness, content: str, code: int, expected: str) -> None:
+    """As for ``send``, a file that cannot be read is 2, and one that holds no alert is 1."""
     desk.write("alert.json", content)
     ran = desk.run("explain", "alert.json")
-    assert ran.exit_code == 1
+    assert ran.exit_code == code
     assert expected in ran.output
     assert desk.run("explain", "none.json").exit_code == 2
 
