@@ -293,8 +293,12 @@ def test_acknowledgement_before_any_worker_ran_is_of_this_incident(started: floa
     [
         ([(10, Fire(at=-290, local=True)), (20, Clear(at=20)), (60, Fire(at=-240, local=True))], "notified"),
         (
-            [(10, Fire(at=-290, local=True)), (20, Clear(at=-280, local=True)), (30, Fire(at=-295, local=True))],
+            [(10, Fire(at=-290, local=True)), (20, Clear(at=-280, local=True)), (30, Fire(at=-345, local=True))],
             "resolved",
+        ),
+        (
+            [(10, Fire(at=-290, local=True)), (20, Clear(at=-280, local=True)), (60, Fire(at=-300, local=True))],
+            "notified",
         ),
         ([(10, Fire(at=-290, local=True)), (11, Clear(at=-295, local=True))], "notified"),
     ],
