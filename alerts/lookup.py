@@ -86,10 +86,8 @@ _PLAIN = frozenset({"type", "url"})
 """What everything has: an envelope, an event and a monitor. They count where they are the monitor's."""
 _NAMES = ("monitor_id", "monitorId", "monitor_name", "monitorName")
 """Who names the monitor by these keys means something else by a plain ``id`` or ``name``, such as the event's."""
-_SUBJECTS = (frozenset({"monitor", "node", "online_task"}), frozenset({"task"}))
-"""The keys of what an alert is about, those that come first. The others contain it."""
-
-
+_SUBJECTS = frozenset({"monitor", "node", "online_task"})
+"""The keys of what an alert is about. The others contain it; a ``task`` counts if nothing else has a name."""
 _OBJECTS = frozenset({"model", "metric", "project"})
 """What some bodies state as an object with a name."""
 _PLACES: dict[str, list[tuple[str, int]]] = {}
@@ -144,11 +142,11 @@ class Lookup:
         }
         if not own:
             return own
-        if found := {index for index in own if self._keys[index] in _SUBJECTS[0]}:
+        if found := {index for index in own if self._keys[index] in _SUBJECTS}:
             return found
         if any(_is_text(level.get(name)) for level in self.levels for name in _NAMES):
             return set()
-        others = {index for index in own if self._keys[index] not in _SUBJECTS[1]}
+        others = {index for index in own if self._keys[index] != "task"}
         return {max(others or own)}
 
     def own_id(self, *, or_of_alert: bool) -> Any:

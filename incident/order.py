@@ -20,6 +20,8 @@ CLOCK_TOLERANCE = timedelta(minutes=1)
 """How far a sender's clock may be ahead."""
 MAX_CLOCK_ERROR = timedelta(hours=1)
 MAX_AGE = timedelta(days=366)
+MONITOR_TIMES = ("triggered_at", "cleared_at", "local_triggered_at", "local_cleared_at")
+"""The fields of ``EventTimes``, and of an incident's result, that outlive the incident."""
 CLOCK_CHANGE = timedelta(hours=1)
 """By how much local time is set back in autumn."""
 _OWN_CLOCKS = frozenset({"api", "link"})
@@ -107,8 +109,7 @@ class EventTimes(BaseModel):
 
     def of_monitor(self) -> "EventTimes":
         """Only when the monitor triggered and cleared: what outlives the incident."""
-        names = ("triggered_at", "cleared_at", "local_triggered_at", "local_cleared_at")
-        return EventTimes.model_validate({name: getattr(self, name) for name in names})
+        return EventTimes.model_validate(self.model_dump(include=set(MONITOR_TIMES)))
 
     @property
     def has_clear(self) -> bool:

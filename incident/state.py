@@ -115,7 +115,7 @@ class IncidentState(BaseModel):
     closed_at: datetime | None = None
     times: EventTimes = Field(default_factory=EventTimes)
     cycle: int = 0
-    """How often the escalation started: with each fire, and when a silence or an acknowledgement ended."""
+    """How often the escalation started: with each fire, and when a silence, an acknowledgement or its timeout ended."""
     refire_count: int = 0
     """How often it fired again."""
     fires: int = 0

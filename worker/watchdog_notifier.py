@@ -11,6 +11,7 @@ from typing import NamedTuple
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from gateway.health_monitor import HealthCheck
 from incident.audit_events import AuditBatch
 from incident.message import TRIGGERED, Fact, MessageContent
 from incident.notification import Notification
@@ -97,8 +98,6 @@ RUNBOOK: Mapping[str, Runbook] = {
 _log = structlog.get_logger()
 
 
-MAX_SENTENCES = 3
-"""In a message."""
 MAX_DOUBLINGS = 5
 """Of the pause before another problem of the same check is notified: 31 times ``after`` at most."""
 _FIRST = re.compile(r"[^\s:]+")
@@ -151,8 +150,7 @@ class ActiveProblem(BaseModel):
         for sentence in found:
             self.subjects[subject_of(self.check, sentence)] = now
         if found:
-            more = f" (and {len(found) - MAX_SENTENCES} more)" if len(found) > MAX_SENTENCES else ""
-            self.text, self.gone_since = "; ".join(found[:MAX_SENTENCES]) + more, 0.0
+            self.text, self.gone_since = str(HealthCheck(tuple(found))), 0.0
             recent = now - MAX_RECOVERY_DELAY
             self.subjects = {name: seen for name, seen in self.subjects.items() if seen >= recent}
         return bool(found)

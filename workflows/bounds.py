@@ -8,6 +8,7 @@ from temporalio import workflow
 from alerts.bounded import bounded, json_size
 from incident.events import GroupedAlert
 from incident.limits import INBOX_BYTES, STATE_BYTES
+from incident.order import MONITOR_TIMES
 from incident.state import IncidentState
 from incident.text import counted
 from workflows.contracts import IncidentResult
@@ -49,10 +50,7 @@ def incident_result(state: IncidentState) -> IncidentResult:
     return IncidentResult(
         closed_by=state.resolved_by,
         alert_count=state.alert_count,
-        triggered_at=state.times.triggered_at,
-        cleared_at=state.times.cleared_at,
-        local_triggered_at=state.times.local_triggered_at,
-        local_cleared_at=state.times.local_cleared_at,
+        **state.times.model_dump(include=set(MONITOR_TIMES)),
     )
 
 

@@ -7,7 +7,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from gateway.ingest.submission import Submission
-from incident.order import EventTimes, believable
+from incident.order import MONITOR_TIMES, EventTimes, believable
 from workflows.contracts import IncidentResult
 
 _log = structlog.get_logger()
@@ -41,9 +41,4 @@ async def times_of_last_run(client: Client, incident: str, rpc_timeout: timedelt
     except Exception as error:  # noqa: BLE001  # its key is gone, or it failed: the alert counts as new
         _log.warning("last_run_unreadable", incident=incident, error=type(error).__name__)
         return EventTimes()
-    return EventTimes(
-        triggered_at=result.triggered_at,
-        cleared_at=result.cleared_at,
-        local_triggered_at=result.local_triggered_at,
-        local_cleared_at=result.local_cleared_at,
-    )
+    return EventTimes.model_validate(result.model_dump(include=set(MONITOR_TIMES)))
