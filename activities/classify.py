@@ -15,7 +15,7 @@ from alerts.bounded import bounded
 from incident.limits import BARE_ALERT_BYTES, DECISION_BYTES, KEPT_ALERT_BYTES, MESSAGE_BYTES
 from integrations.base.errors import TemporaryError
 from policy import Decision, Policy, loudest
-from policy.decision import bounded_decision
+from policy.decision import bounded_decision, distinct
 
 _MAX_REASON_CHARS = 300
 LATE_WAIT = 20.0  # seconds that a late description waits for Arize
@@ -59,11 +59,8 @@ class Classifier:
                     error=one.alert.undescribed,
                 )
         alerts = tuple(policy.interpret(one.alert) for one in found)
-        return Classification(
-            decision=_loudest(policy, alerts, request, request.now),
-            alerts=_kept(alerts),
-            undescribed=tuple(position for position, one in enumerate(found) if one.retry),
-        )
+        undescribed = tuple(position for position, one in enumerate(found) if one.retry)
+        return _classified(policy, alerts, request, request.now, undescribed)
 
     @activity.defn(name="decide_in_doubt")
     async def decide_in_doubt(self, request: DoubtRequest) -> Decision:
@@ -87,8 +84,7 @@ class Classifier:
             # Without its Retry-After, which ``ArizeHealth`` obeys: the backoff spreads the attempts of many incidents.
             raise to_application_error(TemporaryError(failed.message))
         alerts = tuple(policy.interpret(one.alert) for one in found)
-        now = max(request.now, datetime.now(UTC))
-        return Classification(decision=_loudest(policy, alerts, request, now), alerts=_kept(alerts))
+        return _classified(policy, alerts, request, max(request.now, datetime.now(UTC)))
 
     async def _describe_if_possible(
         self, policy: Policy, alerts: Sequence[Alert], within: float
@@ -114,6 +110,22 @@ def _known_without_key(policy: Policy, one: DescribedAlert) -> DescribedAlert:
         return one
     alert = one.alert.model_copy(update={"undescribed": ""})
     return one if needs_description(policy.interpret(alert)) else DescribedAlert(alert)
+
+
+def _classified(
+    policy: Policy, alerts: Sequence[Alert], request: ClassifyRequest, now: datetime, undescribed: tuple[int, ...] = ()
+) -> Classification:
+    """The loudest decision about those that are triggered, or else about all, and the decision about each."""
+    each = [policy.decide(alert, now, request.incident) for alert in alerts]
+    triggered = [one for one, alert in zip(each, alerts, strict=True) if alert.status == "triggered"]
+    decisions, decision_of = distinct(each)
+    return Classification(
+        decision=bounded_decision(loudest(triggered or each), DECISION_BYTES),
+        alerts=_kept(alerts),
+        undescribed=undescribed,
+        decisions=tuple(bounded_decision(one, DECISION_BYTES // max(len(decisions), 1)) for one in decisions),
+        decision_of=decision_of,
+    )
 
 
 def _loudest(policy: Policy, alerts: Sequence[Alert], request: ClassifyRequest, now: datetime) -> Decision:

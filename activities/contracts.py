@@ -55,6 +55,22 @@ class Classification(_Frozen):
     decision: Decision
     alerts: tuple[Alert, ...] = ()
     undescribed: tuple[int, ...] = ()
+    decisions: tuple[Decision, ...] = Field(
+        default=(),
+        description="The decisions that differ, each once, without their traces; empty if there is only one.",
+        exclude_if=lambda value: not value,
+    )
+    decision_of: tuple[int, ...] = Field(
+        default=(),
+        description="For each alert, the index of its decision in `decisions`.",
+        exclude_if=lambda value: not value,
+    )
+
+    def each_decision(self, count: int) -> list[Decision]:
+        """The decision about each of so many alerts."""
+        if len(self.decision_of) != count:
+            return [self.decision] * count
+        return [self.decisions[index] for index in self.decision_of]
 
     @model_validator(mode="before")
     @classmethod

@@ -68,7 +68,7 @@ class _Failures:
 
 @dataclass(frozen=True)
 class KnownIncident:
-    """An incident, open or closed, and its monitor. ``identity`` is that of its alerts."""
+    """An incident, open or closed, and one of its monitors. ``identity`` is that of the monitor's alerts."""
 
     incident: str
     run: str
@@ -77,7 +77,10 @@ class KnownIncident:
     opened_at: datetime
     closed_at: datetime | None = None
     may_be_over: bool = False
-    """It may be open only because a person must close it, or because its last updates cannot be sent."""
+    """It may be open only because a person must close it, because other problems of it are triggered, or because its
+    last updates cannot be sent."""
+    problem: str = ""
+    """The monitor's problem in it."""
 
     def is_before(self, evaluated: datetime | None) -> bool:
         """Whether it was opened before its monitor was evaluated; also if that time is not known."""
@@ -99,12 +102,16 @@ class IncidentDirectory(Protocol):
         """Who closed it: ``arize`` or a person."""
         ...
 
-    async def is_cleared(self, incident: str) -> bool:
-        """Whether an open incident knows that its monitor cleared, or is over."""
+    async def is_cleared(self, known: KnownIncident, /) -> bool:
+        """Whether an open incident knows that this monitor cleared, or is over."""
         ...
 
-    async def deliver(self, incident: str, alert: Alert) -> None:
-        """Add an alert to that incident, or open it, durably."""
+    async def deliver(self, known: KnownIncident, alert: Alert) -> None:
+        """Add an alert of this monitor to that incident, durably."""
+        ...
+
+    async def open(self, incident: str, alert: Alert) -> str:
+        """Open an incident durably: the one that the policy names, or else that one. Returns its id."""
         ...
 
 
@@ -191,7 +198,7 @@ class Reconciler:
                 found += [
                     Discrepancy(monitor_id=monitor_id, incident=one.incident)
                     for one in open_incidents[monitor_id]
-                    if one.is_before(at) and not await self._incidents.is_cleared(one.incident)
+                    if one.is_before(at) and not await self._incidents.is_cleared(one)
                 ]
         return found
 
@@ -225,18 +232,18 @@ class Reconciler:
         alert = _with_known_identity(alert, incidents)
         # An identity that is too large for the memo is missing there: the incident's own id stands for it.
         incident = incident_id(alert) if last is None or last.identity else last.incident
-        await self._incidents.deliver(incident, alert)
+        incident = await self._incidents.open(incident, alert)
         _log.warning("missed_alert_opened", incident=incident, monitor=alert.monitor)
         return incident
 
     async def _clear(self, discrepancy: Discrepancy, alert: Alert, incidents: list[KnownIncident]) -> bool:
         incident = discrepancy.incident
-        is_open = any(one.incident == incident and one.is_before(alert.occurred_at) for one in _open(incidents))
-        if alert.status != "cleared" or not is_open or await self._incidents.is_cleared(incident):
-            return False
-        await self._incidents.deliver(incident, alert)
-        _log.warning("missed_clear_applied", incident=incident, monitor=alert.monitor)
-        return True
+        found = [one for one in _open(incidents) if one.incident == incident and one.is_before(alert.occurred_at)]
+        left = [one for one in found if alert.status == "cleared" and not await self._incidents.is_cleared(one)]
+        for one in left:
+            await self._incidents.deliver(one, alert)
+            _log.warning("missed_clear_applied", incident=incident, monitor=alert.monitor)
+        return bool(left)
 
     async def _incident_of(
         self, monitor: Monitor, incidents: list[KnownIncident], request: ScanRequest | RepairRequest
@@ -261,7 +268,7 @@ class Reconciler:
         """Whether the monitor cleared, and is triggered again, while its incident is open for another reason."""
         if not known.may_be_over or evaluated_at(monitor) is None:
             return False
-        return await self._incidents.is_cleared(known.incident)
+        return await self._incidents.is_cleared(known)
 
     async def _monitors(self, monitor_ids: Iterable[str], failures: _Failures) -> dict[str, Monitor]:
         """Those of these monitors that may have cleared, as far as they can be read."""

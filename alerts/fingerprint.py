@@ -9,7 +9,7 @@ from alerts.identity import MONITOR, NAMES
 from alerts.model import Alert
 
 _SLUG_CHARS = 48
-_FINGERPRINT_DIGITS = 24
+FINGERPRINT_DIGITS = 24
 """With 48 bits, two of some million problems share an id; with 96, nobody finds two that do."""
 
 
@@ -20,13 +20,14 @@ def fingerprint(alert: Alert) -> str:
 
 
 def incident_id(alert: Alert) -> str:
-    """The workflow id of the alert's incident: ``incident-monitor-61000-3f9a2c71d0…``, with 96 bits of the fingerprint.
+    """The alert's problem, ``incident-monitor-61000-3f9a2c71d0…``, with 96 bits of the fingerprint.
 
-    It depends on the identity alone, so that every message about a monitor has the same, whatever else it states.
+    It is also the workflow id of the problem's incident, unless the policy groups alerts. It depends on the identity
+    alone, so that every message about a monitor has the same, whatever else it states.
     """
     # Temporal stores the id readably: it names no part of a body that nothing could read.
     name = "unreadable-deliveries" if alert.quarantined else _readable(alert)
-    return f"incident-{slug(name)}-{fingerprint(alert)[:_FINGERPRINT_DIGITS]}"
+    return f"incident-{slug(name)}-{fingerprint(alert)[:FINGERPRINT_DIGITS]}"
 
 
 def _readable(alert: Alert) -> str:

@@ -143,7 +143,9 @@ class ActionService:
         if not is_open:
             raise _closed(incident)
         if not is_run(first_run_id, action.first_run_id):
-            raise _another_run()
+            reopened = await self.read(incident)
+            if reopened is None or not reopened.is_run(action.first_run_id):
+                raise _another_run()
         if action.type != "resolve":
             return first_run_id  # the other actions do not depend on the incident's state
         view = await self.read(incident)
@@ -183,7 +185,7 @@ class ActionService:
 
 
 def _raise_if_impossible(view: IncidentView, action: ResponderAction) -> None:
-    if not is_run(view.first_run_id, action.first_run_id):
+    if not view.is_run(action.first_run_id):
         raise _another_run()
     if view.state == "closed":
         raise _closed(view.id)

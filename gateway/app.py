@@ -83,7 +83,7 @@ def create_app(settings: GatewaySettings, client: Client) -> FastRouteApp:
 def _create_services(settings: GatewaySettings, client: Client) -> Services:
     dedup_store = DedupStore(settings.dedup_store_url)
     spool = Spool(settings.spool, settings.keys, settings.spool_limit)
-    ingester = AlertIngester(client, settings.task_queue, dedup_store, spool, settings.decide)
+    ingester = AlertIngester(client, settings.task_queue, dedup_store, spool, settings.decide, settings.grouping)
     held = Quarantine(QuarantineStore(settings.dedup_store_url, settings.keys, settings.quarantine), ingester)
     recorder = ChangeRecorder(ChangeStore(settings.dedup_store_url, settings.keys), ingester)
     ingester.quarantine_with(held.take_in_undeliverable)

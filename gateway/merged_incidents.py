@@ -13,7 +13,6 @@ from gateway.ingest.actions import IncidentClosedError
 from gateway.ingest.ingester import UnavailableError
 from gateway.problems import Problem
 from gateway.services import Services
-from incident.dedup_key import is_run
 from incident.events import ResponderAction
 
 TEMPORAL_TIMEOUT = 1.8  # seconds for each incident
@@ -60,7 +59,7 @@ async def _adopt_acknowledgement(
     view = None
     with contextlib.suppress(Problem):
         view = await services.actions.read(owner)
-    if view is None or not is_run(view.first_run_id, run) or view.state == "closed" or not view.acknowledged_by:
+    if view is None or not view.is_run(run) or view.state == "closed" or not view.acknowledged_by:
         return
     action = ResponderAction(
         type="acknowledge",

@@ -7,6 +7,7 @@ from pathlib import Path
 from alerts import TocsinError
 from gateway.health_monitor import CHECK_INTERVAL
 from gateway.ingest.first_decision import Decide, defer_to_worker
+from gateway.ingest.grouping import Grouping, Ungrouped
 from gateway.ingest.spool import LIMIT_BYTES
 from gateway.quarantine.store import Limits
 from gateway.security.encryption import Keyring
@@ -56,6 +57,8 @@ class GatewaySettings:
     """Of the secrets that sign requests to ``/webhooks/changes``. Without one, they are refused."""
     decide: Decide = defer_to_worker
     """The policy's decision about a first alert. The incident starts with it, and lists find it at once."""
+    grouping: Grouping = field(default_factory=Ungrouped)
+    """Which incident an alert belongs to, by the policy."""
     descriptions: DescriptionCache | None = None
     """The descriptions of monitors, which ``decide`` reads; kept up to date while the gateway runs, and closed then."""
     links: Links = field(default_factory=lambda: Links("", ()), repr=False)

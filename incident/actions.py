@@ -7,7 +7,6 @@ behind it, or the incident is in that state already.
 from collections.abc import Callable
 from datetime import datetime
 
-from incident.dedup_key import is_run
 from incident.escalation import Escalation
 from incident.events import ResponderAction
 from incident.order import believable
@@ -70,7 +69,7 @@ class ActionHandler:
     def handle(self, action: ResponderAction, now: datetime) -> None:
         """Apply an action. A redelivery is dropped, and one for another run of the incident changes nothing."""
         state = self._state
-        if not is_run(state.first_run_id, action.first_run_id):
+        if not state.is_run(action.first_run_id):
             self._record_for_other_run(action, now)
             return
         if state.is_over and not (action.type == "reopen" and state.state == "resolved"):
@@ -186,7 +185,7 @@ class ActionHandler:
         times, opened_at = self._state.times, self._state.opened_at
         names_run = bool(action.first_run_id)
         if action.seen_run_id and not names_run:
-            names_run = is_run(self._state.first_run_id, action.seen_run_id)
+            names_run = self._state.is_run(action.seen_run_id)
             at = believable(action.occurred_at, now)
             if not names_run and at is not None and at < opened_at:
                 return True  # what was seen was an earlier opening, and this one was not there yet
@@ -238,8 +237,8 @@ class ActionHandler:
             state.state = "acknowledged"
         if silence:
             state.schedule(now, silence, "silence")
-        elif state.decision and state.decision.remind:
-            state.schedule(now, state.decision.remind, "remind")
+        elif state.decision:
+            self._escalation.schedule_reminder(now)
         done = f"Silenced for {format_duration(silence)}" if silence else "Acknowledged"
         self._outbox.broadcast("acknowledge", f"{done} by {state.acknowledged_by}", source=action.source)
         self._outbox.broadcast("note", f"{done} by {state.acknowledged_by}.", kinds=frozenset({"ticket"}))
@@ -267,6 +266,8 @@ class ActionHandler:
         was_resolved = state.state == "resolved"
         if was_resolved:
             state.state, state.resolved_by = "acknowledged", ""
+            for problem in state.problems.values():
+                problem.dismissed = False
         elif not state.acknowledged_at:
             state.times.add_withdrawal(action.source, action.occurred_at, now)  # it overtook the acknowledgement
             return
@@ -359,6 +360,8 @@ class ActionHandler:
         state.pending += [one for one in retries if nobody_knows or one.target.kind == "ticket"]
         self._drop_unwanted(now)
         state.resolved_by, state.state, state.deadlines = by, "resolved", []
+        for problem in state.open_problems.values():
+            problem.dismissed = True
         state.held_decision = None
         self._outbox.broadcast("resolve", note, source=source)
         self._outbox.broadcast("note", note, kinds=frozenset({"ticket"}))

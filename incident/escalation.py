@@ -1,7 +1,7 @@
 """The escalation of an incident: holds, steps, acknowledgement timeouts, reminders, and what resumes it."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from incident.due_steps import StillDue, ends_sooner, still_due, with_own_hold, with_remaining_hold
 from incident.obligations import new_obligations
@@ -9,6 +9,7 @@ from incident.outbox import Outbox
 from incident.state import Deadline, IncidentState
 from incident.steps import Steps
 from policy import Decision, Target, format_duration
+from policy.decision import TIERS
 
 OBLIGATIONS = "obligations"
 REFIRE = "refire"
@@ -27,16 +28,16 @@ class Escalation:
         self._state = state
         self._outbox = outbox
         self._patched = patched
-        self._steps = Steps(state, outbox)
+        self.steps = Steps(state, outbox)
 
     # ── Decisions ───────────────────────────────────────────────────────────────────────────────────────
 
     def apply_first_decision(self, decision: Decision, now: datetime) -> None:
         """Start by the first decision, at once or after its hold."""
-        self._apply_decision(decision)
-        self._record_decision(decision, now)
+        self.apply_decision(decision)
+        self.record_decision(decision, now)
         if not decision.hold:
-            self._start(now)
+            self.start(now)
             return
         if self._state.cycle > 0 and self._patched(REFIRE):
             self._state.forget_acknowledgement()
@@ -60,7 +61,7 @@ class Escalation:
         state.cleared = False
         state.refire_count += 1
         state.record(now, "refired", f"fires again {reason}")
-        self._record_decision(decision, now)
+        self.record_decision(decision, now)
         state.alert = state.latest_alert
         state.times.escalated_at = now
         state.forget_acknowledgement()
@@ -69,12 +70,12 @@ class Escalation:
         due = still_due(state)
         if not is_unanswered:
             self.stop()
-            self._apply_decision(decision)
+            self.apply_decision(decision)
         elif decision.hold:
             state.decision = current.with_obligations(decision)
-            self._steps.open_tickets(state.decision)
+            self.steps.open_tickets(state.decision)
         else:
-            self._apply_decision(decision)
+            self.apply_decision(decision)
         note = f"Fires again {reason}."
         self._outbox.broadcast("refresh", note, kinds=frozenset({"post", "console"}))
         self._outbox.broadcast("note", note, kinds=frozenset({"ticket"}))
@@ -82,7 +83,7 @@ class Escalation:
             state.state = "holding"
             self._hold(decision, now)
         else:
-            self._start(now, note, due)
+            self.start(now, note, due)
 
     def apply_later_decision(self, decision: Decision, now: datetime) -> None:
         """A later alert raises the tier, ends the hold, or changes nothing."""
@@ -92,8 +93,8 @@ class Escalation:
         elif state.state == "holding" and not decision.hold and state.tier == decision.tier:
             state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
             due = still_due(state)
-            self._apply_decision(decision)
-            self._start(now, due=due)
+            self.apply_decision(decision)
+            self.start(now, due=due)
         else:
             self.adopt(decision, now)
 
@@ -113,14 +114,14 @@ class Escalation:
         text = f"{says}, by rule {decision.rule}"
         state.record(now, "obligations_added", text, rule=decision.rule, policy=decision.policy)
         if state.state != "holding" or adopted.regulated:
-            self._steps.open_tickets(adopted)
+            self.steps.open_tickets(adopted)
         if state.state == "holding":
             return
         note = f"A later alert says: {says}."
         self._outbox.broadcast("refresh", note, kinds=frozenset({"post", "console"}))
         self._outbox.broadcast("note", note, kinds=frozenset({"ticket"}))
         if adopted.owner != current.owner and not state.acknowledged_at:
-            self._notify_new_targets(decision, f"{state.cycle}-owner", note)
+            self.notify_new_targets(decision, f"{state.cycle}-owner", note)
 
     def reconsider(self, decision: Decision, now: datetime, still_missing: str = "") -> None:
         """The decision about the same alerts, after Arize described them: it may raise the tier, never lower it.
@@ -155,24 +156,24 @@ class Escalation:
         if state.state == "holding" and not (decision.hold or is_lower):
             state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
             state.held_decision = None
-            self._start(now)
+            self.start(now)
             return
-        self._notify_of_description(decision, now, text, is_lower=is_lower)
+        self.notify_of_description(decision, now, text, is_lower=is_lower)
 
-    def _notify_of_description(self, decision: Decision, now: datetime, text: str, *, is_lower: bool) -> None:
+    def notify_of_description(self, decision: Decision, now: datetime, text: str, *, is_lower: bool) -> None:
         """Open the tickets, notify the rule's destinations that have no message yet, and update all others."""
         state = self._state
         if state.state != "holding" or decision.regulated:
-            self._steps.open_tickets(self._decision())
+            self.steps.open_tickets(self._decision())
         if state.state == "holding":
             return
         note = f"Arize described the monitor: {text}."
         self._outbox.broadcast("refresh", note, kinds=frozenset({"post", "console"}))
         self._outbox.broadcast("note", note, kinds=frozenset({"ticket"}))
         if not (is_lower or state.acknowledged_at):
-            self._notify_new_targets(decision, f"{state.cycle}-described", note)
+            self.notify_new_targets(decision, f"{state.cycle}-described", note)
 
-    def _notify_new_targets(self, decision: Decision, key: str, note: str) -> None:
+    def notify_new_targets(self, decision: Decision, key: str, note: str) -> None:
         """Notify those of the decision's first step that hold no message yet."""
         state = self._state
         notified = {receipt.destination for receipt in state.receipts} | {one.target.name for one in state.pending}
@@ -186,32 +187,34 @@ class Escalation:
             if decision.tier != held.tier or not ends_sooner(state, decision.hold, now):
                 return  # this rise is being held already
             state.deadlines = [one for one in state.deadlines if one.kind != "hold" or one.decision]
-        self._record_decision(decision, now)
+        self.record_decision(decision, now)
         state.alert = state.latest_alert
         state.times.escalated_at = now
         state.forget_merges()
         if decision.hold:
-            self._adopt_regulation(decision)
+            self.adopt_regulation(decision)
             self._hold(decision, now)
             return
         due = still_due(state)
-        self._apply_decision(decision)
-        self._start(now, due=due)
+        self.apply_decision(decision)
+        self.start(now, due=due)
 
-    def _adopt_regulation(self, decision: Decision) -> None:
+    def adopt_regulation(self, decision: Decision) -> None:
         """A rise that is held obliges at once: the monitor may clear before the hold ends."""
         current = self._decision()
         if not decision.regulated or current.regulated:
             return
         self._state.decision = current.with_obligations(decision)
-        self._steps.open_tickets(self._decision())
+        self.steps.open_tickets(self._decision())
 
-    def _record_decision(self, decision: Decision, now: datetime) -> None:
+    def record_decision(self, decision: Decision, now: datetime) -> None:
+        """The tier, the rule and its reason, for the timeline."""
         text = f"{decision.tier} by rule {decision.rule}: {decision.reason}"
         data = {"rule": decision.rule, "tier": decision.tier, "policy": decision.policy}
         self._state.record(now, "classified", text, **data)
 
-    def _apply_decision(self, decision: Decision) -> None:
+    def apply_decision(self, decision: Decision) -> None:
+        """The incident's own decision from now on, with what earlier ones demand of who closes it."""
         state = self._state
         current = state.decision
         kept = decision.with_obligations(current) if current else decision
@@ -223,7 +226,7 @@ class Escalation:
         keeps_hold = state.bounded and held is not None and held.louder_than(decision.tier)
         state.decision, state.tier, state.held_decision = decision, decision.tier, held if keeps_hold else None
         if decision.regulated:
-            self._steps.open_tickets(decision)  # for every tier, and during a hold
+            self.steps.open_tickets(decision)  # for every tier, and during a hold
 
     def _hold(self, decision: Decision, now: datetime) -> None:
         state = self._state
@@ -247,23 +250,38 @@ class Escalation:
         state = self._state
         held, holds = state.held_decision, [one for one in state.deadlines if one.kind == "hold"]
         state.keep_only_ticket_retries()
+        if state.tracks_problems:
+            self._stop_holds(holds)
+            return
         if not state.bounded or held is None:
             return
         if state.state == "holding":
-            self._apply_decision(held)
+            self.apply_decision(held)
         else:
             state.deadlines += holds
+
+    def _stop_holds(self, holds: list[Deadline]) -> None:
+        """Who acknowledges while nothing but holds has happened acknowledges what is held."""
+        state = self._state
+        if state.state != "holding":
+            state.deadlines += holds
+            return
+        held = [(one.problem, one.decision) for one in holds if one.decision and one.problem in state.problems]
+        for key, decision in sorted(held, key=lambda one: TIERS.index(one[1].tier)):
+            state.lead = key
+            state.problems[key].take_effect(decision, state.keep_decision(decision))
+            self.apply_decision(decision)
 
     def resume(self, now: datetime) -> None:
         """Continue after an acknowledgement was withdrawn: the remaining steps, or all of them if none remains."""
         state, decision = self._state, self._state.decision
         if decision is None or state.state == "awaiting_human":
             return
-        if state.bounded and decision.steps and not self._steps.was_taken:
-            self._start(now, new_fire=False)  # acknowledged during a hold, or resolved before the first page was sent
+        if state.bounded and decision.steps and not self.steps.was_taken:
+            self.start(now, new_fire=False)  # acknowledged during a hold, or resolved before the first page was sent
             return
         if state.bounded and state.level == 0 and state.cycle == 0:
-            self._start(now, new_fire=False)
+            self.start(now, new_fire=False)
             return
         remaining = list(enumerate(decision.steps))[state.level :]
         taken_after = decision.steps[state.level - 1].after if state.level else 0.0
@@ -272,7 +290,19 @@ class Escalation:
         if decision.respond_within:
             state.schedule(now, decision.respond_within, "ack_timeout")
         elif decision.steps and not remaining:
-            self._start(now, new_fire=False)
+            self.start(now, new_fire=False)
+
+    def resume_since(self, since: datetime, now: datetime) -> None:
+        """Schedule the later steps of the incident's decision, whose first step was taken then."""
+        state, decision = self._state, self._decision()
+        state.level = 1 if decision.steps else 0
+        for index, step in enumerate(decision.steps):
+            if index:
+                at = max(since + timedelta(seconds=step.after), now)
+                state.deadlines.append(Deadline(at=at, kind="step", step=index))
+        if decision.respond_within:
+            at = max(since + timedelta(seconds=decision.respond_within), now)
+            state.deadlines.append(Deadline(at=at, kind="ack_timeout"))
 
     # ── Deadlines ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -281,9 +311,9 @@ class Escalation:
         state = self._state
         match deadline.kind:
             case "hold":
-                self._end_hold(now, deadline.decision)
+                self.end_hold(now, deadline.decision)
             case "step":
-                self._steps.take(deadline.step, self._decision().steps[deadline.step], now)
+                self.steps.take(deadline.step, self._decision().steps[deadline.step], now)
             case "ack_timeout":
                 self._ack_timeout(now)
             case "remind":
@@ -293,14 +323,15 @@ class Escalation:
                     state.record(now, "silence_expired", "the monitor has cleared")
                     return
                 state.record(now, "silence_expired", "still triggered")
-                self._start(now, "The silence expired and the monitor is still triggered.", new_fire=False)
+                self.start(now, "The silence expired and the monitor is still triggered.", new_fire=False)
             case "retry":
                 retry = deadline.notification
                 is_wanted = retry and (not state.acknowledged_at or retry.target.kind == "ticket")
                 if retry and is_wanted and (not state.is_over or self._outbox.is_wanted_after_all(retry.target)):
                     state.pending.append(retry)
 
-    def _end_hold(self, now: datetime, superseded: Decision | None = None) -> None:
+    def end_hold(self, now: datetime, superseded: Decision | None = None) -> None:
+        """A hold is over, in an incident that does not track its problems."""
         if self._state.held_decision is None:
             return
         held = superseded or self._state.held_decision
@@ -309,8 +340,8 @@ class Escalation:
         due, current = still_due(self._state), self._decision()
         if self._state.bounded and current.louder_than(held.tier):
             held = current.with_obligations(held)  # nobody acknowledged meanwhile
-        self._apply_decision(held)
-        self._start(now, due=due)
+        self.apply_decision(held)
+        self.start(now, due=due)
 
     def _ack_timeout(self, now: datetime) -> None:
         state, decision = self._state, self._decision()
@@ -334,11 +365,12 @@ class Escalation:
         )
         state.tier = raised.tier
         if not is_silent:  # otherwise nobody else is to be notified, and the steps go on
-            self._start(now, due=due, new_fire=False)
+            self.start(now, due=due, new_fire=False)
 
     def _remind(self, now: datetime) -> None:
-        state, decision = self._state, self._decision()
-        assert decision.remind is not None
+        state, decision = self._state, self._reminding()
+        if decision.remind is None:
+            return  # what had reminders is over
         state.reminders += 1
         note = f"Acknowledged by {state.acknowledged_by} and still open after {format_duration(decision.remind)}."
         state.record(now, "reminded", note)
@@ -347,8 +379,19 @@ class Escalation:
             self._outbox.enqueue("remind", target, key, note, dedup_key=f"{state.dedup_key}/{key}")
         state.schedule(now, decision.remind, "remind")
 
-    def _start(self, now: datetime, note: str = "", due: StillDue | None = None, *, new_fire: bool = True) -> None:
-        self._steps.start(self._decision(), now, note, due, new_fire=new_fire)
+    def _reminding(self) -> Decision:
+        state = self._state
+        return (state.reminding() if state.tracks_problems else state.decision) or self._decision()
+
+    def schedule_reminder(self, now: datetime) -> None:
+        """The first reminder after an acknowledgement."""
+        decision = self._reminding()
+        if decision.remind:
+            self._state.schedule(now, decision.remind, "remind")
+
+    def start(self, now: datetime, note: str = "", due: StillDue | None = None, *, new_fire: bool = True) -> None:
+        """Start the escalation by the incident's decision; see ``Steps.start``."""
+        self.steps.start(self._decision(), now, note, due, new_fire=new_fire)
 
     def _decision(self) -> Decision:
         decision = self._state.decision

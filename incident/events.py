@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts import Alert
+from alerts import Alert, incident_id
+from incident.order import EventTimes
 from incident.tickets import Ticket
 from policy import Role
 
@@ -46,11 +47,26 @@ class GroupedAlert(_Frozen):
         exclude_if=lambda value: value is None,
     )
 
+    problem: str = Field(
+        default="",
+        description="The problem that it is about: the incident's own id if that is not grouped.",
+        exclude_if=lambda value: not value,
+    )
+    times: EventTimes | None = Field(
+        default=None,
+        description="When the monitor last triggered and cleared, as far as the gateway knows, if the alert is late.",
+        exclude_if=lambda value: value is None,
+    )
     repeated: bool = Field(
         default=False,
         description="The gateway had it before: it counts, and neither opens an incident nor makes it fire again.",
         exclude_if=lambda value: not value,
     )
+
+    @property
+    def problem_id(self) -> str:
+        """The problem, also if the gateway that sent it did not say so."""
+        return self.problem or incident_id(self.alert)
 
     @property
     def happened_at(self) -> datetime | None:

@@ -63,6 +63,8 @@ CHANGE_BYTES = 240 * 2**10
 
 STATE_BYTES = 1536 * 2**10
 """The input of the next run, which is the whole state: three quarters of a blob."""
+CLOSED_STATE_BYTES = 256 * 2**10
+"""What a closed incident leaves behind for what opens it again."""
 INBOX_BYTES = 256 * 2**10
 """The part of it that was not processed yet."""
 AUDIT_BATCH_BYTES = 480 * 2**10

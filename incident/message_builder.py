@@ -9,6 +9,8 @@ from incident.message import TRIGGERED, Fact, Link, MessageContent
 from incident.state import IncidentState
 from incident.text import counted
 
+MAX_LISTED = 10
+"""Monitors that a message names, of each status."""
 LOCK_SCREEN_CHARS = 60
 """What a locked phone shows of a page: tier, model, metric and value must fit."""
 _STATE_TEXTS = {
@@ -56,6 +58,7 @@ def _facts(state: IncidentState, alert: Alert) -> tuple[Fact, ...]:
         "Drill": f"of rule {alert.drill}: no real alert" if alert.drill else "",
         "Unreadable": alert.notes if alert.quarantined else "",
         "Show it": f"tocsin intake show {alert.quarantined}" if alert.quarantined else "",
+        **_problems(state),
         "Environment": alert.environment,
         "Measured": _measured(alert),
         "Segment": _pairs(alert.segment),
@@ -78,6 +81,33 @@ def _facts(state: IncidentState, alert: Alert) -> tuple[Fact, ...]:
         "Not described": alert.undescribed,
     }
     return tuple(Fact(label=label, value=value) for label, value in values.items())
+
+
+def _problems(state: IncidentState) -> dict[str, str]:
+    """The incident's monitors, if it has several: the triggered ones, the loudest first, and those that cleared."""
+    known = {key: one for key, one in state.problems.items() if one.alert_count}
+    if len(known) < 2:
+        return {}
+    triggered = [f"{one.monitor} ({_problem_text(state, key)})" for key, one in state.open_problems.items()]
+    cleared = [one.monitor for one in known.values() if not one.is_open]
+    return {"Triggered": _listed(triggered), "Cleared": _listed(cleared)}
+
+
+def _problem_text(state: IncidentState, key: str) -> str:
+    problem = state.problems[key]
+    alert = problem.alert
+    value = format_amount(alert, alert.value) if alert else ""
+    words = (
+        state.tier_of(key),
+        "held" if problem.tier is None else "",
+        "no data" if problem.status == "no_data" else value,
+    )
+    return ", ".join(word for word in words if word)
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - MAX_LISTED
+    return "; ".join([*names[:MAX_LISTED], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _since(state: IncidentState, alert: Alert) -> datetime:
@@ -137,7 +167,9 @@ def headline(state: IncidentState) -> str:
         text += f" (limit {format_amount(alert, alert.threshold)})"
     elif alert.baseline and alert.value is not None:
         text += f" (was {format_amount(alert, alert.baseline)})"
-    places = [alert.environment, alert.region, *_segment_values(alert)]
+    others = sum(key != state.lead for key in state.open_problems)
+    more = f"+{counted(others, 'more problem')}" if others and not state.is_over else ""
+    places = [more, alert.environment, alert.region, *_segment_values(alert)]
     return " · ".join([text, *(place for place in places if place)])
 
 

@@ -1,6 +1,7 @@
 """The state of an incident: one serialisable object, carried whole when the workflow continues as new."""
 
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,13 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerts import Alert
 from alerts.bounded import cut_text, json_size
 from incident.audit_events import AuditEvent
-from incident.dedup_key import earlier_dedup_key, incident_dedup_key
+from incident.dedup_key import earlier_dedup_key, incident_dedup_key, is_run
 from incident.events import ResponderAction
 from incident.limits import UNWRITTEN_BYTES
 from incident.order import EventTimes
+from incident.problem import Problem
 from incident.receipt import Receipt, Verb
 from incident.text import counted
 from policy import Decision, Target, Tier
+from policy.decision import TIERS, loudest_tier
 
 TIMELINE_LENGTH = 200
 """Only the latest entries are kept for reading; the audit log keeps all."""
@@ -76,7 +79,11 @@ class Deadline(BaseModel):
     step: int = 0
     notification: PendingNotification | None = None
     decision: Decision | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Of a hold: what it is for, if a louder decision is being held since."""
+    """Of a hold: what it is for. In runs of earlier versions only if a louder decision is being held since."""
+    problem: str = Field(default="", exclude_if=lambda value: not value)
+    """Of a hold: the problem that must still be triggered then."""
+    refired: str = Field(default="", exclude_if=lambda value: not value)
+    """Of a hold: why it is another fire, if it is one; such as ``after it had cleared``."""
 
 
 class TimelineEntry(BaseModel):
@@ -95,6 +102,18 @@ class IncidentState(BaseModel):
 
     incident: str
     first_run_id: str
+    reopened_run_ids: list[str] = Field(default=[], exclude_if=lambda value: not value)
+    """The first runs of the executions that reopened it after it had closed."""
+    problems: dict[str, Problem] = Field(default={}, exclude_if=lambda value: not value)
+    """By ``GroupedAlert.problem``. In runs that earlier versions began there are none."""
+    decisions: dict[str, Decision] = Field(default={}, exclude_if=lambda value: not value)
+    """The policy's decisions about the problems, each once, without their reasons and traces."""
+    lead: str = Field(default="", exclude_if=lambda value: not value)
+    """The problem that the escalation is for, and that messages are about."""
+    notified_at: datetime | None = Field(default=None, exclude_if=lambda value: value is None)
+    """When somebody was last paged, or notified by a post."""
+    tracks_problems: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether it follows each of its problems. Runs that earlier versions began have one, and follow the incident."""
     opened_at: datetime
     state: State = "received"
     tier: Tier | None = None
@@ -156,6 +175,10 @@ class IncidentState(BaseModel):
         key = incident_dedup_key if self.random_key else earlier_dedup_key
         return key(self.incident, self.first_run_id)
 
+    def is_run(self, part: str) -> bool:
+        """Whether a key, a link or a person names this incident's run, or one that reopened it."""
+        return any(is_run(one, part) for one in (self.first_run_id, *self.reopened_run_ids))
+
     @property
     def is_silenced(self) -> bool:
         """A person silenced it for a time, which is not over."""
@@ -164,6 +187,42 @@ class IncidentState(BaseModel):
     @property
     def is_over(self) -> bool:
         return self.state in {"resolved", "closed"}
+
+    @property
+    def open_problems(self) -> dict[str, Problem]:
+        """Those that are not over, the loudest first, and of equals the first."""
+        found = {key: one for key, one in self.problems.items() if one.is_open}
+        return dict(sorted(found.items(), key=lambda item: -TIERS.index(self.tier_of(item[0]))))
+
+    def tier_of(self, problem: str) -> Tier:
+        """The loudest tier of a problem, also if it is only held."""
+        tier = self.problems[problem].tier
+        return loudest_tier([*([tier] if tier else []), *(one.tier for one in self.held_decisions(problem))])
+
+    def held_decisions(self, problem: str) -> list[Decision]:
+        """The decisions about a problem whose holds have not ended."""
+        return [
+            one.decision for one in self.deadlines if one.kind == "hold" and one.problem == problem and one.decision
+        ]
+
+    def decision_of(self, problem: Problem) -> Decision | None:
+        """The policy's decision about a problem, with its reason and without its trace."""
+        found = self.decisions.get(problem.decision)
+        return found and found.model_copy(update={"reason": problem.reason})
+
+    def keep_decision(self, decision: Decision) -> str:
+        """Keep a decision of the policy, and return its key: that of an equal one, if there is one."""
+        kept = decision.model_copy(update={"reason": "", "trace": ()})
+        keys = (decision.rule if number == 1 else f"{decision.rule}#{number}" for number in count(1))
+        key = next(key for key in keys if self.decisions.get(key, kept) == kept)
+        used = {one.decision for one in self.problems.values()}
+        self.decisions = {**{name: one for name, one in self.decisions.items() if name in used}, key: kept}
+        return key
+
+    def reminding(self) -> Decision | None:
+        """The decision that says who is reminded, and how often: the loudest of an open problem that has reminders."""
+        decisions = [self.decision, *(self.decision_of(one) for one in self.open_problems.values())]
+        return next((one for one in decisions if one and one.remind), self.decision)
 
     def record(self, now: datetime, event: str, text: str, by: str = "tocsin", **data: object) -> None:
         """Add an event to the timeline and to the audit log."""

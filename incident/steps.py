@@ -67,6 +67,7 @@ class Steps:
         """Notify the destinations of a step, ``index`` from 0."""
         state = self._state
         state.level = index + 1
+        state.notified_at = now
         if index > 0:
             waited = format_duration(step.after)
             names = ", ".join(target.name for target in step.notify)

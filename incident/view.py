@@ -4,11 +4,28 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts import Alert
+from alerts import Alert, Status
+from incident.dedup_key import is_run
 from incident.message_builder import headline
 from incident.receipt import Receipt
 from incident.state import Deadline, IncidentState, State, TimelineEntry
 from policy import Decision, Tier, format_duration
+
+
+class ProblemView(BaseModel):
+    """One monitor's condition inside an incident."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    monitor: str
+    monitor_id: str = ""
+    status: Status
+    tier: Tier | None = None
+    rule: str = ""
+    reason: str = Field(default="", description="Why the rule matched.")
+    alert_count: int = 0
+    first_alert_at: datetime = Field(description="When its first alert was processed.")
+    last_alert_at: datetime = Field(description="When its last message was processed, a clear included.")
 
 
 class IncidentView(BaseModel):
@@ -36,11 +53,21 @@ class IncidentView(BaseModel):
     opened_at: datetime
     closed_at: datetime | None = None
     headline: str = ""
+    problems: tuple[ProblemView, ...] = Field(
+        default=(), description="Its monitors. An incident that is not grouped has one."
+    )
+    reopened_run_ids: tuple[str, ...] = Field(
+        default=(), description="The first runs of the executions that opened it again after it had closed."
+    )
     next_action: str = Field(default="", description="What happens next, and when.")
     alert: Alert | None = None
     decision: Decision | None = None
     receipts: tuple[Receipt, ...] = ()
     timeline: tuple[TimelineEntry, ...] = ()
+
+    def is_run(self, part: str) -> bool:
+        """Whether a key, a link or a person names this incident's run, or one that reopened it."""
+        return any(is_run(one, part) for one in (self.first_run_id, *self.reopened_run_ids))
 
 
 def incident_view(state: IncidentState, deadline: Deadline | None) -> IncidentView:
@@ -67,11 +94,28 @@ def incident_view(state: IncidentState, deadline: Deadline | None) -> IncidentVi
         opened_at=state.opened_at,
         closed_at=state.closed_at,
         headline=headline(state) if alert else "",
+        problems=tuple(_problem_view(state, key) for key, one in state.problems.items() if one.alert_count),
+        reopened_run_ids=tuple(state.reopened_run_ids),
         next_action=next_action(state, deadline),
         alert=state.latest_alert or alert,
         decision=decision,
         receipts=tuple(state.receipts),
         timeline=tuple(state.timeline),
+    )
+
+
+def _problem_view(state: IncidentState, key: str) -> ProblemView:
+    one = state.problems[key]
+    return ProblemView(
+        monitor=one.monitor,
+        monitor_id=one.monitor_id,
+        status=one.status,
+        tier=state.tier_of(key) if one.rule else None,
+        rule=one.rule,
+        reason=one.reason,
+        alert_count=one.alert_count,
+        first_alert_at=one.first_alert_at,
+        last_alert_at=one.last_alert_at,
     )
 
 
@@ -105,7 +149,7 @@ def deadline_summary(state: IncidentState, deadline: Deadline) -> str:
     assert decision is not None
     match deadline.kind:
         case "hold":
-            held = state.held_decision
+            held = deadline.decision if deadline.problem else state.held_decision
             raised = f" by rule {held.rule} ({held.tier})" if held and held.rule != decision.rule else ""
             return f"Notify{raised} if it is still triggered"
         case "step":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 from policy.authoring.objectives import missing_objectives
 from policy.authoring.suggestions import did_you_mean
@@ -17,6 +17,8 @@ from policy.intake import compile_mappings
 from policy.meaning.compile import compile_catalogue, compile_metrics
 from policy.meaning.interpret import Interpreter
 from policy.meaning.naming import NamedTopics
+from policy.noise import compile_noise
+from policy.noise_schema import NoiseConfig
 from policy.schema import ModelConfig, OutcomeConfig, PolicyFile, TierConfig
 from policy.source import PolicySource
 from policy.watchdog import Drill, Heartbeat, Watchdog
@@ -66,6 +68,7 @@ def compile_policy(
         report(("rules", places[index], "when"), reason)
     for index, reason in missing_objectives([condition for _, condition in conditions], models, defaults):
         report(("rules", places[index], "when"), reason, warning=True)
+    noise = compile_noise(file.noise or NoiseConfig(), compiler.declarations, report)
     governance, ruled = file.governance, [condition for _, condition in conditions]
     return Policy(
         source=source,
@@ -91,6 +94,7 @@ def compile_policy(
             compile_catalogue(file.models, models, ruled, report),
         ),
         named=NamedTopics(ruled),
+        noise=noise,
         watchdog=compiler.watchdog(),
         describe_wait=file.intake.describe.wait,
     )
@@ -287,7 +291,15 @@ class _Compiler:
             respond_within=respond_within if steps else None,
             on_ack_timeout=self._on_ack_timeout(outcome.tier) if respond_within and steps else None,
             remind=tier.config.remind,
+            **self._grouping(),
         )
+
+    def _grouping(self) -> dict[str, Any]:
+        noise = self.file.noise
+        if noise is None:
+            return {}
+        within = noise.reopen_within
+        return {"group_window": noise.group_window, "refire_after": within, "reopen_within": within}
 
     def _on_ack_timeout(self, tier: Tier) -> OnAckTimeout:
         louder = _LOUDER.get(tier)

@@ -16,6 +16,7 @@ from policy.failures import EvaluationFailures
 from policy.meaning.gaps import gap
 from policy.meaning.interpret import InterpretationStep, Interpreter
 from policy.meaning.naming import NamedTopics
+from policy.noise import Noise
 from policy.rewrite import rewrite
 from policy.schema import ModelConfig, PolicyFile
 from policy.source import PolicySource
@@ -76,6 +77,7 @@ class Policy:
     """For deliveries that nothing can read."""
     undecided: CompiledRule
     """For alerts about which no decision can be made: critical."""
+    noise: Noise
     mappings: tuple[AlertMapping, ...] = ()
     watchdog: Watchdog | None = None
     describe_wait: float = 3.0
@@ -124,6 +126,10 @@ class Policy:
         if alert.interpreted == self.digest:
             return alert
         return self.interpreter.interpret(alert)[0].model_copy(update={"interpreted": self.digest})
+
+    def incident_of(self, alert: Alert) -> str:
+        """The id of the incident that an interpreted alert belongs to, unless its problem is in an open one already."""
+        return self.noise.incident_of(alert, self.model(alert.model))
 
     def interpretation(self, alert: Alert) -> list[InterpretationStep]:
         """Each step from Arize's words to the policy's, for people."""

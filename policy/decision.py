@@ -1,6 +1,6 @@
 """The policy's decision about an alert. It is stored in workflow histories, so its fields keep their meaning."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,8 @@ TIERS: tuple[Tier, ...] = ("low", "high", "critical")
 Role = Literal["viewer", "responder", "compliance", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "responder", "compliance", "admin")
 """Each role includes the rights of the roles before it. ``governance.closed_by`` names one."""
+GROUP_WINDOW = 15 * 60.0
+"""Seconds after an incident's last page in which a further problem belongs to the same fire."""
 REFIRE_AFTER = 30 * 60.0
 """Seconds. Arize sends a webhook when a monitor starts to be triggered, so a later one than this means that the monitor
 had cleared in between. Within this time it may also be a repeat by a sender that knows no edges."""
@@ -92,7 +94,11 @@ class Decision(_Frozen):
     policy: str = ""
     """The digest of the policy that decided."""
     refire_after: Seconds = REFIRE_AFTER
-    """An alert this long after the last one of an acknowledged incident starts a new escalation."""
+    """An alert this long after the last one of its problem starts a new escalation."""
+    group_window: Seconds = Field(default=GROUP_WINDOW, exclude_if=lambda value: value == GROUP_WINDOW)
+    """A problem that begins this long after the incident's last page pages again."""
+    reopen_within: Seconds | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What fires again so soon after the incident closed reopens it; None: nothing does."""
 
     def louder_than(self, tier: Tier) -> bool:
         return TIERS.index(self.tier) > TIERS.index(tier)
@@ -116,6 +122,14 @@ class Decision(_Frozen):
         )
 
 
+def loudest_tier(tiers: Iterable[Tier]) -> Tier:
+    """The most urgent; low if there is none."""
+    found: Tier = "low"
+    for tier in tiers:
+        found = tier if TIERS.index(tier) > TIERS.index(found) else found
+    return found
+
+
 def loudest(decisions: Iterable[Decision]) -> Decision:
     """The decision of the highest tier, the first of equals, with the obligations of all of them.
 
@@ -127,6 +141,21 @@ def loudest(decisions: Iterable[Decision]) -> Decision:
     for one in found:
         chosen = chosen.with_obligations(one)
     return chosen
+
+
+def distinct(decisions: Sequence[Decision]) -> tuple[tuple[Decision, ...], tuple[int, ...]]:
+    """Each decision once, without its trace, and for each of ``decisions`` the index of its own.
+
+    Empty if all are equal: then the loudest is that of each.
+    """
+    found: list[Decision] = []
+    index_of: list[int] = []
+    for decision in decisions:
+        bare = decision.model_copy(update={"trace": ()})
+        if bare not in found:
+            found.append(bare)
+        index_of.append(found.index(bare))
+    return (tuple(found), tuple(index_of)) if len(found) > 1 else ((), ())
 
 
 def _rank(role: str) -> int:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from policy.decision import Tier
 from policy.destinations import SecretSetting
 from policy.durations import PATTERN, SECONDS, Duration, Interval, format_duration, parse_duration
+from policy.noise_schema import NoiseConfig
 from policy.numbers import Number, Whole, parse_whole
 from policy.rewrite import has_mark
 
@@ -321,6 +322,7 @@ class PolicyFile(_Strict):
     otherwise: OutcomeConfig = Field(default=OutcomeConfig(tier="low"), description="What applies if no rule matches.")
     intake: IntakeConfig = Field(default=IntakeConfig(), description="How webhooks are read.")
     governance: GovernanceConfig | None = Field(default=None, description="Incidents that only a person may close.")
+    noise: NoiseConfig | None = Field(default=None, description="What makes several alerts one page.")
     watchdog: WatchdogConfig | None = Field(default=None, description="Reports problems of Tocsin itself.")
 
 

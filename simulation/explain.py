@@ -18,9 +18,28 @@ from simulation.simulator import Event, simulate
 
 _COLOURS = {"critical": "bold white on red", "high": "bold black on yellow", "low": "bold white on blue"}
 
-_NO_DETAIL = frozenset(
-    {"rule", "reason", "trace", "policy", "tier", "steps", "fallback", "digest", "tickets", "hold", "respond_within"}
-) | {"on_ack_timeout", "remind", "regulated", "closed_by", "refire_after"}
+_NO_DETAIL = (
+    frozenset(
+        {
+            "rule",
+            "reason",
+            "trace",
+            "policy",
+            "tier",
+            "steps",
+            "fallback",
+            "digest",
+            "tickets",
+            "hold",
+            "respond_within",
+        }
+    )
+    | {"on_ack_timeout", "remind", "regulated", "closed_by", "refire_after"}
+    | {
+        "group_window",
+        "reopen_within",
+    }
+)
 """Fields that other parts of the screen show, or that every decision has alike; the others are shown as details."""
 
 
@@ -43,7 +62,7 @@ def explanation(policy: Policy, alert: Alert, now: datetime, name: str) -> Rende
 def _title(policy: Policy, alert: Alert, now: datetime, decision: Decision) -> Text:
     if alert.status == "cleared":
         return Text("CLEARED: resolves the open incident; opens none", style="bold")
-    state = simulate([Event(timedelta(0), alert)], decide_by(policy), now, timedelta(0))[0].state
+    state = simulate([Event(timedelta(0), alert)], decide_by(policy), now, timedelta(0), policy.incident_of)[0].state
     first, _, rest = headline(state).partition(" ")
     return Text.assemble((f" {first} ", _COLOURS[decision.tier]), " ", (rest, "bold"))
 

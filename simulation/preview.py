@@ -36,7 +36,8 @@ def decide_by(policy: Policy) -> Decide:
 def preview(policy: Policy, alert: Alert, now: datetime) -> list[Line]:
     """The notifications of the first 24 hours, if nobody acknowledges and the monitor does not clear."""
     lines: list[Line] = []
-    for incident in simulate([Event(timedelta(0), policy.interpret(alert))], decide_by(policy), now, HORIZON):
+    event = Event(timedelta(0), policy.interpret(alert))
+    for incident in simulate([event], decide_by(policy), now, HORIZON, policy.incident_of):
         decision = incident.decisions[0]
         if decision.hold:
             text = f"{format_duration(decision.hold)}: it notifies only if it is still triggered then"

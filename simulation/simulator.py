@@ -4,6 +4,7 @@ The state machine is the one that the workflow runs, so a simulation shows what 
 is accepted immediately, and only the given actions acknowledge.
 """
 
+import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -47,11 +48,30 @@ class SimulatedIncident:
     sent: list[SentNotification] = field(default_factory=list[SentNotification])
     decisions: list[Decision] = field(default_factory=list[Decision])
     """The policy's decision about each triggered alert, in order."""
+    machine: IncidentStateMachine = field(init=False)
+    closed_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self.machine = IncidentStateMachine(self.state)
 
 
-def simulate(events: Iterable[Event], decide: Decide, start: datetime, until: timedelta) -> list[SimulatedIncident]:
-    """Every incident that the events open, in order. An action is for the incident that was opened last."""
-    simulator = _Simulator(decide, start)
+def simulate(
+    events: Iterable[Event],
+    decide: Decide,
+    start: datetime,
+    until: timedelta,
+    incident_of: Callable[[Alert], str] = incident_id,
+) -> list[SimulatedIncident]:
+    """Every incident that the events open, in order. An action is for the incident that was opened last.
+
+    Args:
+        events: in any order.
+        decide: the policy's decision.
+        start: the time of the first.
+        until: how long after that the simulation goes on.
+        incident_of: the incident that the policy names for an alert.
+    """
+    simulator = Simulator(decide, start, incident_of)
     for event in sorted(events, key=lambda one: one.after):
         simulator.advance_to(event.after)
         simulator.play(event)
@@ -59,69 +79,99 @@ def simulate(events: Iterable[Event], decide: Decide, start: datetime, until: ti
     return simulator.incidents
 
 
-class _Simulator:
-    def __init__(self, decide: Decide, start: datetime) -> None:
-        self._decide = decide
-        self._start = start
-        self._open: dict[str, SimulatedIncident] = {}
+class Simulator:
+    """All incidents of one policy."""
+
+    def __init__(self, decide: Decide, start: datetime, incident_of: Callable[[Alert], str] = incident_id) -> None:
+        self._decide, self._start, self._incident_of = decide, start, incident_of
+        self._last: dict[str, SimulatedIncident] = {}
+        """The last incident of each id, open or closed."""
+        self._held: dict[str, str] = {}
+        """In which incident each problem was last, as the gateway's dedup store knows it."""
         self._times: dict[str, EventTimes] = {}
-        """When the monitors of closed incidents were triggered and cleared, as the gateway's dedup store knows it."""
+        """When the monitors of problems were triggered and cleared, likewise."""
+        self._due: list[tuple[datetime, int, SimulatedIncident]] = []
+        """A heap of deadlines; one that has moved since is skipped."""
+        self._count = 0
         self.incidents: list[SimulatedIncident] = []
 
     def play(self, event: Event) -> None:
+        """Something happens. ``advance_to`` its time comes first."""
         now = self._start + event.after
         if isinstance(event.payload, ResponderAction):
             if self.incidents:
                 last = self.incidents[-1]
-                _machine(last).handle_action(event.payload, now)
-                self._send_pending(last, now)
+                last.machine.handle_action(event.payload, now)
+                self._settle(last, now)
             return
-        alert = event.payload
-        incident = self._open.get(incident_id(alert)) or self._open_incident(alert, now)
-        if incident is not None:
-            self._add_alert(incident, alert, now)
-            self._send_pending(incident, now)
+        self._play_alert(event.payload, now)
 
-    def _open_incident(self, alert: Alert, now: datetime) -> SimulatedIncident | None:
-        key = incident_id(alert)
-        times = self._times.setdefault(key, EventTimes())
-        if alert.status == "cleared":
-            times.add_clear(alert.ordering_time, now)
-            return None  # the gateway opens no incident for it
-        if times.is_older_trigger(alert.ordering_time, now):
-            return None
-        run = f"simulation{len(self.incidents)}"
-        state = IncidentState(
-            incident=key, first_run_id=run, opened_at=now, times=times.model_copy(), bounded=True, random_key=True
-        )
-        incident = self._open[key] = SimulatedIncident(state)
-        self.incidents.append(incident)
-        return incident
-
-    def _add_alert(self, incident: SimulatedIncident, alert: Alert, now: datetime) -> None:
-        machine, grouped = _machine(incident), GroupedAlert(alert=alert)
+    def _play_alert(self, alert: Alert, now: datetime) -> None:
+        problem = incident_id(alert)
+        incident = self._open_incident_of(problem, alert) or self._start_incident(problem, alert, now)
+        if incident is None:
+            return
+        self._held[problem] = incident.state.incident
+        grouped = GroupedAlert(alert=alert, problem=problem, times=self._known_times(problem, incident))
+        machine = incident.machine
         if alert.status == "cleared":
             machine.clear(grouped, now)
-        elif alert.status == "no_data" and not machine.opens_without_data:
+        elif alert.status == "no_data" and not machine.takes_no_data(grouped):
             machine.no_data(grouped, now)
         else:
             decision = self._decide(alert, now, machine.facts([grouped], now))
             incident.decisions.append(decision)
             machine.add_alerts([grouped], decision, now)
+        self._settle(incident, now)
+
+    def _open_incident_of(self, problem: str, alert: Alert) -> SimulatedIncident | None:
+        """The open incident that holds the problem, or that the policy names."""
+        for name in (self._held.get(problem, ""), problem, self._incident_of(alert)):
+            found = self._last.get(name)
+            if found is not None and found.closed_at is None:
+                return found
+        return None
+
+    def _start_incident(self, problem: str, alert: Alert, now: datetime) -> SimulatedIncident | None:
+        times = self._times.setdefault(problem, EventTimes())
+        if alert.status == "cleared":
+            times.add_clear(alert.ordering_time, now)
+            return None  # the gateway opens no incident for it
+        if times.is_older_trigger(alert.ordering_time, now):
+            return None
+        name = self._incident_of(alert)
+        last = self._last.get(name)
+        if last is not None and last.closed_at is not None and _may_reopen(last.state, last.closed_at, now):
+            last.closed_at = None
+            return last
+        run = f"simulation{len(self.incidents)}"
+        state = IncidentState(
+            incident=name, first_run_id=run, opened_at=now, bounded=True, random_key=True, tracks_problems=True
+        )
+        incident = self._last[name] = SimulatedIncident(state)
+        self.incidents.append(incident)
+        return incident
+
+    def _known_times(self, problem: str, incident: SimulatedIncident) -> EventTimes | None:
+        """Of a problem that the incident does not hold yet."""
+        times = None if problem in incident.state.problems else self._times.get(problem)
+        return times.of_monitor() if times and times.has_clear else None
 
     def advance_to(self, after: timedelta) -> None:
         """Run every deadline up to that time."""
         end = self._start + after
-        while due := [(one, at) for one in self._open.values() if (at := _next_deadline(one)) and at <= end]:
-            incident, at = min(due, key=lambda pair: pair[1])
-            _machine(incident).run_due(at)
-            self._send_pending(incident, at)
-            if len(incident.sent) > MAX_NOTIFICATIONS:
-                return
+        while self._due and self._due[0][0] <= end:
+            at, _, incident = heapq.heappop(self._due)
+            deadline = incident.machine.next_deadline()
+            if deadline is None or deadline.at != at or incident.closed_at is not None:
+                continue
+            incident.machine.run_due(at)
+            if len(incident.sent) <= MAX_NOTIFICATIONS:
+                self._settle(incident, at)
 
-    def _send_pending(self, incident: SimulatedIncident, now: datetime) -> None:
-        """Send what is pending, pages first; close a resolved incident."""
-        state, machine = incident.state, _machine(incident)
+    def _settle(self, incident: SimulatedIncident, now: datetime) -> None:
+        """Send what is pending, pages first; close a resolved incident, and note its next deadline."""
+        state, machine = incident.state, incident.machine
         while state.pending:
             one = min(state.pending, key=lambda each: each.target.kind != "page")
             sent = SentNotification(now - self._start, one.verb, one.target, one.digest, one.note)
@@ -131,17 +181,16 @@ class _Simulator:
         state.unwritten_events = []
         if state.state == "resolved":
             machine.close(now)
-            self._times[state.incident] = state.times.of_monitor()
-            self._open = {key: other for key, other in self._open.items() if other is not incident}
+            incident.closed_at = now
+            self._times |= {key: one.times.of_monitor() for key, one in state.problems.items()}
+        elif (deadline := machine.next_deadline()) is not None:
+            self._count += 1
+            heapq.heappush(self._due, (deadline.at, self._count, incident))
 
 
-def _machine(incident: SimulatedIncident) -> IncidentStateMachine:
-    return IncidentStateMachine(incident.state)
-
-
-def _next_deadline(incident: SimulatedIncident) -> datetime | None:
-    deadline = _machine(incident).next_deadline()
-    return deadline.at if deadline else None
+def _may_reopen(closed: IncidentState, closed_at: datetime, now: datetime) -> bool:
+    within = closed.decision.reopen_within if closed.decision else None
+    return within is not None and (now - closed_at).total_seconds() <= within
 
 
 def pages(sent: Sequence[SentNotification]) -> list[SentNotification]:

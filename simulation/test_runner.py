@@ -81,7 +81,7 @@ def run(tests: Iterable[Test], policy: Policy) -> TestRun:
 def _run_one(test: Test, policy: Policy) -> TestResult:
     start = perf_counter()
     events = [_interpreted(event, policy) for event in test.events]
-    incidents = simulate(events, decide_by(policy), test.case.start, test.duration)
+    incidents = simulate(events, decide_by(policy), test.case.start, test.duration, policy.incident_of)
     rules = frozenset(decision.rule for one in incidents for decision in one.decisions)
     differences = tuple(_differences(test, incidents, policy))
     return TestResult(test, differences, rules, perf_counter() - start)

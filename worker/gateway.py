@@ -18,6 +18,7 @@ from gateway import metrics
 from gateway.app import create_app
 from gateway.health_monitor import CHECK_INTERVAL
 from gateway.ingest.first_decision import FirstDecider
+from gateway.ingest.grouping import PolicyGrouping
 from gateway.ingest.spool import SpoolError
 from gateway.quarantine.store import Limits
 from gateway.security.encryption import SETTING as ENCRYPTION_KEY
@@ -220,6 +221,7 @@ def _gateway_settings(
         ),
         changes_keys=_changes_keys(settings),
         decide=decide,
+        grouping=PolicyGrouping(policies.current, descriptions),
         descriptions=descriptions,
         rules=lambda: [rule.name for rule in policies.current().rules],
         arize_secrets=settings.secrets("ARIZE_WEBHOOK_SECRET"),

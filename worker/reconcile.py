@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from temporalio.api.common.v1 import WorkflowExecution as Execution
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import (
@@ -30,6 +32,7 @@ from alerts.bounded import cut_text
 from audit import AuditLog
 from gateway.ingest.dedup_store import DedupStore
 from gateway.ingest.first_decision import Decide, defer_to_worker
+from gateway.ingest.grouping import Grouping
 from gateway.ingest.starter import IncidentStarter
 from gateway.ingest.submission import Submission
 from gateway.list_query import incidents_of, open_incidents_of
@@ -46,7 +49,9 @@ from worker.settings import Settings
 from workflows import search_attributes
 from workflows.contracts import (
     INCIDENT_QUERY,
+    PROBLEMS_QUERY,
     RECONCILE_WORKFLOW,
+    HeldProblem,
     IncidentResult,
     ReconcileInput,
 )
@@ -60,13 +65,22 @@ ENDED_INTERVAL = 60.0  # seconds
 MAX_ENDED = 50  # reported by one run; the next finds the rest
 QUERY_TIMEOUT = timedelta(seconds=10)
 
+_log = structlog.get_logger()
+
 
 class TemporalIncidents:
     """The incidents in a Temporal namespace: the ``IncidentDirectory`` of ``activities.reconcile``."""
 
-    def __init__(self, client: Client, task_queue: str, dedup_store: DedupStore, decide: Decide) -> None:
+    def __init__(
+        self,
+        client: Client,
+        task_queue: str,
+        dedup_store: DedupStore,
+        decide: Decide,
+        grouping: Grouping | None = None,
+    ) -> None:
         self._client, self._queries, self.task_queue = client, IncidentQueryClient(client), task_queue
-        self._starter = IncidentStarter(client, task_queue, dedup_store, decide)
+        self._starter = IncidentStarter(client, task_queue, dedup_store, decide, grouping=grouping)
 
     async def known(self, since: datetime) -> list[KnownIncident]:
         closed = f"ExecutionStatus = 'Completed' AND CloseTime > '{since.astimezone(UTC).isoformat()}'"
@@ -75,7 +89,8 @@ class TemporalIncidents:
 
     async def last(self, incident: str) -> KnownIncident | None:
         try:
-            return await self._known(await self._client.get_workflow_handle(incident).describe())
+            known = await self._known(await self._client.get_workflow_handle(incident).describe())
+            return next(iter(known), None)
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return None
@@ -88,26 +103,38 @@ class TemporalIncidents:
         except WorkflowFailureError:
             return "an operator, in Temporal"
 
-    async def is_cleared(self, incident: str) -> bool:
-        view = await self._view(incident)
-        return view is None or view.cleared or view.state in {"resolved", "closed"}
+    async def is_cleared(self, known: KnownIncident) -> bool:
+        view = await self._view(known.incident)
+        if view is None or view.cleared or view.state in {"resolved", "closed"}:
+            return True
+        problems = await self._problems(known.incident, None) if len(view.problems) > 1 else []
+        return any(one.problem == known.problem and one.cleared for one in problems)
 
-    async def deliver(self, incident: str, alert: Alert) -> None:
-        await self._starter.send(incident, [Submission(alert, alert.event_id)], resent=True)
+    async def deliver(self, known: KnownIncident, alert: Alert) -> None:
+        await self.add(known.incident, alert, known.problem)
+
+    async def open(self, incident: str, alert: Alert) -> str:
+        submission = Submission(alert, alert.event_id)
+        await self._starter.send(incident, [submission], resent=True)
+        return submission.done.result().incident if submission.done.done() else incident
+
+    async def add(self, incident: str, alert: Alert, problem: str = "") -> None:
+        """Add an alert to that incident, or open it, durably."""
+        submission = Submission(alert, alert.event_id, of_problem=problem)
+        await self._starter.send(incident, [submission], resent=True, is_given=True)
 
     async def _list(self, query: str) -> AsyncIterator[KnownIncident]:
         async for execution in self._client.list_workflows(query, page_size=1000):
-            known = await self._known(execution)
-            if known is not None:
+            for known in await self._known(execution):
                 yield known
 
-    async def _known(self, execution: WorkflowExecution) -> KnownIncident | None:
-        """None if the incident's alerts name no monitor id."""
+    async def _known(self, execution: WorkflowExecution) -> list[KnownIncident]:
+        """The incident with each of its monitors; none if its alerts name no monitor's id."""
         memo = await monitor_memo(execution)
-        if memo is None or not memo.id:
-            return None
+        if memo is None:
+            return []
         state = execution.typed_search_attributes.get(search_attributes.STATE)
-        return KnownIncident(
+        own = KnownIncident(
             execution.id,
             execution.run_id,
             memo.id,
@@ -115,7 +142,31 @@ class TemporalIncidents:
             execution.start_time,
             execution.close_time,
             may_be_over=state in {None, "awaiting_human", "resolved"},
+            problem=execution.id,
         )
+        found = await self._problems(execution.id, execution.run_id) if memo.grouped else []
+        of_problems = [
+            replace(
+                own,
+                monitor_id=one.monitor_id,
+                identity=one.identity,
+                opened_at=one.since,
+                may_be_over=own.may_be_over or one.cleared,
+                problem=one.problem,
+            )
+            for one in found
+        ]
+        return [one for one in of_problems or [own] if one.monitor_id]
+
+    async def _problems(self, incident: str, run: str | None) -> list[HeldProblem]:
+        """None if no worker answers: then the incident stands for its first monitor."""
+        try:
+            return await self._queries.ask(
+                incident, PROBLEMS_QUERY, result=list[HeldProblem], within=QUERY_TIMEOUT, run_id=run
+            )
+        except (WorkflowQueryFailedError, RPCError) as error:
+            _log.warning("incident_problems_unknown", incident=incident, error=str(error))
+            return []
 
     async def _view(self, incident: str) -> IncidentView | None:
         """None if the incident is gone, or its workflow code fails."""
@@ -155,7 +206,7 @@ class EndedWorkflows:
         return (await self._client.get_workflow_handle(incident).describe()).status == WorkflowExecutionStatus.RUNNING
 
     async def deliver(self, incident: str, alert: Alert) -> None:
-        await self._incidents.deliver(incident, alert)
+        await self._incidents.add(incident, alert)
 
     async def _read(self, execution: WorkflowExecutionDescription, first_run: str) -> EndedIncident:
         view = await self._view(execution)
@@ -217,9 +268,11 @@ def create_ended_incidents(
     return EndedIncidents(EndedWorkflows(client, incidents), log, destinations, policy)
 
 
-def create_reconciler(settings: Settings, client: Client, arize: Arize, decide: Decide) -> Reconciler:
+def create_reconciler(
+    settings: Settings, client: Client, arize: Arize, decide: Decide, grouping: Grouping
+) -> Reconciler:
     dedup_store = DedupStore(settings.dedup_store_url)
-    incidents = TemporalIncidents(client, settings.task_queue, dedup_store, decide)
+    incidents = TemporalIncidents(client, settings.task_queue, dedup_store, decide, grouping)
     return Reconciler(arize.rest, incidents, arize.describer, arize.descriptions, arize.health.report_monitors)
 
 

@@ -19,6 +19,7 @@ from activities.ended import EndedIncidents
 from activities.reconcile import Reconciler
 from audit import AuditLog, DigestLedger, PolicyArchive
 from gateway.ingest.first_decision import FirstDecider
+from gateway.ingest.grouping import PolicyGrouping
 from gateway.security.links import SETTING as LINK_SECRET
 from gateway.security.links import Links
 from integrations.arize.health import ArizeHealth
@@ -104,7 +105,8 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
     with lookup_threads(settings.worker_slots) as threads:
         asyncio.get_running_loop().set_default_executor(threads)
         decide = FirstDecider(resources.policies.current, arize.descriptions, workers_ask_arize=arize.has_key)
-        reconciler = create_reconciler(settings, client, arize, decide)
+        grouping = PolicyGrouping(resources.policies.current, arize.descriptions)
+        reconciler = create_reconciler(settings, client, arize, decide, grouping)
         ended = create_ended_incidents(
             settings, client, resources.log, resources.destinations, resources.policies.current
         )

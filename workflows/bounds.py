@@ -7,11 +7,11 @@ from temporalio import workflow
 
 from alerts.bounded import bounded, json_size
 from incident.events import GroupedAlert
-from incident.limits import INBOX_BYTES, STATE_BYTES
+from incident.limits import BARE_ALERT_BYTES, CLOSED_STATE_BYTES, INBOX_BYTES, STATE_BYTES
 from incident.order import MONITOR_TIMES
 from incident.state import IncidentState
 from incident.text import counted
-from workflows.contracts import IncidentResult
+from workflows.contracts import HeldProblem, IncidentResult
 
 _MIN_TIMELINE, _MIN_IDS, _MIN_RECEIPTS = 20, 100, 50
 
@@ -47,11 +47,47 @@ def parts_of(groups: Sequence[GroupedAlert], limit: int, alert_limit: int) -> li
 
 def incident_result(state: IncidentState) -> IncidentResult:
     """What the closed incident says of itself."""
+    reopens = state.tracks_problems and state.decision is not None and state.decision.reopen_within is not None
     return IncidentResult(
         closed_by=state.resolved_by,
         alert_count=state.alert_count,
         **state.times.model_dump(include=set(MONITOR_TIMES)),
+        problems={key: one.times.of_monitor() for key, one in state.problems.items()},
+        state=_closed_state(state) if reopens else None,
     )
+
+
+def held_problems(state: IncidentState) -> list[HeldProblem]:
+    """The incident's problems, without what only messages need."""
+    return [
+        HeldProblem(
+            problem=key,
+            monitor_id=one.monitor_id,
+            identity=one.identity,
+            cleared=not one.is_open,
+            since=one.fired_at,
+        )
+        for key, one in state.problems.items()
+        if one.alert_count
+    ]
+
+
+def _closed_state(state: IncidentState) -> IncidentState | None:
+    """What is needed to open the incident again; None if that is too much."""
+    decision = state.decision and state.decision.model_copy(update={"trace": ()})
+    latest = state.latest_alert and bounded(state.latest_alert, BARE_ALERT_BYTES)
+    kept = state.model_copy(
+        update={
+            "decision": decision,
+            "alert": None,
+            "latest_alert": latest,
+            "undescribed": [],
+            "timeline": state.timeline[-_MIN_TIMELINE:],
+            "processed_event_ids": state.processed_event_ids[-_MIN_IDS:],
+            "problems": {key: one.model_copy(update={"alert": None}) for key, one in state.problems.items()},
+        }
+    )
+    return kept if json_size(kept) <= CLOSED_STATE_BYTES else None
 
 
 def bounded_state(state: IncidentState, now: datetime) -> IncidentState:

@@ -1,6 +1,6 @@
 """Decides about an incident's alerts, and comes to an end even if every attempt fails: in doubt, louder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,9 +13,10 @@ from incident.events import GroupedAlert
 from incident.limits import KEPT_ALERT_BYTES
 from incident.state import IncidentState
 from incident.state_machine import IncidentStateMachine
-from policy import IncidentFacts
+from policy import Decision, IncidentFacts, loudest
 from workflows import activity_calls
 from workflows.bounds import bounded_group
+from workflows.contracts import IncidentInput
 
 ACTIONS_WAIT = timedelta(seconds=15)
 """How long a responder's action waits for the decision about earlier alerts: for as long as one attempt may take."""
@@ -32,6 +33,32 @@ class Decided:
         """Record why the decision is made in doubt, if it is."""
         if self.failure:
             state.record(now, "classification_failed", f"decided in doubt: {self.failure}")
+
+
+@dataclass(frozen=True)
+class InitialDecision:
+    """What the gateway decided about so many of the first alerts: the loudest decision, and that about each problem."""
+
+    decision: Decision
+    count: int
+    of_problem: Mapping[str, Decision]
+
+    def about(self, alert: GroupedAlert) -> Decision:
+        """The decision about the problem of one of them."""
+        return self.of_problem.get(alert.problem_id, self.decision)
+
+
+def initial_decision(start: IncidentInput) -> InitialDecision | None:
+    """The gateway's decision, if it made one."""
+    if start.decision is None:
+        return None
+    alerts = start.alerts.alerts if start.alerts else ()
+    result = Classification(decision=start.decision, decisions=start.decisions, decision_of=start.decision_of)
+    of_problem: dict[str, Decision] = {}
+    for alert, decision in zip(alerts, result.each_decision(len(alerts)), strict=True):
+        known = of_problem.get(alert.problem_id)
+        of_problem[alert.problem_id] = decision if known is None else loudest((known, decision))
+    return InitialDecision(start.decision, len(alerts) + len(start.inbox), of_problem)
 
 
 async def decide(state: IncidentState, alerts: tuple[Alert, ...], facts: IncidentFacts) -> Decided:
@@ -62,16 +89,19 @@ def add_classified(
 ) -> None:
     """Add the alerts as Arize described them. One that stated no status may turn out to have cleared."""
     result, is_first = decided.result, machine.state.decision is None
-    takes_no_data = machine.opens_without_data
     described = [
         bounded_group(one.model_copy(update={"alert": alert}), KEPT_ALERT_BYTES)
         for one, alert in zip(triggered, result.alerts or [one.alert for one in triggered], strict=True)
     ]
-    still = [
-        one for one in described if one.alert.status == "triggered" or (one.alert.status == "no_data" and takes_no_data)
+    each = result.each_decision(len(described))
+    pairs = [
+        (one, decision)
+        for one, decision in zip(described, each, strict=True)
+        if one.alert.status == "triggered" or (one.alert.status == "no_data" and machine.takes_no_data(one))
     ]
+    still = [one for one, _ in pairs]
     if still:
-        machine.add_alerts(still, result.decision, now)
+        machine.add_alerts(still, result.decision, now, [decision for _, decision in pairs])
     elif is_first:
         machine.discard(described, now)
         return

@@ -20,6 +20,7 @@ ADD_ALERTS_SIGNAL = "add_alerts"
 RESPONDER_ACTION_SIGNAL = "responder_action"
 INCIDENT_QUERY = "incident"
 PROCESSED_EVENT_IDS_QUERY = "processed_event_ids"
+PROBLEMS_QUERY = "problems"
 
 DESCRIBE_ACTIVITY = "describe"
 """The type of an activity that is retried for as long as its incident is open, so many attempts are no problem."""
@@ -36,7 +37,15 @@ class IncidentInput(_Frozen):
 
     alerts: AlertBatch | None = None
     decision: Decision | None = None
-    """The gateway's decision about these alerts. Without one, a worker decides."""
+    """The gateway's decision about these alerts, the loudest. Without one, a worker decides."""
+    decisions: tuple[Decision, ...] = ()
+    """The decisions about the problems of these alerts, if they are not one problem's, without their traces."""
+    decision_of: tuple[int, ...] = ()
+    """For each alert, the index of its decision."""
+    reopened: IncidentState | None = None
+    """The state of the closed incident that these alerts open again."""
+    tracks_problems: bool = False
+    """The incident follows each of its problems. Runs that earlier versions began do not."""
     state: IncidentState | None = None
     times: EventTimes | None = None
     """When the monitor last cleared, before this incident was opened: alerts from before that notify nobody."""
@@ -61,6 +70,10 @@ class IncidentResult(_Frozen):
     local_triggered_at: datetime | None = Field(default=None, exclude_if=lambda value: value is None)
     local_cleared_at: datetime | None = Field(default=None, exclude_if=lambda value: value is None)
     """The same, if the sender stated local time."""
+    problems: dict[str, EventTimes] = Field(default={}, exclude_if=lambda value: not value)
+    """When the monitor of each problem last triggered, and cleared."""
+    state: IncidentState | None = Field(default=None, exclude_if=lambda value: value is None)
+    """As it was when it closed, for what opens it again; only where the policy says for how long that may happen."""
 
 
 class MonitorMemo(_Frozen):
@@ -71,6 +84,19 @@ class MonitorMemo(_Frozen):
 
     id: str
     identity: tuple[str, ...]
+    grouped: bool = Field(default=False, exclude_if=lambda value: not value)
+    """It may hold further monitors: the incident itself says which."""
+
+
+class HeldProblem(_Frozen):
+    """A problem of an incident, for what compares it with Arize's monitor."""
+
+    problem: str
+    monitor_id: str
+    identity: tuple[str, ...]
+    cleared: bool
+    since: datetime
+    """When it began, or last fired again."""
 
 
 class DigestInput(_Frozen):

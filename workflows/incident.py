@@ -20,23 +20,25 @@ with workflow.unsafe.imports_passed_through():
     from incident.escalation import OBLIGATIONS
     from incident.events import AlertBatch, EventIds, GroupedAlert, ResponderAction
     from incident.limits import ALERT_BYTES, INBOX_BYTES, KEPT_ALERT_BYTES, MESSAGE_BYTES, SUMMARY_LIMIT
-    from incident.order import EventTimes
-    from incident.state import IncidentState, PendingNotification, Queue
+    from incident.state import PendingNotification, Queue
     from incident.state_machine import IncidentStateMachine
     from incident.view import IncidentView, deadline_summary, incident_view
     from workflows import activity_calls, search_attributes
     from workflows.audit_writer import AuditWriter
-    from workflows.bounds import bounded_group, bounded_state, incident_result, parts_of
-    from workflows.classification import ACTIONS_WAIT, add_classified, decide
+    from workflows.bounds import bounded_group, bounded_state, held_problems, incident_result, parts_of
+    from workflows.classification import ACTIONS_WAIT, add_classified, decide, initial_decision
     from workflows.contracts import (
         ADD_ALERTS_SIGNAL,
         INCIDENT_QUERY,
         INCIDENT_WORKFLOW,
+        PROBLEMS_QUERY,
         PROCESSED_EVENT_IDS_QUERY,
         RESPONDER_ACTION_SIGNAL,
+        HeldProblem,
         IncidentInput,
         IncidentResult,
     )
+    from workflows.first_state import first_state
     from workflows.late_description import LateDescription
     from workflows.outage_grace import OutageGrace
     from workflows.timer import DeadlineTimer
@@ -63,24 +65,15 @@ class Incident:
     @workflow.init
     def __init__(self, start: IncidentInput) -> None:
         info = workflow.info()
-        self._state = start.state or IncidentState(
-            incident=info.workflow_id,
-            first_run_id=info.first_execution_run_id,
-            opened_at=workflow.now(),
-            times=start.times or EventTimes(),
-            bounded=start.bounded,
-            random_key=start.random_key,
-        )
-        if start.state is None:
-            self._state.times.started_at = info.workflow_start_time if start.bounded else info.start_time
+        self._state = first_state(start, info, workflow.now())
         self._unlisted = start.unlisted
         self._machine = IncidentStateMachine(self._state, workflow.patched)
         self._inbox: list[GroupedAlert | ResponderAction] = [
             *(start.alerts.alerts if start.alerts else ()),
             *start.inbox,
         ]
-        self._initial_decision = (start.decision, len(self._inbox)) if start.decision else None
-        """The gateway's decision, and about how many of the first alerts it is."""
+        self._initial_decision = initial_decision(start)
+        """The gateway's decision about each of the first alerts."""
         self._classified_by_worker = False
         """A worker classified alerts since the inbox was last processed."""
         self._in_flight: dict[str, PendingNotification] = {}
@@ -144,6 +137,11 @@ class Incident:
         """The given ids that this incident has processed: a gateway may not know whether its signal arrived."""
         return sorted(set(asked.ids) & set(self._state.processed_event_ids))
 
+    @workflow.query(name=PROBLEMS_QUERY)
+    def problems(self) -> list[HeldProblem]:
+        """The incident's monitors. It has none if an earlier version began it."""
+        return held_problems(self._state)
+
     async def _process_inbox(self) -> None:
         """Feed alerts and actions to the state machine in the order in which they arrived.
 
@@ -182,7 +180,7 @@ class Incident:
         triggered: list[GroupedAlert] = []
         for alert in filter(None, map(self._machine.deduplicate, alerts)):
             status = alert.alert.status
-            if status == "triggered" or (status == "no_data" and self._machine.opens_without_data):
+            if status == "triggered" or (status == "no_data" and self._machine.takes_no_data(alert)):
                 triggered.append(alert)
                 continue
             await self._classify(triggered)
@@ -197,7 +195,7 @@ class Incident:
 
     async def _adopt(self, alert: GroupedAlert) -> None:
         """A clear may be the first message that names a regulated model, whose incident it must not close."""
-        if self._machine.says_more(alert.alert) and workflow.patched(OBLIGATIONS):
+        if self._machine.says_more(alert) and workflow.patched(OBLIGATIONS):
             asked = (bounded_group(alert, ALERT_BYTES).alert,)
             facts = self._machine.facts((), workflow.now())
             decided = await self._while_going_on(decide(self._state, asked, facts))
@@ -206,11 +204,10 @@ class Incident:
 
     async def _classify(self, triggered: list[GroupedAlert]) -> None:
         if triggered and self._initial_decision is not None:
-            decision, count = self._initial_decision
-            self._initial_decision = None
-            kept = [bounded_group(one, KEPT_ALERT_BYTES) for one in triggered[:count]]
-            self._machine.add_alerts(kept, decision, workflow.now())
-            triggered = triggered[count:]
+            initial, self._initial_decision = self._initial_decision, None
+            kept = [bounded_group(one, KEPT_ALERT_BYTES) for one in triggered[: initial.count]]
+            self._machine.add_alerts(kept, initial.decision, workflow.now(), [initial.about(one) for one in kept])
+            triggered = triggered[initial.count :]
         for part in parts_of(triggered, MESSAGE_BYTES, ALERT_BYTES):
             facts = self._machine.facts(part, workflow.now())
             decided = await self._while_going_on(decide(self._state, tuple(one.alert for one in part), facts))

@@ -49,6 +49,7 @@ class LateDescription:
                 self._machine.state.undescribed = []
                 break
             described = [bounded(one, KEPT_ALERT_BYTES) for one in result.alerts]
-            self._machine.reconsider(asked, described, result.decision, workflow.now())
+            each = result.each_decision(len(described))
+            self._machine.reconsider(asked, described, result.decision, workflow.now(), each)
             self._wake()
         self._task = None

@@ -1,10 +1,10 @@
-"""When each incident's monitor was last triggered and cleared: a table of the dedup store, which outlives the incident.
+"""When each problem's monitor was last triggered and cleared: a table of the dedup store, which outlives incidents.
 
 An alert from before the last clear may arrive after the incident has closed. Nothing would ever clear the incident that
 it opened.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,7 +27,7 @@ metadata = MetaData()
 _times = Table(
     "alert_times",
     metadata,
-    Column("incident", String(200), primary_key=True),
+    Column("incident", String(200), primary_key=True),  # the problem, which is the id of an incident of its own
     Column("status", String(20), primary_key=True),
     Column("happened_us", BigInteger, nullable=False),  # microseconds since 1970: SQLite keeps no time zones
     Column("at", DateTime(timezone=True), index=True, nullable=False),
@@ -37,7 +37,7 @@ _times = Table(
 def insert(
     connection: Connection,
     insert_into: Callable[[Table], Any],
-    incident: str,
+    problem: str,
     times: EventTimes,
 ) -> None:
     """Store the times, unless newer ones are known, and delete what is older than RETENTION.
@@ -45,7 +45,7 @@ def insert(
     Args:
         connection: to the database.
         insert_into: the dialect's own INSERT, which knows ON CONFLICT.
-        incident: the incident's id.
+        problem: whose monitor it is.
         times: by the sender's clock.
     """
     now = datetime.now(UTC)
@@ -53,7 +53,7 @@ def insert(
         at: datetime | None = getattr(times, field)
         if at is None:
             continue
-        row = insert_into(_times).values(incident=incident, status=status, happened_us=_microseconds(at), at=now)
+        row = insert_into(_times).values(incident=problem, status=status, happened_us=_microseconds(at), at=now)
         connection.execute(
             row.on_conflict_do_update(
                 index_elements=[_times.c.incident, _times.c.status],
@@ -64,17 +64,18 @@ def insert(
     connection.execute(delete(_times).where(_times.c.at < now - RETENTION))
 
 
-def select_times(connection: Connection, incident: str) -> EventTimes:
-    """The times that are known; None for those that are not."""
+def select_times(connection: Connection, problems: Collection[str]) -> dict[str, EventTimes]:
+    """The times that are known, by problem."""
     rows = connection.execute(
-        select(_times.c.status, _times.c.happened_us).where(
-            _times.c.incident == incident, _times.c.at >= datetime.now(UTC) - RETENTION
+        select(_times.c.incident, _times.c.status, _times.c.happened_us).where(
+            _times.c.incident.in_(problems), _times.c.at >= datetime.now(UTC) - RETENTION
         )
     )
-    found = {_FIELDS[status]: _EPOCH + timedelta(microseconds=happened) for status, happened in rows}
-    return EventTimes.model_validate(
-        {name: at.replace(tzinfo=None) if name.startswith("local") else at for name, at in found.items()}
-    )
+    found: dict[str, dict[str, datetime]] = {}
+    for problem, status, happened in rows:
+        name, at = _FIELDS[status], _EPOCH + timedelta(microseconds=happened)
+        found.setdefault(problem, {})[name] = at.replace(tzinfo=None) if name.startswith("local") else at
+    return {problem: EventTimes.model_validate(times) for problem, times in found.items()}
 
 
 def _microseconds(at: datetime) -> int:

@@ -8,7 +8,7 @@ the old one may be dropped.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from alerts import TocsinError
-from gateway.ingest import alert_times
+from gateway.ingest import alert_times, problem_incidents
 from incident.order import EventTimes
 
 RETENTION = timedelta(days=7)
@@ -135,19 +135,32 @@ class DedupStore:
             while len(self._pending) > MAX_PENDING:
                 self._pending.popitem(last=False)
 
-    async def add_times(self, incident: str, times: EventTimes) -> None:
-        """Store when the incident's monitor was triggered and cleared, unless something newer is known.
+    async def add_times(self, problem: str, times: EventTimes) -> None:
+        """Store when a problem's monitor was triggered and cleared, unless something newer is known.
 
         While the database is unavailable nothing is stored: an older alert then opens an incident, in doubt.
         """
         with suppress(DedupUnavailableError):
-            await self._run(alert_times.insert, self._insert_into, incident, times)
+            await self._run(alert_times.insert, self._insert_into, problem, times)
 
-    async def find_times(self, incident: str) -> EventTimes:
-        """When the incident's monitor was triggered and cleared; no times if the database is unavailable."""
+    async def find_times(self, problems: Collection[str]) -> Mapping[str, EventTimes]:
+        """When each problem's monitor was triggered and cleared; nothing if the database is unavailable."""
         with suppress(DedupUnavailableError):
-            return await self._run(alert_times.select_times, incident) or EventTimes()
-        return EventTimes()
+            return await self._run(alert_times.select_times, problems) or {}
+        return {}
+
+    async def add_incidents(self, incident_of: Mapping[str, str]) -> None:
+        """Store in which incident each problem is. While the database is unavailable, nothing is stored."""
+        if incident_of:
+            with suppress(DedupUnavailableError):
+                await self._run(problem_incidents.insert, self._insert_into, incident_of)
+
+    async def find_incidents(self, problems: Collection[str]) -> Mapping[str, str]:
+        """In which incident each problem was last; none if the database is unavailable."""
+        if problems:
+            with suppress(DedupUnavailableError):
+                return await self._run(problem_incidents.select_incidents, problems) or {}
+        return {}
 
     async def map_key(self, vendor: str, vendor_id: str, key: str) -> None:
         """Store which key of ours a vendor's own id stands for."""
@@ -235,6 +248,7 @@ class DedupStore:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             _metadata.create_all(connection)
             alert_times.metadata.create_all(connection)
+            problem_incidents.metadata.create_all(connection)
 
     def _select(self, connection: Connection, ids: list[str], digests: list[str]) -> list[DedupEntry]:
         columns = (

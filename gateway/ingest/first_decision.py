@@ -10,7 +10,7 @@ from alerts.bounded import bounded
 from incident.events import GroupedAlert
 from incident.limits import ALERT_BYTES, BARE_ALERT_BYTES, DECISION_BYTES, KEPT_ALERT_BYTES, MESSAGE_BYTES
 from policy import Decision, IncidentFacts, Policy, loudest
-from policy.decision import bounded_decision
+from policy.decision import bounded_decision, distinct
 
 NO_KEY = "ARIZE_API_KEY is not set"
 
@@ -67,28 +67,44 @@ class FirstDecider:
         return DecidedAlert(alert, policy.decide(alert, datetime.now(UTC), IncidentFacts(alerts=count)))
 
 
-def decide_first(alerts: Sequence[GroupedAlert], decide: Decide) -> tuple[Decision | None, tuple[GroupedAlert, ...]]:
-    """The loudest decision about the first alerts; the first of equals. None if a worker has to decide.
+@dataclass(frozen=True)
+class FirstDecision:
+    """The alerts that an incident starts with, and what the gateway decided about them."""
 
-    Returns:
-        The decision, and the alerts that it is about, described and interpreted, as far as an incident keeps them.
-        Without a decision, the alerts are returned with all that the decision may depend on.
-    """
+    alerts: tuple[GroupedAlert, ...]
+    """As far as an incident keeps them; without a decision, with all that it may depend on."""
+    decision: Decision | None = None
+    """The loudest; None if a worker has to decide."""
+    decisions: tuple[Decision, ...] = ()
+    """Those that differ, without their traces; empty if there is only one."""
+    decision_of: tuple[int, ...] = ()
+    """For each alert, the index of its decision."""
+
+
+def decide_first(alerts: Sequence[GroupedAlert], decide: Decide) -> FirstDecision:
+    """The decisions about the first alerts of an incident, which are described and interpreted."""
     if any(each.alert.status != "triggered" for each in alerts):
-        return None, to_classify(alerts)
+        return FirstDecision(to_classify(alerts))
     count = sum(each.count for each in alerts)
     decided: list[DecidedAlert] = []
     for each in alerts:
         one = decide(each.alert, count)
         if one is None:
-            return None, to_classify(alerts)
+            return FirstDecision(to_classify(alerts))
         decided.append(one)
     decision = loudest(one.decision for one in decided)
     limit = max(min(KEPT_ALERT_BYTES, MESSAGE_BYTES // len(alerts)), BARE_ALERT_BYTES)
     described_alerts = (
         each.model_copy(update={"alert": bounded(one.alert, limit)}) for each, one in zip(alerts, decided, strict=True)
     )
-    return bounded_decision(decision, DECISION_BYTES), tuple(described_alerts)
+    decisions, decision_of = distinct([one.decision for one in decided])
+    room = DECISION_BYTES // max(len(decisions), 1)
+    return FirstDecision(
+        tuple(described_alerts),
+        bounded_decision(decision, DECISION_BYTES),
+        tuple(bounded_decision(one, room) for one in decisions),
+        decision_of,
+    )
 
 
 def to_classify(alerts: Sequence[GroupedAlert]) -> tuple[GroupedAlert, ...]:

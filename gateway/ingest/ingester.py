@@ -14,13 +14,15 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from alerts import Alert, TocsinError, incident_id
+from alerts import Alert, TocsinError
 from gateway.ingest.actions import IncidentClosedError, bounded_action, send_action
 from gateway.ingest.changes import change_workflow, report_change
 from gateway.ingest.dedup_store import DedupStore
 from gateway.ingest.earlier_ids import EarlierIds
 from gateway.ingest.first_decision import Decide, defer_to_worker
+from gateway.ingest.grouping import Grouping, Ungrouped
 from gateway.ingest.log_fields import workflow_field
+from gateway.ingest.queue_names import QueueNames
 from gateway.ingest.spool import Item, Kind, Spool, SpoolError
 from gateway.ingest.spool_drain import Deliver, SpoolDrain, TakeIn
 from gateway.ingest.starter import MAX_GROUPS, RPC_TIMEOUT, IncidentStarter, Undeliverable
@@ -66,7 +68,13 @@ class AlertIngester:
     """The gateway's way to Temporal."""
 
     def __init__(
-        self, client: Client, task_queue: str, dedup_store: DedupStore, spool: Spool, decide: Decide = defer_to_worker
+        self,
+        client: Client,
+        task_queue: str,
+        dedup_store: DedupStore,
+        spool: Spool,
+        decide: Decide = defer_to_worker,
+        grouping: Grouping | None = None,
     ) -> None:
         """
         Args:
@@ -75,10 +83,15 @@ class AlertIngester:
             dedup_store: the alerts that were accepted before.
             spool: holds what Temporal does not accept.
             decide: the policy's decision about the first alerts of an incident.
+            grouping: which incident an alert belongs to; by default, each problem has its own.
         """
         self._client, self._task_queue = client, task_queue
         self._earlier_ids = EarlierIds(client)
-        self._starter = IncidentStarter(client, task_queue, dedup_store, decide, earlier_ids=self._earlier_ids)
+        grouping = grouping or Ungrouped()
+        self._starter = IncidentStarter(
+            client, task_queue, dedup_store, decide, earlier_ids=self._earlier_ids, grouping=grouping
+        )
+        self._queue_names = QueueNames(dedup_store, grouping)
         self._spool = spool
         self._status = TemporalStatus()
         self._drain = SpoolDrain(client, task_queue, self._starter, spool, self._status)
@@ -106,14 +119,14 @@ class AlertIngester:
             UnavailableError: neither accepted it.
             ReplayedError: the same signed bytes came before under another event id.
         """
-        incident = incident_id(alert)
         received_at = received_at or datetime.now(UTC)
         submission = Submission(alert, event_id, signature_digest, resent=resent, received_at=received_at)
-        queue = self._queues.setdefault(incident, _Queue())
-        queue.waiting.append(submission)
-        if queue.runner is None:
-            queue.runner = asyncio.create_task(self._run(incident, queue))
-        accepted = await submission.done
+        async with self._queue_names.queue_of(submission) as incident:
+            queue = self._queues.setdefault(incident, _Queue())
+            queue.waiting.append(submission)
+            if queue.runner is None:
+                queue.runner = asyncio.create_task(self._run(incident, queue))
+            accepted = await submission.done
         if accepted.replayed:
             raise ReplayedError("these signed bytes came before, under another event id or event")
         return accepted
@@ -231,6 +244,7 @@ class AlertIngester:
             else:
                 await asyncio.gather(*(self._quarantine(incident, one) for one in refused))
         left = [submission for submission in batch if not submission.done.done()]
+        await self._queue_names.keep(incident, left)
         try:
             await self._put(*[Item(incident, "alert", submission.to_spool()) for submission in left])
         except UnavailableError as error:

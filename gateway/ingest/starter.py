@@ -5,47 +5,38 @@ without search attributes, then without all that the page can do without.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Literal
+from datetime import UTC, datetime
 
 import structlog
-from temporalio.client import Client, WorkflowQueryFailedError
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from alerts import Alert, TocsinError
-from alerts.bounded import bounded, cut_text, json_size
+from alerts import TocsinError
+from alerts.bounded import json_size
 from gateway.ingest.dedup_store import DedupStore
 from gateway.ingest.earlier_ids import EarlierIds
 from gateway.ingest.first_decision import Decide, decide_first, defer_to_worker, to_classify
-from gateway.ingest.last_run import is_late, times_of_last_run
+from gateway.ingest.grouping import Grouping, Ungrouped
+from gateway.ingest.incident_finder import IncidentFinder
+from gateway.ingest.incident_start import RPC_TIMEOUT, Form, bare, start_incident
+from gateway.ingest.last_run import ClosedIncident, closed_incident, is_late, times_of_last_run
+from gateway.ingest.monitor_times import Times
 from gateway.ingest.run_limits import RunLimits
 from gateway.ingest.seen_events import SeenEvents, all_keys, entries_of
 from gateway.ingest.submission import Outcome, Submission, group_repeats, split_batch
 from gateway.query_client import IncidentQueryClient
 from gateway.temporal_errors import describe_error, is_refused
-from incident.events import AlertBatch, EventIds, GroupedAlert
-from incident.limits import BARE_ALERT_BYTES, MEMO_BYTES, MESSAGE_BYTES, SUMMARY_LIMIT
+from incident.events import AlertBatch, EventIds
+from incident.limits import MESSAGE_BYTES
 from incident.order import EventTimes
-from workflows import search_attributes
-from workflows.contracts import (
-    ADD_ALERTS_SIGNAL,
-    INCIDENT_WORKFLOW,
-    MONITOR_MEMO,
-    PROCESSED_EVENT_IDS_QUERY,
-    IncidentInput,
-    MonitorMemo,
-)
+from workflows.contracts import ADD_ALERTS_SIGNAL, PROCESSED_EVENT_IDS_QUERY
 
 MAX_GROUPS = 50  # groups of repeats in one signal
 OPEN_INCIDENTS_CACHE_SIZE = 50_000
-RPC_TIMEOUT = timedelta(seconds=5)
 MAX_ATTEMPTS = 5
-_Form = Literal["whole", "unlisted", "bare"]
-"""How much of an incident's first message is sent: all, all but search attributes, or what a page needs."""
 _log = structlog.get_logger()
 _NO_WORKER = {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.CANCELLED}
 
@@ -81,6 +72,7 @@ class IncidentStarter:
         decide: Decide = defer_to_worker,
         *,
         earlier_ids: EarlierIds | None = None,
+        grouping: Grouping | None = None,
     ) -> None:
         """
         Args:
@@ -89,24 +81,34 @@ class IncidentStarter:
             dedup_store: the alerts that were accepted before.
             decide: the policy's decision about the first alerts; the incident starts with it.
             earlier_ids: finds the open incidents of version 1.0.
+            grouping: which incident an alert belongs to; by default, each problem has its own.
         """
         self._client, self._queries = client, IncidentQueryClient(client)
         self._task_queue = task_queue
         self._dedup_store = dedup_store
         self._decide, self._earlier_ids = decide, earlier_ids
+        self._grouping = grouping or Ungrouped()
+        self._finder = IncidentFinder(dedup_store, self._grouping)
         self._limits = RunLimits(client, RPC_TIMEOUT)
         self._open: OrderedDict[str, None] = OrderedDict()
 
     async def send(
-        self, incident: str, batch: Sequence[Submission], *, resent: bool = False, ask: bool = True
+        self,
+        incident: str,
+        batch: Sequence[Submission],
+        *,
+        resent: bool = False,
+        ask: bool = True,
+        is_given: bool = False,
     ) -> list[Undeliverable]:
         """Send alerts, and settle each as soon as Temporal has it.
 
         Args:
-            incident: the id of the incident that all of them belong to.
+            incident: the id of the incident that all of them belong to, unless their problems are in other open ones.
             batch: in the order in which they arrived.
             resent: an earlier attempt may have reached Temporal.
             ask: if so, ask a closed incident which alerts it has processed. Without an answer they count as new.
+            is_given: send them to that incident whatever else holds their problems.
 
         Returns:
             The alerts that Temporal refuses for good; they are not settled. All others are delivered.
@@ -135,14 +137,47 @@ class IncidentStarter:
             if entry.incident:  # otherwise it is in this batch, and both are answered once it is durable
                 recorded = entry.state == "recorded" or submission.replayed
                 submission.settle(entry.incident, "recorded" if recorded else "joined")
-        if self._earlier_ids is not None and new:
-            incident = await self._send_to_earlier(self._earlier_ids, incident, new)
-        undeliverable = await self._send_new(_Order(incident, resent=resent, ask=ask), new)
+        undeliverable: list[Undeliverable] = []
+        sent_to: dict[str, str] = {}
+        for target, part in (await self._targets(incident, new, is_given=is_given)).items():
+            sent_to |= {each.problem: target for each in part}
+            undeliverable += await self._send_new(_Order(target, resent=resent, ask=ask), part)
         left = {each.submission.id for each in undeliverable}
         for submission in batch:  # a redelivery inside this batch is answered once the first is durable
             if submission.id not in left:
-                submission.settle(incident, "joined")
+                submission.settle(sent_to.get(submission.problem, incident), "joined")
         return undeliverable
+
+    async def _targets(
+        self, incident: str, new: Sequence[Submission], *, is_given: bool
+    ) -> dict[str, list[Submission]]:
+        """By incident, in their order: the alerts that belong to it."""
+        of_problem: dict[str, list[Submission]] = {}
+        for each in new:
+            of_problem.setdefault(each.problem, []).append(each)
+        finder, target_of = self._finder, dict[str, str]()
+        known: Mapping[str, str] = {} if is_given else await finder.known(of_problem)
+        for problem, part in of_problem.items():
+            target = incident if is_given else await finder.find(problem, part, known.get(problem, ""), self._is_open)
+            if self._earlier_ids is not None:
+                target = await self._send_to_earlier(self._earlier_ids, target, part)
+            target_of[problem] = target
+        targets: dict[str, list[Submission]] = {}
+        for each in new:
+            targets.setdefault(target_of[each.problem], []).append(each)
+        return targets
+
+    async def _is_open(self, incident: str) -> bool:
+        """Raises RPCError: Temporal is unavailable."""
+        if incident in self._open:
+            return True
+        try:
+            described = await self._client.get_workflow_handle(incident).describe(rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        return described.status is WorkflowExecutionStatus.RUNNING
 
     async def _send_to_earlier(self, earlier_ids: EarlierIds, incident: str, new: Sequence[Submission]) -> str:
         """The incident for alerts: one of version 1.0 for as long as it is open. Clears go to its others as well."""
@@ -152,7 +187,7 @@ class IncidentStarter:
             left = clears
             while left:
                 part, left = split_batch(left, MAX_GROUPS, MESSAGE_BYTES)
-                await self._signal(other, part, "whole")
+                await self._signal(other, part, "whole", Times())
         return incident
 
     async def _send_new(self, order: "_Order", submissions: list[Submission]) -> list[Undeliverable]:
@@ -180,7 +215,7 @@ class IncidentStarter:
         return []
 
     async def _send_reduced(self, order: "_Order", one: Submission, refusal: RPCError) -> list[Undeliverable]:
-        forms: tuple[_Form, ...] = ("unlisted", "bare")
+        forms: tuple[Form, ...] = ("unlisted", "bare")
         for form in forms:
             try:
                 outcome = await self._start_or_signal(order, [one], form)
@@ -195,7 +230,7 @@ class IncidentStarter:
         return [Undeliverable(one, describe_error(refusal))]
 
     async def _settle(self, order: "_Order", part: Sequence[Submission], outcome: Outcome) -> None:
-        await self._remember_times(order.incident, part, outcome)
+        await self._remember(order.incident, part, outcome)
         await self._dedup_store.add(
             # A copy of signed bytes is stored under no other id: that id may be the next event's.
             [one for each in part if not each.replayed for one in entries_of(each.keys, order.incident, outcome)]
@@ -203,17 +238,18 @@ class IncidentStarter:
         for index, each in enumerate(part):
             each.settle(order.incident, "joined" if outcome == "started" and index > 0 else outcome)
 
-    async def _start_or_signal(self, order: "_Order", part: Sequence[Submission], form: _Form) -> Outcome:
-        incident, times = order.incident, EventTimes()
+    async def _start_or_signal(self, order: "_Order", part: Sequence[Submission], form: Form) -> Outcome:
+        incident, times = order.incident, Times()
         may_start = any(each.may_start for each in part)
-        if may_start and incident not in self._open:
+        if may_start and (incident not in self._open or not self._finder.holds(incident, part)):
             times = await self._times(incident, part)
             may_start = _may_any_start(part, times)
         signal_first = order.resent or incident in self._open or not may_start
+        closed: ClosedIncident | None = None
         for attempt in range(MAX_ATTEMPTS):
             if signal_first or attempt > 0:
                 is_known = incident in self._open
-                if await self._signal(incident, part, form):
+                if await self._signal(incident, part, form, times):
                     return "joined"
                 if may_start and is_known:  # it has closed since it was last reached
                     times = await self._times(incident, part)
@@ -229,62 +265,61 @@ class IncidentStarter:
                     part = [each for each in part if each.id not in processed]
                     if not _may_any_start(part, times):
                         return "recorded"
-            if await self._start(incident, part, form, times):
+                if self._grouping.reopens:
+                    closed = await closed_incident(self._client, incident, RPC_TIMEOUT)
+            if await self._start(incident, part, form, times, closed):
                 return "started"
         raise UnreachableIncidentError(f"{incident} opened and closed between {MAX_ATTEMPTS} attempts to reach it")
 
-    async def _times(self, incident: str, part: Sequence[Submission]) -> EventTimes:
-        """When the monitor last triggered and cleared. The database may have been unavailable at that time."""
-        times = await self._dedup_store.find_times(incident)
+    async def _times(self, incident: str, part: Sequence[Submission]) -> Times:
+        """When each monitor last triggered and cleared. The database may have been unavailable at that time."""
+        times = Times(await self._dedup_store.find_times({each.problem for each in part}))
         if any(map(is_late, part)):
             last, now = await times_of_last_run(self._client, incident, RPC_TIMEOUT), datetime.now(UTC)
-            for cleared_at in (last.cleared_at, last.local_cleared_at):
-                times.add_clear(cleared_at, now)
-            times.triggered_at = times.triggered_at or last.triggered_at
-            times.local_triggered_at = times.local_triggered_at or last.local_triggered_at
+            for problem in {each.problem for each in part}:
+                times.add(problem, last.of_problem(problem), now)
         return times
 
-    async def _remember_times(self, incident: str, part: Sequence[Submission], outcome: Outcome) -> None:
-        """The last clear outlives the incident; an opening's own time shows whether the sender states a constant."""
-        times, now = EventTimes(), datetime.now(UTC)
+    async def _remember(self, incident: str, part: Sequence[Submission], outcome: Outcome) -> None:
+        """Where each problem is. The last clear outlives the incident; an opening's own time shows whether the sender
+        states a constant."""
+        times, now = dict[str, EventTimes](), datetime.now(UTC)
         for each in part:
+            mine = times.setdefault(each.problem, EventTimes())
             if each.alert.status == "cleared":
-                times.add_clear(each.alert.ordering_time, now)
+                mine.add_clear(each.alert.ordering_time, now)
             elif outcome == "started":
-                times.add_trigger(each.alert.ordering_time, now)
-        if (found := times.of_monitor()) != EventTimes():
-            await self._dedup_store.add_times(incident, found)
+                mine.add_trigger(each.alert.ordering_time, now)
+        for problem, found in times.items():
+            if (stored := found.of_monitor()) != EventTimes():
+                await self._dedup_store.add_times(problem, stored)
+        if outcome != "recorded":
+            await self._finder.remember(incident, {each.problem for each in part})
 
-    async def _start(self, incident: str, part: Sequence[Submission], form: _Form, times: EventTimes) -> bool:
-        """False if the incident is open already."""
-        decision, alerts = decide_first(group_repeats(part), self._decide)
-        if form == "bare":
-            alerts = tuple(_bare(each) for each in alerts)
-        alert = next(each.alert for each in alerts if each.alert.status != "cleared")
-        identity = next(each.alert for each in part if each.alert.status != "cleared").identity
-        pairs = [SearchAttributePair(search_attributes.STATE, "received")]
-        pairs += [SearchAttributePair(key, value) for key, value in search_attributes.of_alert(alert)]
-        if decision is not None:
-            # Lists find the incident by its decision at once, and its history needs no event for it.
-            pairs += [SearchAttributePair(key, value) for key, value in search_attributes.of_decision(decision)]
+    async def _start(
+        self,
+        incident: str,
+        part: Sequence[Submission],
+        form: Form,
+        times: Times,
+        closed: ClosedIncident | None,
+    ) -> bool:
+        """False if the incident is open already, or if it may have to be opened again.
+
+        Args:
+            closed: its last run; None if there is none, or if nothing is known of it yet.
+        """
+        first = decide_first(times.on(group_repeats(part)), self._decide)
         try:
-            await self._client.start_workflow(
-                INCIDENT_WORKFLOW,
-                IncidentInput(
-                    alerts=AlertBatch(alerts=alerts),
-                    decision=decision,
-                    unlisted=form != "whole",
-                    bounded=True,
-                    random_key=True,
-                    times=times if times.has_clear else None,
-                ),
-                id=incident,
-                task_queue=self._task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                search_attributes=TypedSearchAttributes(pairs) if form == "whole" else None,
-                static_summary=_summary(alert) if form != "bare" else None,
-                memo={MONITOR_MEMO: _memo(alert, identity)} if form != "bare" else None,
-                rpc_timeout=RPC_TIMEOUT,
+            await start_incident(
+                self._client,
+                self._task_queue,
+                incident,
+                first,
+                identity=next(each.alert for each in part if each.alert.status != "cleared").identity,
+                form=form,
+                reopened=closed.state if closed else None,
+                only_if_new=self._grouping.reopens and closed is None,
             )
         except WorkflowAlreadyStartedError:
             self._remember_open(incident)
@@ -292,10 +327,10 @@ class IncidentStarter:
         self._remember_open(incident)
         return True
 
-    async def _signal(self, incident: str, part: Sequence[Submission], form: _Form) -> bool:
+    async def _signal(self, incident: str, part: Sequence[Submission], form: Form, times: Times) -> bool:
         """False if no such incident is open."""
-        alerts = to_classify(group_repeats(part))
-        batch = AlertBatch(alerts=tuple(map(_bare, alerts)) if form == "bare" else alerts)
+        alerts = to_classify(times.on(group_repeats(part)))
+        batch = AlertBatch(alerts=tuple(map(bare, alerts)) if form == "bare" else alerts)
         await self._limits.wait_for_turn(incident)
         try:
             await self._limits.ensure_room(incident, json_size(batch))
@@ -348,38 +383,16 @@ class _Order:
     ask: bool
 
 
-def _bare(group: GroupedAlert) -> GroupedAlert:
-    return group.model_copy(update={"alert": bounded(group.alert, BARE_ALERT_BYTES)})
+def _may_any_start(part: Sequence[Submission], times: Times) -> bool:
+    return any(each.may_start and not times.is_older(each) for each in part)
 
 
-def _memo(alert: Alert, identity: tuple[str, ...]) -> MonitorMemo:
-    """The incident's monitor. An identity that does not fit is left out: the reconciler then goes by the incident."""
-    memo = MonitorMemo(id=alert.monitor_id, identity=identity)
-    return memo if json_size(memo) <= MEMO_BYTES else MonitorMemo(id=alert.monitor_id, identity=())
-
-
-def _may_any_start(part: Sequence[Submission], times: EventTimes) -> bool:
-    return any(each.may_start and not _is_older(each, times) for each in part)
-
-
-def _is_older(submission: Submission, times: EventTimes) -> bool:
-    """Whether the monitor has cleared since: an incident that this alert opened would never close."""
-    return times.is_older_trigger(submission.alert.ordering_time, datetime.now(UTC))
-
-
-def _log_older(incident: str, part: Sequence[Submission], times: EventTimes) -> None:
+def _log_older(incident: str, part: Sequence[Submission], times: Times) -> None:
     for each in part:
-        if each.alert.status != "cleared" and _is_older(each, times):
+        if each.alert.status != "cleared" and times.is_older(each):
             _log.info(
                 "older_alert_recorded",
                 incident=incident,
                 happened_at=str(each.alert.occurred_at),
-                cleared_at=str(times.last_clear(each.alert.ordering_time)),
+                cleared_at=str(times.of(each.problem).last_clear(each.alert.ordering_time)),
             )
-
-
-def _summary(alert: Alert) -> str:
-    """The incident in the Temporal UI's list."""
-    place = " · ".join(part for part in (alert.environment, alert.region) if part)
-    text = f"{alert.model or alert.monitor}: {alert.metric or alert.monitor}"
-    return cut_text(f"{text} · {place}" if place else text, SUMMARY_LIMIT)

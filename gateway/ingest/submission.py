@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts import Alert
+from alerts import Alert, incident_id
 from alerts.bounded import json_size, without_raw
 from gateway.ingest.seen_events import EventKeys, SeenEvents, event_keys
 from gateway.request_id import current_request_id
@@ -77,6 +77,8 @@ class Submission:
     """Another event has, or may have, the same id, so that it does not identify this one."""
     repeated: bool = False
     """Its evaluation came before: it may join an open incident, and starts none."""
+    of_problem: str = ""
+    """The problem that it is about, if the alert itself may say so in other words."""
 
     def __post_init__(self) -> None:
         self.alert = without_raw(self.alert)
@@ -108,6 +110,11 @@ class Submission:
     def id_size(self) -> int:
         """What a repeat adds to a group, in bytes."""
         return json_size(self.id) + _ID_BYTES
+
+    @cached_property
+    def problem(self) -> str:
+        """The problem that it is about."""
+        return self.of_problem or incident_id(self.alert)
 
     @cached_property
     def dedup_fields(self) -> Mapping[str, object]:
@@ -178,6 +185,7 @@ def _grouped(group: list[Submission]) -> GroupedAlert:
         received_at=group[0].received_at,
         last_received_at=group[-1].received_at if len(group) > 1 else None,
         repeated=group[0].is_repeat,
+        problem=group[0].problem,
     )
 
 

@@ -19,7 +19,6 @@ from gateway.list_query import runs_query
 from gateway.problems import Problem
 from gateway.services import Services
 from gateway.templates import render
-from incident.dedup_key import is_run
 from incident.events import ResponderAction
 from incident.view import IncidentView
 
@@ -81,7 +80,7 @@ async def _show(
         if problem.status != 404:
             raise
         return render(_TEMPLATE, 404, id=incident, message=_NO_RECORD)
-    if view is None or is_run(view.first_run_id, first_run_id):
+    if view is None or view.is_run(first_run_id):
         return _page(incident, view, status, notice=notice)
     earlier = await _earlier(services, incident, first_run_id)
     if earlier is None:
@@ -93,7 +92,7 @@ async def _earlier(services: Services, incident: str, first_run_id: str) -> Inci
     try:
         async for run in services.client.list_workflows(runs_query(incident), limit=MAX_EARLIER):
             view = await services.incidents.view(run)
-            if view is not None and is_run(view.first_run_id, first_run_id):
+            if view is not None and view.is_run(first_run_id):
                 return view
     except RPCError:
         pass

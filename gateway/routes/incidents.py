@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -134,7 +135,18 @@ async def list_incidents(
         if (opened.includes(one.opened_at) or (one.partial and one.id in continued))
         and closed.includes(one.closed_at or run.close_time)
     ]
-    return IncidentList(incidents=inside, next=_cursor(pages.next_page_token or b""))
+    return IncidentList(incidents=_last_of_each(inside), next=_cursor(pages.next_page_token or b""))
+
+
+def _last_of_each(found: Sequence[IncidentOut]) -> list[IncidentOut]:
+    """Without the earlier runs of an incident that was opened again: the first of equal ones is the last run."""
+    seen: set[tuple[str, str]] = set()
+    kept: list[IncidentOut] = []
+    for one in found:
+        if (one.id, one.first_run_id) not in seen:
+            kept.append(one)
+        seen |= {(one.id, run) for run in (one.first_run_id, *one.reopened_run_ids)}
+    return kept
 
 
 @router.get("/{id}", summary="Read one incident", responses=responses(401, 403, 404, 422, 503))
@@ -156,18 +168,24 @@ async def read_incident(
     not_found = Problem(404, f"there is no incident {incident_id}", code="incident_not_found")
     async with temporal_problems(not_found):
         if run:
-            execution = await _opening(client, incident_id, run)
+            execution = await _opening(client, incidents, incident_id, run)
         else:
             execution = await client.get_workflow_handle(incident_id).describe(rpc_timeout=DESCRIBE_TIMEOUT)
         return await _incident(execution, incidents, settings)
 
 
-async def _opening(client: Client, incident_id: str, run: str) -> WorkflowExecution:
-    """An earlier opening of an incident: the same monitor opens an incident of the same id each time.
+async def _opening(client: Client, incidents: IncidentCache, incident_id: str, run: str) -> WorkflowExecution:
+    """An opening of an incident: the same monitor opens an incident of the same id each time.
+
+    One that was opened again has several runs, of which the last knows the others.
 
     Raises:
         Problem: 404 if Temporal has none, or none any more.
     """
+    latest = await client.get_workflow_handle(incident_id).describe(rpc_timeout=DESCRIBE_TIMEOUT)
+    view = await incidents.view(latest)
+    if view is not None and view.is_run(run):
+        return latest
     async for execution in client.list_workflows(runs_query(incident_id)):
         if is_run(execution.raw_info.first_run_id or execution.run_id, run):
             return execution

@@ -86,7 +86,7 @@ class Facts:
     def value(self, path: str) -> Any:
         """The value at a path such as ``alert.segment["tier"]``; None if there is none."""
         value: Any = self._values
-        for name in _split_path(path):
+        for name in split_path(path):
             value = cast("Mapping[str, Any]", value).get(name) if isinstance(value, dict) else None
         return value
 
@@ -112,10 +112,7 @@ class Condition:
         """Raises ConditionError on a syntax error, an unknown name or a type error."""
         source = source.rstrip()
         self.source = " ".join(source.split())
-        try:
-            self.tree: Node = parse_syntax(_ENV.compile(source, disable_check=True).serialize())
-        except RuntimeError as error:
-            raise ConditionError(to_issues(error, source)) from None
+        self.tree: Node = parse_expression(source)
         issues = [*check(self.tree, declarations), *constant_issues(self.tree), *cost_issues(self.tree)]
         try:
             self._program = _ENV.compile(source)
@@ -158,6 +155,14 @@ class Condition:
         return next((field for field in self.fields if field.endswith(ends)), key)
 
 
+def parse_expression(source: str) -> Node:
+    """The syntax tree of an expression, unchecked. Raises ConditionError on a syntax error."""
+    try:
+        return parse_syntax(_ENV.compile(source, disable_check=True).serialize())
+    except RuntimeError as error:
+        raise ConditionError(to_issues(error, source)) from None
+
+
 def _to_cel(value: Any) -> Any:
     """A value in a form that the library accepts: one value that it rejects would fail every condition.
 
@@ -181,7 +186,8 @@ def _absent(path: str) -> str:
     return f"{path} is not set for this model" if path.startswith("model.") else f"{path} is not in this alert"
 
 
-def _split_path(path: str) -> list[str]:
+def split_path(path: str) -> list[str]:
+    """``alert.segment["tier"]`` as its three names."""
     return [
         quoted.replace('\\"', '"') or plain
         for plain, quoted in re.findall(r'([A-Za-z_]\w*)|\["((?:[^"\\]|\\.)*)"\]', path)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alerts import Alert, Description, normalise
-from gateway.ingest.first_decision import FirstDecider, decide_first, to_classify
+from gateway.ingest.first_decision import FirstDecider, FirstDecision, decide_first, to_classify
 from incident.events import GroupedAlert
 from integrations.base.registry import destination_types
 from policy import Policy, load_policy
@@ -91,7 +91,8 @@ def test_no_policy_leaves_everything_to_a_worker() -> None:
 def test_loudest_of_first_alerts_counts(policy: Policy) -> None:
     quiet = GroupedAlert(alert=alert(value=0.1, metric="other", model="plain-model", threshold=0.05))
     loud = GroupedAlert(alert=alert(value=0.31))
-    decision, alerts = decide_first([quiet, loud], decider(policy, DESCRIPTION))
+    first = decide_first([quiet, loud], decider(policy, DESCRIPTION))
+    decision, alerts = first.decision, first.alerts
     assert decision is not None
     assert decision.rule == "all"
     assert [one.alert.model for one in alerts] == ["plain-model", "plain-model"]
@@ -99,4 +100,5 @@ def test_loudest_of_first_alerts_counts(policy: Policy) -> None:
 
 def test_one_unknown_alert_leaves_all_to_a_worker(policy: Policy) -> None:
     first, second = GroupedAlert(alert=alert(value=0.31)), GroupedAlert(alert=alert())
-    assert decide_first([first, second], decider(policy, DESCRIPTION)) == (None, to_classify([first, second]))
+    undecided = FirstDecision(to_classify([first, second]))
+    assert decide_first([first, second], decider(policy, DESCRIPTION)) == undecided

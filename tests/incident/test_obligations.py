@@ -2,6 +2,7 @@
 
 import pytest
 
+from incident.events import GroupedAlert
 from incident.state_machine import IncidentStateMachine
 from policy import Decision, Step, loudest
 from tests.incident.test_escalation import HELD, Row
@@ -10,6 +11,7 @@ from tests.incident.timeline_player import (
     HIGH,
     JIRA,
     LOW,
+    PROBLEM,
     REGULATED,
     SECONDARY,
     Clear,
@@ -120,9 +122,10 @@ def test_clear_that_names_another_model_says_more() -> None:
     machine: IncidentStateMachine = player.machine
     assert player.state.alert is not None
     same = player.state.alert.model_copy(update={"status": "cleared"})
-    assert not machine.says_more(same)
+    assert not machine.says_more(GroupedAlert(alert=same, problem=PROBLEM))
     for update in ({"model": "underwriting"}, {"tags": {"serious_incident": "true"}}, {"project": "credit"}):
-        assert machine.says_more(same.model_copy(update=update)), update
+        more = GroupedAlert(alert=same.model_copy(update=update), problem=PROBLEM)
+        assert machine.says_more(more), update
 
 
 def test_second_acknowledgement_takes_over() -> None:

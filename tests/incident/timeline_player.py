@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from alerts import Alert, Status
 from incident.audit_events import AuditEvent
@@ -40,6 +40,7 @@ HIGH = Decision(
 LOW = Decision(rule="otherwise", reason="no rule matched", tier="low", digest=(OPS,))
 REGULATED = HIGH.model_copy(update={"regulated": True, "closed_by": "compliance", "tickets": (JIRA,)})
 
+PROBLEM = "problem-1"
 UNDESCRIBED = Alert(monitor="m-1", monitor_id="m-1")
 """A delivery that names only the monitor's id."""
 
@@ -60,6 +61,7 @@ class Fire:
     """Whether the time is without a time zone."""
     repeated: bool = False
     """Whether the gateway had it before."""
+    problem: str = PROBLEM
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Clear:
     """The minute at which it happened, by the sender's clock; None if the sender does not say."""
     local: bool = False
     """Whether the time is without a time zone."""
+    problem: str = PROBLEM
 
 
 def at_minute(minute: float | None) -> datetime | None:
@@ -109,9 +112,17 @@ class TimelinePlayer:
     keys: list[str] = field(default_factory=list[str])
     """The dedup keys of pages, in order."""
     minute: float = 0.0
+    tracks_problems: ClassVar[bool] = True
+    """Whether the incident follows its problems; ``conftest`` also plays every test as earlier versions do."""
 
     def __post_init__(self) -> None:
-        state = IncidentState(incident="incident-chatbot-1", first_run_id="01234567", opened_at=START, bounded=True)
+        state = IncidentState(
+            incident="incident-chatbot-1",
+            first_run_id="01234567",
+            opened_at=START,
+            bounded=True,
+            tracks_problems=self.tracks_problems,
+        )
         self.machine = IncidentStateMachine(state)
 
     @property
@@ -138,24 +149,27 @@ class TimelinePlayer:
         return START + timedelta(minutes=self.minute)
 
     def _apply(self, event: Event) -> None:
-        known = Alert(monitor="error rate", monitor_id="m-1", metric="error_rate", value=0.31)
+        problem = getattr(event, "problem", PROBLEM)
+        name, monitor = ("error rate", "m-1") if problem == PROBLEM else (problem, problem)
+        known = Alert(monitor=name, monitor_id=monitor, metric="error_rate", value=0.31)
         match event:
             case Fire(decision, False):
                 update = {"occurred_at": at_minute(event.at), "value": event.value, "status": event.status}
                 alert = known.model_copy(update={**update, "local_time": event.local})
                 received = at_minute(event.received)
-                group = GroupedAlert(alert=alert, received_at=received, repeated=event.repeated)
+                group = GroupedAlert(alert=alert, received_at=received, repeated=event.repeated, problem=event.problem)
                 self.machine.add_alerts([group], decision, self._now)
             case Fire(decision):
                 undescribed = UNDESCRIBED.model_copy(update={"undescribed": "Arize is down"})
-                self.machine.add_alerts([GroupedAlert(alert=undescribed)], decision, self._now)
+                group = GroupedAlert(alert=undescribed, problem=event.problem)
+                self.machine.add_alerts([group], decision, self._now)
                 self.machine.note_undescribed([UNDESCRIBED], "Arize is down", self._now)
             case Describe(decision, status):
                 asked, described = self.state.undescribed, known.model_copy(update={"status": status})
                 self.machine.reconsider(asked, [described] * len(asked), decision, self._now)
             case Clear():
                 alert = known.model_copy(update={"occurred_at": at_minute(event.at), "local_time": event.local})
-                self.machine.clear(GroupedAlert(alert=alert), self._now)
+                self.machine.clear(GroupedAlert(alert=alert, problem=event.problem), self._now)
             case ResponderAction():
                 self.machine.handle_action(event, self._now)
 

@@ -13,6 +13,7 @@ from temporalio.client import WorkflowFailureError
 from activities.contracts import Repair
 from gateway.health_monitor import HealthMonitor
 from gateway.ingest.first_decision import FirstDecider
+from gateway.ingest.grouping import PolicyGrouping
 from incident.view import IncidentView
 from tests.vendors import Arize, Fault, Jira, PagerDuty, Slack
 from tests.workflows.harness import QUEUE, IncidentHarness, incident_harness, make_alert
@@ -93,9 +94,10 @@ async def harness(
     async with incident_harness(tmp_path, pagerduty, slack, jira, real=True, environment=environment) as incidents:
         descriptions = incidents.arize.descriptions
         decide = FirstDecider(lambda: incidents.policies[-1], descriptions, workers_ask_arize=True)
+        grouping = PolicyGrouping(lambda: incidents.policies[-1], descriptions)
         await incidents.worker.shutdown()
         incidents.worker = incidents.create_worker(
-            reconciler=create_reconciler(settings, incidents.client, incidents.arize, decide)
+            reconciler=create_reconciler(settings, incidents.client, incidents.arize, decide, grouping)
         )
         await incidents.worker.start()
         await maintain_schedule(incidents.client, settings)

@@ -27,6 +27,7 @@ from alerts import Alert, incident_id, normalise
 from audit import AuditLog, AuditRecord, check
 from gateway.ingest.dedup_store import DedupStore
 from gateway.ingest.first_decision import FirstDecider
+from gateway.ingest.grouping import PolicyGrouping
 from gateway.ingest.ingester import AlertIngester
 from gateway.ingest.spool import Spool
 from gateway.ingest.submission import AcceptedAlert
@@ -293,7 +294,8 @@ async def incident_harness(
 
         def another_gateway(url: str = f"sqlite:///{folder}/gateway.db") -> AlertIngester:
             stores.append(DedupStore(url))
-            return AlertIngester(env.client, QUEUE, stores[-1], spool)
+            grouping = PolicyGrouping(lambda: policies[-1], arize.descriptions)
+            return AlertIngester(env.client, QUEUE, stores[-1], spool, grouping=grouping)
 
         harness = IncidentHarness(
             env=env,
@@ -313,7 +315,8 @@ async def incident_harness(
             return policies[-1] if harness.gateway_decides else None
 
         decide = FirstDecider(policy, arize.descriptions, workers_ask_arize=arize.has_key)
-        harness.ingester = AlertIngester(env.client, QUEUE, dedup_store, spool, decide)
+        grouping = PolicyGrouping(lambda: policies[-1], arize.descriptions)
+        harness.ingester = AlertIngester(env.client, QUEUE, dedup_store, spool, decide, grouping)
         await harness.start_worker()
         try:
             yield harness

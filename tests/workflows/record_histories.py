@@ -24,6 +24,7 @@ from temporalio.client import WorkflowHandle, WorkflowHistory
 
 from alerts import incident_id, normalise
 from gateway.ingest.changes import change_workflow, read_change, report_change
+from gateway.ingest.grouping import Ungrouped
 from integrations.arize.health import ArizeHealth
 from tests.vendors import Arize, Fault, Jira, PagerDuty, Slack
 from tests.workflows.harness import QUEUE, IncidentHarness, incident_harness, make_alert
@@ -174,7 +175,7 @@ async def reconcile(harness: IncidentHarness, *, describe: bool = False) -> str:
         arize.put("m-1")
         async with _clients(harness, arize) as clients:
             settings = read_settings({"TOCSIN_TASK_QUEUE": QUEUE, "TOCSIN_STATE_DIR": str(harness.policy_file.parent)})
-            reconciler = create_reconciler(settings, harness.client, clients, lambda *_: None)
+            reconciler = create_reconciler(settings, harness.client, clients, lambda *_: None, Ungrouped())
             await harness.restart_worker(reconciler=reconciler, clients=clients)
             start = ReconcileInput(grace=1, describe=describe)
             await harness.client.execute_workflow(RECONCILE_WORKFLOW, start, id="reconcile-1", task_queue=QUEUE)
