@@ -176,7 +176,7 @@ class Escalation:
     def notify_new_targets(self, decision: Decision, key: str, note: str) -> None:
         """Notify those of the decision's first step that hold no message yet."""
         state = self._state
-        notified = {receipt.destination for receipt in state.receipts} | {one.target.name for one in state.pending}
+        notified = state.holders
         for target in decision.steps[0].notify if decision.steps else ():
             if target.name not in notified:
                 self._outbox.enqueue("notify", target, f"{key}-{target.name}", note)

@@ -249,7 +249,7 @@ class Fires:
 
     def _notify_once(self, decision: Decision, now: datetime, note: str) -> None:
         state = self._state
-        known = {receipt.destination for receipt in state.receipts} | {one.target.name for one in state.pending}
+        known = state.holders
         for target in decision.digest:
             if target.name not in known:
                 self._outbox.enqueue("notify", target, f"digest-{state.cycle}-{target.name}", digest=True)

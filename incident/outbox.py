@@ -98,7 +98,8 @@ class Outbox:
 
     def _updated_receipts(self, verb: Verb) -> list[Receipt]:
         """Of each destination the last ones; all of them are resolved."""
-        receipts = self._state.receipts
+        settled = set(self._state.settled)
+        receipts = [one for one in self._state.receipts if one.key not in settled]
         if verb == "resolve" or not self._state.bounded:
             return list(receipts)
         later = Counter(one.destination for one in receipts)

@@ -114,6 +114,7 @@ class ProblemAlerts:
         what = "fires again: triggered" if fires else "opened again: its monitor has no data,"
         soon = "before it was closed" if state.closed_at is None else "soon after it was closed"
         state.record(now, "reopened", f"{what} {soon}")
+        state.settle_messages()
         state.state, state.decision, state.tier, state.alert = "received", None, None, None
         state.resolved_by, state.closed_at, state.lead = "", None, ""
         state.times.escalated_at = now  # what somebody did before does not stop it

@@ -147,6 +147,8 @@ class IncidentState(BaseModel):
     deadlines: list[Deadline] = []
     pending: list[PendingNotification] = []
     receipts: list[Receipt] = []
+    settled: list[str] = Field(default=[], exclude_if=lambda value: not value)
+    """The keys of receipts of messages that were resolved before it was opened again: nothing changes them any more."""
     notified_targets: dict[str, Target] = {}
     """Destinations, by name, that hold a message which can be updated."""
     timeline: list[TimelineEntry] = []
@@ -218,6 +220,18 @@ class IncidentState(BaseModel):
         used = {one.decision for one in self.problems.values()}
         self.decisions = {**{name: one for name, one in self.decisions.items() if name in used}, key: kept}
         return key
+
+    def settle_messages(self) -> None:
+        """The messages that were sent so far stay resolved, whatever happens next. Its tickets go on."""
+        kinds = {name: target.kind for name, target in self.notified_targets.items()}
+        self.settled = [one.key for one in self.receipts if kinds.get(one.destination) != "ticket"]
+
+    @property
+    def holders(self) -> set[str]:
+        """The destinations that hold a message of what is going on, or are about to."""
+        settled = set(self.settled)
+        sent = {receipt.destination for receipt in self.receipts if receipt.key not in settled}
+        return sent | {one.target.name for one in self.pending}
 
     def reminding(self) -> Decision | None:
         """The decision that says who is reminded, and how often: the loudest of an open problem that has reminders."""

@@ -13,12 +13,13 @@ from alerts import Alert, incident_id
 from incident.events import GroupedAlert, ResponderAction
 from incident.order import EventTimes
 from incident.receipt import Receipt, Verb
-from incident.state import IncidentState
+from incident.state import IncidentState, PendingNotification
 from incident.state_machine import IncidentStateMachine
-from policy import Decision, IncidentFacts, Target
+from policy import Decision, IncidentFacts, Target, Tier
 
 Decide = Callable[[Alert, datetime, IncidentFacts], Decision]
 MAX_NOTIFICATIONS = 10_000
+ON_CALL = "the person on call"
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,19 @@ class Event:
     payload: Alert | ResponderAction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SentNotification:
-    """A notification to a destination, at a time after the start."""
+    """A notification to a destination, at a time after the start, and what its incident was then."""
 
     after: timedelta
     verb: Verb
     target: Target
     digest: bool = False
     note: str = ""
+    incident: str = ""
+    model: str = ""
+    team: str = ""
+    tier: Tier = "low"
 
 
 @dataclass
@@ -50,6 +55,8 @@ class SimulatedIncident:
     """The policy's decision about each triggered alert, in order."""
     machine: IncidentStateMachine = field(init=False)
     closed_at: datetime | None = None
+    answered_at: datetime | None = None
+    """When somebody acknowledges it."""
 
     def __post_init__(self) -> None:
         self.machine = IncidentStateMachine(self.state)
@@ -82,8 +89,23 @@ def simulate(
 class Simulator:
     """All incidents of one policy."""
 
-    def __init__(self, decide: Decide, start: datetime, incident_of: Callable[[Alert], str] = incident_id) -> None:
+    def __init__(
+        self,
+        decide: Decide,
+        start: datetime,
+        incident_of: Callable[[Alert], str] = incident_id,
+        *,
+        acknowledge_after: timedelta | None = None,
+    ) -> None:
+        """
+        Args:
+            decide: the policy's decision.
+            start: the time that events count from.
+            incident_of: the incident that the policy names for an alert.
+            acknowledge_after: how long after a page or a post somebody acknowledges; by default nobody does.
+        """
         self._decide, self._start, self._incident_of = decide, start, incident_of
+        self._acknowledge_after = acknowledge_after
         self._last: dict[str, SimulatedIncident] = {}
         """The last incident of each id, open or closed."""
         self._held: dict[str, str] = {}
@@ -91,7 +113,7 @@ class Simulator:
         self._times: dict[str, EventTimes] = {}
         """When the monitors of problems were triggered and cleared, likewise."""
         self._due: list[tuple[datetime, int, SimulatedIncident]] = []
-        """A heap of deadlines; one that has moved since is skipped."""
+        """A heap of deadlines, and of the times at which somebody acknowledges; what has moved since is skipped."""
         self._count = 0
         self.incidents: list[SimulatedIncident] = []
 
@@ -104,9 +126,10 @@ class Simulator:
                 last.machine.handle_action(event.payload, now)
                 self._settle(last, now)
             return
-        self._play_alert(event.payload, now)
+        self.play_alert(event.payload, now)
 
-    def _play_alert(self, alert: Alert, now: datetime) -> None:
+    def play_alert(self, alert: Alert, now: datetime) -> None:
+        """An alert arrives."""
         problem = incident_id(alert)
         incident = self._open_incident_of(problem, alert) or self._start_incident(problem, alert, now)
         if incident is None:
@@ -163,9 +186,15 @@ class Simulator:
         while self._due and self._due[0][0] <= end:
             at, _, incident = heapq.heappop(self._due)
             deadline = incident.machine.next_deadline()
-            if deadline is None or deadline.at != at or incident.closed_at is not None:
+            if incident.closed_at is not None:
                 continue
-            incident.machine.run_due(at)
+            if incident.answered_at == at:
+                incident.answered_at = None
+                incident.machine.handle_action(ResponderAction(type="acknowledge", by=ON_CALL, source="api"), at)
+            elif deadline is not None and deadline.at == at:
+                incident.machine.run_due(at)
+            else:
+                continue
             if len(incident.sent) <= MAX_NOTIFICATIONS:
                 self._settle(incident, at)
 
@@ -174,18 +203,45 @@ class Simulator:
         state, machine = incident.state, incident.machine
         while state.pending:
             one = min(state.pending, key=lambda each: each.target.kind != "page")
-            sent = SentNotification(now - self._start, one.verb, one.target, one.digest, one.note)
-            incident.sent.append(sent)
+            incident.sent.append(_sent(state, one, now - self._start))
             receipt = Receipt(destination=one.target.name, type=one.target.type, id=one.dedup_key, at=now, key=one.key)
             machine.mark_sent(one, receipt, audit_written=True)
+            self._answer(incident, one, now)
         state.unwritten_events = []
         if state.state == "resolved":
             machine.close(now)
             incident.closed_at = now
             self._times |= {key: one.times.of_monitor() for key, one in state.problems.items()}
+            incident.answered_at = None
         elif (deadline := machine.next_deadline()) is not None:
-            self._count += 1
-            heapq.heappush(self._due, (deadline.at, self._count, incident))
+            self._push(deadline.at, incident)
+
+    def _answer(self, incident: SimulatedIncident, sent: PendingNotification, now: datetime) -> None:
+        """Somebody will acknowledge what was sent now, unless somebody has, or is about to."""
+        is_new = sent.verb == "notify" and not sent.digest and sent.target.kind != "ticket"
+        if self._acknowledge_after is None or not is_new or incident.answered_at is not None:
+            return
+        if not incident.state.acknowledged_at:
+            incident.answered_at = now + self._acknowledge_after
+            self._push(incident.answered_at, incident)
+
+    def _push(self, at: datetime, incident: SimulatedIncident) -> None:
+        self._count += 1
+        heapq.heappush(self._due, (at, self._count, incident))
+
+
+def _sent(state: IncidentState, one: PendingNotification, after: timedelta) -> SentNotification:
+    return SentNotification(
+        after,
+        one.verb,
+        one.target,
+        one.digest,
+        one.note,
+        state.incident,
+        state.alert.model if state.alert else "",
+        state.decision.team if state.decision else "",
+        state.tier or "low",
+    )
 
 
 def _may_reopen(closed: IncidentState, closed_at: datetime, now: datetime) -> bool:

@@ -189,7 +189,7 @@ ROWS = [
     Row(
         "what fires before the last updates are sent opens it again with that problem alone",
         [(0, Fire(problem=A)), (1, Fire(problem=B)), (2, act("resolve")), (3, Fire(problem=B)), (4, Clear(problem=B))],
-        ["0 notify primary", "2 resolve primary", "3 notify primary", "4 resolve primary", "4 resolve primary"],
+        ["0 notify primary", "2 resolve primary", "3 notify primary", "4 resolve primary"],
         "resolved",
     ),
     Row(
