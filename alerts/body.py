@@ -62,7 +62,8 @@ def read_json(body: bytes, content_type: str = "") -> Any:
         place = f"line {error.lineno}, column {error.colno}"
         fault = "not JSON" if text.strip() else "empty body"
         raise BodyError(f"the body is not JSON: {error.msg} at {place}", fault) from None
-    return replace_surrogates(value)
+    is_plain = text.isascii() and "\\u" not in text and text.count("{") + text.count("[") <= MAX_DEPTH
+    return value if is_plain else replace_surrogates(value)
 
 
 def _decoded(body: bytes, content_type: str) -> str:

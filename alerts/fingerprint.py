@@ -4,19 +4,25 @@ import hashlib
 import json
 import re
 import unicodedata
+from functools import lru_cache
 
 from alerts.identity import MONITOR, NAMES
 from alerts.model import Alert
 
 _SLUG_CHARS = 48
+_CACHE_SIZE = 4096  # ids; a tenant has some hundred monitors
 FINGERPRINT_DIGITS = 24
 """With 48 bits, two of some million problems share an id; with 96, nobody finds two that do."""
 
 
 def fingerprint(alert: Alert) -> str:
     """Forty hexadecimal digits over the alert's identity; see ``alerts.identity``."""
-    basis = json.dumps(list(alert.identity or (alert.monitor, alert.monitor_id)), ensure_ascii=True)
-    return hashlib.sha256(basis.encode()).hexdigest()[:40]
+    return _fingerprint(alert.identity or (alert.monitor, alert.monitor_id))
+
+
+@lru_cache(maxsize=_CACHE_SIZE)
+def _fingerprint(identity: tuple[str, ...]) -> str:
+    return hashlib.sha256(json.dumps(list(identity), ensure_ascii=True).encode()).hexdigest()[:40]
 
 
 def incident_id(alert: Alert) -> str:
@@ -27,7 +33,13 @@ def incident_id(alert: Alert) -> str:
     """
     # Temporal stores the id readably: it names no part of a body that nothing could read.
     name = "unreadable-deliveries" if alert.quarantined else _readable(alert)
-    return f"incident-{slug(name)}-{fingerprint(alert)[:FINGERPRINT_DIGITS]}"
+    return workflow_id(name, fingerprint(alert))
+
+
+@lru_cache(maxsize=_CACHE_SIZE)
+def workflow_id(readable: str, digest: str) -> str:
+    """``incident-``, what a person recognises, and 96 bits of a digest."""
+    return f"incident-{slug(readable)}-{digest[:FINGERPRINT_DIGITS]}"
 
 
 def _readable(alert: Alert) -> str:

@@ -70,6 +70,8 @@ FIELD_NAMES: dict[str, tuple[str, ...]] = {
 }
 _OF_WINDOW = {"dimension": "dimension", "dimension_category": "dimensionCategory", "filters": "filters"}
 """What GraphQL states of a monitor inside its ``primaryMetricWindow``."""
+_ELSEWHERE = frozenset({*_OF_WINDOW, "monitor"})
+"""Fields that are also looked for in other places than their own keys."""
 MAX_LEVELS = 8
 NESTED_KEYS = ("monitor", "alert", "data", "payload", "online_task", "task", "node")
 
@@ -111,7 +113,7 @@ class Lookup:
         for index, level in enumerate(self.levels):
             for nest in NESTED_KEYS:
                 inner = level.get(nest)
-                if isinstance(inner, Mapping):
+                if inner is not None and isinstance(inner, Mapping):
                     self._envelopes.add(index)
                     if len(self.levels) < MAX_LEVELS:
                         self.levels.append(cast("Mapping[str, Any]", inner))
@@ -155,6 +157,8 @@ class Lookup:
         return next((found for index in levels if (found := self.levels[index].get("id"))), None)
 
     def __call__(self, field: str) -> Any:
+        if field not in self._stated and field not in _ELSEWHERE:
+            return None
         for _, _, found in self._stated.get(field, ()):
             if field in _OBJECTS:
                 found = _named(found)

@@ -19,6 +19,9 @@ _LOUDEST: Sequence[Status] = ("triggered", "no_data", "cleared")
 _FLAGS = {True: True, False: False, "true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 
 
+_FLAG_NAMES = frozenset((*FIELD_NAMES["is_triggered"], *FIELD_NAMES["is_cleared"]))
+
+
 def read_status(levels: Sequence[Mapping[str, Any]], events: Sequence[str]) -> tuple[Status, bool]:
     """The status, and whether the body states it. An unknown one counts as triggered: in doubt, someone is notified.
 
@@ -53,6 +56,8 @@ def _of_level(level: Mapping[str, Any], first: str) -> Status | None:
 def _stated(level: Mapping[str, Any]) -> Iterator[Status | None]:
     for name in FIELD_NAMES["status"]:
         yield _STATUS.get(_word(level.get(name)))
+    if _FLAG_NAMES.isdisjoint(level):
+        return
     for field, triggered in (("is_triggered", True), ("is_cleared", False)):
         for name in FIELD_NAMES[field]:
             if (flag := _flag(level, name)) is not None:

@@ -48,10 +48,19 @@ _KEPT_CODES = 0x20000  # all living scripts and emoji; the table takes 13 MB at 
 
 def clean(value: str, limit: int) -> str:
     """One line of text, without characters that change how the text around it is displayed."""
+    return _clean_again(value, limit) if len(value) <= _SHORT else _clean(value, limit)
+
+
+def _clean(value: str, limit: int) -> str:
     if not (value.isascii() and value.isprintable()):
         value = _STACKED_MARKS.sub(r"\1", value.translate(_SAFE))
     value = " ".join(value.split())
     return value if len(value) <= limit else _cut(value, limit - 1).rstrip(" ,;:{[(·-") + "…"
+
+
+_SHORT = 100
+_clean_again = lru_cache(maxsize=4096)(_clean)
+"""Of the few names that bodies state again and again."""
 
 
 def _cut(value: str, end: int) -> str:
@@ -139,7 +148,7 @@ def seconds(value: Any) -> int | None:
 
 def snake(value: Any) -> str:
     """``EMBEDDING_DRIFT``, ``Error Rate`` and ``errorRate`` as ``embedding_drift``, ``error_rate``."""
-    return _snake(text(value))
+    return _snake(text(value)) if value is not None and value != "" else ""
 
 
 @lru_cache(maxsize=4096)

@@ -13,15 +13,26 @@ from cli.database import database_url
 from simulation.comparison import IncidentGrouper, RecordedAlert
 
 _ALERT_EVENTS = frozenset({"received", "alert_added"})
-"""The audit events that hold an alert."""
+"""The audit events that hold an alert which is triggered."""
+_CLEAR_EVENTS = frozenset({"cleared", "problem_cleared"})
+"""Those of a clear. Earlier versions did not record its alert: then it is about the monitor of the last one."""
 Advance = Callable[[int], object]
 
 
 class AlertHistory:
     """Reads one history once. ``skipped`` holds the lines that are no alert, each with the reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clears: bool = False) -> None:
+        """``clears``: also those of the audit log. Other histories always have them."""
         self.skipped: list[str] = []
+        self._events = _ALERT_EVENTS | _CLEAR_EVENTS if clears else _ALERT_EVENTS
+        self._last: dict[tuple[str, str], Alert] = {}
+        """The last alert of each incident of the audit log."""
+
+    @property
+    def events(self) -> frozenset[str]:
+        """The audit events that are read."""
+        return self._events
 
     def of_file(self, path: Path, advance: Advance = lambda _: None) -> Iterator[RecordedAlert]:
         """Read a file with a webhook's body, or a record as ``tocsin audit export`` writes it, on each line.
@@ -33,16 +44,22 @@ class AlertHistory:
         Raises:
             OSError: the file cannot be read.
         """
-        grouper = IncidentGrouper()
         with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                advance(len(line))
-                if line.strip():
-                    yield from self._of_line(line, f"{path.name}:{number}", grouper)
+            yield from self.of_lines(lines, path.name, 1, advance)
+
+    def of_lines(
+        self, lines: Iterable[bytes], name: str, first: int, advance: Advance = lambda _: None
+    ) -> Iterator[RecordedAlert]:
+        """Read lines of a file. ``first`` is the number of the first one."""
+        grouper = IncidentGrouper()
+        for number, line in enumerate(lines, first):
+            advance(len(line))
+            if line.strip():
+                yield from self._of_line(line, f"{name}:{number}", grouper)
 
     def of_log(self, log: AuditLog, advance: Advance = lambda _: None) -> Iterator[RecordedAlert]:
         """Read the audit log. ``advance`` is called with 1 for each record."""
-        for record in log.read(events=_ALERT_EVENTS):
+        for record in log.read(events=self._events):
             advance(1)
             yield from self._of_record(record, f"{record.incident} record {record.number}")
 
@@ -65,15 +82,19 @@ class AlertHistory:
         yield RecordedAlert(alert, at, grouper.incident_of(incident_id(alert), alert, at), place)
 
     def _of_record(self, record: AuditRecord, place: str) -> Iterator[RecordedAlert]:
-        if record.event not in _ALERT_EVENTS or "alert" not in record.data:
+        if record.event not in self._events:
             return
+        opening = (record.incident, record.first_run_id)
         try:
-            alert = Alert.model_validate(record.data["alert"])
+            alert = Alert.model_validate(record.data["alert"]) if "alert" in record.data else None
         except ValidationError as error:
             self.skipped.append(f"{place}: {error.errors()[0]['msg']}")
             return
-        if alert.drill:
+        if record.event in _CLEAR_EVENTS and (last := alert or self._last.get(opening)) is not None:
+            alert = last.model_copy(update={"status": "cleared"})
+        if alert is None or alert.drill:
             return  # a drill is no alert of Arize's
+        self._last[opening] = alert
         yield RecordedAlert(alert, record.at.astimezone(UTC), f"{record.incident}/{record.first_run_id}", place)
 
 
@@ -104,6 +125,6 @@ def progress(past: AlertHistory, file: Path | None) -> Generator[Iterable[Record
             yield past.of_file(file, lambda size: bar.advance(task, size))
             return
         log = AuditLog(database_url())
-        task = bar.add_task("Deciding, alerts", total=log.count(events=_ALERT_EVENTS))
+        task = bar.add_task("Deciding, alerts", total=log.count(events=past.events))
         yield past.of_log(log, lambda size: bar.advance(task, size))
         log.close()

@@ -31,7 +31,7 @@ class Commands(LazyGroup):
         "incidents": Entry("cli.incidents", "incidents", "List, show, acknowledge, resolve and annotate incidents."),
         "intake": Entry("cli.intake", "intake", "List, show and replay deliveries that nothing could read."),
         "changes": Entry("cli.changes", "changes", "List deploys and other reported changes."),
-        "policy": Entry("cli.policy", "policy", "Check, test, explain and compare policies."),
+        "policy": Entry("cli.policies", "policy", "Check, test, explain, compare and replay policies."),
         "arize": Entry("cli.arize", "arize", "Connect a tenant of Arize, check it, and manage its monitors as code."),
         "destinations": Entry("cli.destinations", "destinations", "List destinations, and test their delivery."),
         "audit": Entry("cli.audit", "audit", "Verify, show and export the audit log."),

@@ -1,4 +1,4 @@
-"""``tocsin policy check|test|explain|diff|show|schema|reference``."""
+"""``tocsin policy check|test|explain|diff|show|schema|reference``; ``cli.policies`` lists them."""
 
 import os
 import sys
@@ -13,7 +13,6 @@ import typer
 
 from cli.database import database_url
 from cli.errors import UNUSABLE, exit_with_error
-from cli.groups import command_group
 from cli.output import Format, FormatOption, echo_json, print_rich
 from worker.locations import SHIPPED_POLICY, display_path
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from simulation.test_runner import TestRun
 
 # A command imports what it needs when it runs: `tocsin policy check` must load neither a vendor's SDK nor the settings.
-
-policy = command_group("Check, test, explain and compare policies.")
 
 FILE_HELP = "A file or folder; TOCSIN_POLICY or the shipped policy by default."
 PolicyOption = Annotated[Path | None, typer.Option("--policy", help=FILE_HELP, show_default=False)]
@@ -81,7 +78,6 @@ def _lines(problems: "Iterable[Problem]") -> str:
     return "\n".join(map(str, problems))
 
 
-@policy.command()
 def check(
     file: Annotated[Path | None, typer.Argument(help=FILE_HELP, show_default=False)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
@@ -118,7 +114,6 @@ def check(
         raise typer.Exit(1)
 
 
-@policy.command("test")
 def run_tests(
     paths: Annotated[
         list[Path] | None,
@@ -177,7 +172,6 @@ def _results_json(test_run: "TestRun") -> dict[str, Any]:
     }
 
 
-@policy.command()
 def explain(
     alert: Annotated[Path, typer.Argument(help="A JSON file with the alert as it is sent; - for standard input.")],
     file: PolicyOption = None,
@@ -219,7 +213,6 @@ def _read_alert(file: Path, loaded: "Policy") -> "Alert":
         exit_with_error(f"{file}: {error}")
 
 
-@policy.command()
 def diff(
     old: Annotated[str, typer.Argument(help="A file, a folder, or the digest of a policy that was in force.")],
     new: Annotated[str, typer.Argument(help="The same.")],
@@ -316,7 +309,6 @@ def _archived(digest: str) -> "ArchivedPolicy":
     return found
 
 
-@policy.command()
 def show(
     digest: Annotated[
         str, typer.Argument(help="As a decision names it; the current policy by default.", show_default=False)
@@ -351,7 +343,6 @@ def show(
         typer.echo(text.decode("utf-8", "replace"), nl=False)
 
 
-@policy.command()
 def schema() -> None:
     """Print the JSON Schema of policies, for editors."""
     from integrations.base.registry import destination_types
@@ -360,7 +351,6 @@ def schema() -> None:
     echo_json(policy_json_schema(destination_types()))
 
 
-@policy.command()
 def reference() -> None:
     """Print the reference of every key of a policy, as Markdown."""
     from integrations.base.registry import destination_types

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from alerts import Alert
 from incident.events import GroupedAlert
 from incident.order import EventTimes
 from incident.state import IncidentState
@@ -46,14 +45,9 @@ def record_delay(state: IncidentState, alerts: Sequence[GroupedAlert], now: date
         state.record(now, "processed_late", text)
 
 
-def compact(alert: Alert) -> dict[str, object]:
-    """The alert as the audit log keeps it: enough to decide about it again."""
-    return alert.model_dump(mode="json", exclude={"raw"}, exclude_defaults=True)
-
-
 def _record(state: IncidentState, alert: GroupedAlert, what: str, now: datetime) -> None:
     text, ids = f"{counted(alert.count, 'alert')} {what}", list(alert.event_ids[:50])
-    state.record(now, "older_alert", text, by="arize", event_ids=ids, alert=compact(alert.alert))
+    state.record(now, "older_alert", text, by="arize", event_ids=ids, alert=alert.alert)
 
 
 def note_repeats(alerts: int, added: int) -> bool:

@@ -220,7 +220,7 @@ class Escalation:
         kept = decision.with_obligations(current) if current else decision
         # Once regulated, always regulated.
         is_needed = current is not None and current.regulated and not decision.regulated
-        if is_needed or (kept != decision and self._patched(OBLIGATIONS)):
+        if is_needed or (kept is not decision and kept != decision and self._patched(OBLIGATIONS)):
             decision = kept
         held = state.held_decision
         keeps_hold = state.bounded and held is not None and held.louder_than(decision.tier)

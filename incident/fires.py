@@ -6,6 +6,7 @@ and everybody else sees an update. A louder tier, a problem that fires again, an
 
 from datetime import datetime, timedelta
 
+from alerts import Alert
 from incident.due_steps import still_due, with_remaining_hold
 from incident.escalation import Escalation
 from incident.obligations import new_obligations
@@ -92,14 +93,16 @@ class Fires:
         self._drop_holds(key)
         self._join(key, decision, now, f"{problem.monitor} is {decision.tier} now")
 
-    def end(self, key: str, now: datetime) -> None:
+    def end(self, key: str, alert: Alert, now: datetime) -> None:
         """A problem has cleared, and others have not: the escalation goes on for the loudest of them."""
         state, problem = self._state, self._state.problems[key]
         tier = state.tier_of(key)
         self._drop_holds(key)
         left = state.open_problems
         names = _listed([one.monitor for one in left.values()])
-        state.record(now, "problem_cleared", f"{problem.monitor} cleared; still triggered: {names}", by="arize")
+        state.record(
+            now, "problem_cleared", f"{problem.monitor} cleared; still triggered: {names}", by="arize", alert=alert
+        )
         note = f"{problem.monitor} cleared. Still triggered: {names}."
         self._update(note)
         if key == state.lead:

@@ -54,9 +54,9 @@ class EventTimes(BaseModel):
     """When a gateway received the newest triggered alert; if it does not say, when that was processed."""
     first_arrived_at: datetime | None = Field(default=None, exclude_if=_is_none)
     """When a gateway received the first triggered alert, if it says so: it may have been spooled before the opening."""
-    acknowledged: dict[str, datetime] = {}
+    acknowledged: dict[str, datetime] = Field(default_factory=dict[str, datetime])
     """By source: the newest action that makes the incident quieter, an acknowledgement, a silence, a resolution."""
-    withdrawn: dict[str, datetime] = {}
+    withdrawn: dict[str, datetime] = Field(default_factory=dict[str, datetime])
     """By source: the newest action that makes it louder again, a withdrawn acknowledgement, a reopening."""
     escalated_at: datetime | None = None
     """When a louder alert, or one that fires again, started the escalation, by Temporal's clock."""

@@ -6,7 +6,6 @@ from datetime import datetime
 from alerts import Alert, incident_id
 from incident.actions import ARIZE, ActionHandler
 from incident.alert_records import (
-    compact,
     note_repeats,
     record_delay,
     record_older_clear,
@@ -160,7 +159,7 @@ class ProblemAlerts:
         if state.alert is None:
             state.alert = latest
             ids = [event_id for one in alerts for event_id in one.event_ids][:50]
-            state.record(now, "received", latest.monitor, event_ids=ids, alert=compact(latest))
+            state.record(now, "received", latest.monitor, event_ids=ids, alert=latest)
             record_delay(state, alerts, now)
             return
         record_delay(state, alerts, now)
@@ -168,7 +167,7 @@ class ProblemAlerts:
         value = f", now {amount}" if amount else ""
         text = f"{counted(count, 'more alert')}{value}"
         text = text if len(state.problems) == 1 else f"{problem.monitor}: {text}"
-        state.record(now, "alert_added", text, alert=compact(latest))
+        state.record(now, "alert_added", text, alert=latest)
         if notes_repeats and problem.alert_count > count and note_repeats(state.alert_count, count):
             text = f"Triggered again: {counted(state.alert_count, 'alert')} so far{value}."
             self._outbox.broadcast("note", text, kinds=frozenset({"post"}))
@@ -234,7 +233,7 @@ class ProblemAlerts:
             return
         if state.open_problems:
             if was_open:
-                self._fires.end(key, now)
+                self._fires.end(key, alert.alert, now)
             return
         self._clear_all(alert, now)
 
@@ -251,7 +250,7 @@ class ProblemAlerts:
             return
         many = len(state.problems) > 1
         what = f"all {len(state.problems)} monitors have cleared" if many else f"the monitor cleared{value}"
-        state.record(now, "cleared", what, by="arize")
+        state.record(now, "cleared", what, by="arize", alert=alert.alert)
         self._actions.resolve(ARIZE, f"{what[0].upper()}{what[1:]}." if many else "The monitor cleared.", now)
 
     def takes_no_data(self, alert: GroupedAlert) -> bool:
@@ -287,7 +286,7 @@ class ProblemAlerts:
             problem = self._problem(one.problem_id, one, self._times_of(one), now)
             problem.status = "cleared"
             problem.alert_count += one.count
-        state.record(now, "received", alert.monitor, alert=compact(alert))
+        state.record(now, "received", alert.monitor, alert=alert)
         state.record(now, "cleared", reason, by="arize")
         state.state, state.cleared, state.resolved_by = "resolved", True, "arize"
 

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from alerts import Alert
 from incident.actions import ARIZE, EVENT_ORDER, ActionHandler
 from incident.alert_records import (
-    compact,
     note_repeats,
     record_delay,
     record_older_clear,
@@ -171,14 +170,14 @@ class SingleMonitor:
         if state.alert is None:
             state.alert = latest
             ids = [event_id for one in alerts for event_id in one.event_ids][:50]
-            state.record(now, "received", latest.monitor, event_ids=ids, alert=compact(latest))
+            state.record(now, "received", latest.monitor, event_ids=ids, alert=latest)
             record_delay(state, alerts, now)
             return
         record_delay(state, alerts, now)
         amount = amount_of(latest, state.alert)
         value = f", now {amount}" if amount else ""
         text = f"{counted(count, 'more alert')}{value}"
-        state.record(now, "alert_added", text, alert=compact(latest))
+        state.record(now, "alert_added", text, alert=latest)
         if notes_repeats and note_repeats(state.alert_count, count):
             text = f"Triggered again: {counted(state.alert_count, 'alert')} so far{value}."
             self._outbox.broadcast("note", text, kinds=frozenset({"post"}))
@@ -231,7 +230,7 @@ class SingleMonitor:
         state, alert = self.state, alerts[-1].alert
         state.alert = state.latest_alert = alert
         state.alert_count += sum(one.count for one in alerts)
-        state.record(now, "received", alert.monitor, alert=compact(alert))
+        state.record(now, "received", alert.monitor, alert=alert)
         state.record(now, "cleared", reason, by="arize")
         state.state, state.cleared, state.resolved_by = "resolved", True, "arize"
 

@@ -102,11 +102,11 @@ class IncidentState(BaseModel):
 
     incident: str
     first_run_id: str
-    reopened_run_ids: list[str] = Field(default=[], exclude_if=lambda value: not value)
+    reopened_run_ids: list[str] = Field(default_factory=list[str], exclude_if=lambda value: not value)
     """The first runs of the executions that reopened it after it had closed."""
-    problems: dict[str, Problem] = Field(default={}, exclude_if=lambda value: not value)
+    problems: dict[str, Problem] = Field(default_factory=dict[str, Problem], exclude_if=lambda value: not value)
     """By ``GroupedAlert.problem``. In runs that earlier versions began there are none."""
-    decisions: dict[str, Decision] = Field(default={}, exclude_if=lambda value: not value)
+    decisions: dict[str, Decision] = Field(default_factory=dict[str, Decision], exclude_if=lambda value: not value)
     """The policy's decisions about the problems, each once, without their reasons and traces."""
     lead: str = Field(default="", exclude_if=lambda value: not value)
     """The problem that the escalation is for, and that messages are about."""
@@ -123,7 +123,7 @@ class IncidentState(BaseModel):
     alert: Alert | None = None
     """The alert that the decision is about; ``latest_alert`` is the last one that arrived."""
     latest_alert: Alert | None = None
-    undescribed: list[Alert] = []
+    undescribed: list[Alert] = Field(default_factory=list[Alert])
     """The alerts that were decided without Arize's description, the latest of each monitor, as they were read."""
     alert_count: int = 0
     cleared: bool = False
@@ -144,32 +144,32 @@ class IncidentState(BaseModel):
     level: int = 0
     """The escalation step last taken, from 1; 0 before the first."""
     reminders: int = 0
-    deadlines: list[Deadline] = []
-    pending: list[PendingNotification] = []
-    receipts: list[Receipt] = []
-    settled: list[str] = Field(default=[], exclude_if=lambda value: not value)
+    deadlines: list[Deadline] = Field(default_factory=list[Deadline])
+    pending: list[PendingNotification] = Field(default_factory=list[PendingNotification])
+    receipts: list[Receipt] = Field(default_factory=list[Receipt])
+    settled: list[str] = Field(default_factory=list[str], exclude_if=lambda value: not value)
     """The keys of receipts of messages that were resolved before it was opened again: nothing changes them any more."""
-    notified_targets: dict[str, Target] = {}
+    notified_targets: dict[str, Target] = Field(default_factory=dict[str, Target])
     """Destinations, by name, that hold a message which can be updated."""
-    timeline: list[TimelineEntry] = []
-    unwritten_events: list[AuditEvent] = []
+    timeline: list[TimelineEntry] = Field(default_factory=list[TimelineEntry])
+    unwritten_events: list[AuditEvent] = Field(default_factory=list[AuditEvent])
     """Audit events that are not known to be in the audit log yet."""
-    omitted_events: dict[str, int] = {}
+    omitted_events: dict[str, int] = Field(default_factory=dict[str, int])
     """How many events of each kind found no room among the unwritten ones."""
     bounded: bool = False
     """The state keeps the limits of ``incident.limits``; those of runs that 1.0 began do not."""
     random_key: bool = False
     """The key has the end of the run's id. Those of incidents that 1.0 opened have its beginning."""
-    keyed: list[str] = []
+    keyed: list[str] = Field(default_factory=list[str])
     """The pagers, by name, to which a page with the incident's own key was sent, or may have been."""
-    vendor_ids: list[str] = []
+    vendor_ids: list[str] = Field(default_factory=list[str])
     """The vendors' own ids that lead to this incident: ``pagerduty:PGR0VU2``, ``pagerduty-merged:PT4KHLK``."""
     indexed: bool = False
     """The namespace has the search attribute of ``vendor_ids``: a worker said so."""
-    early_actions: list[ResponderAction] = []
+    early_actions: list[ResponderAction] = Field(default_factory=list[ResponderAction])
     """Actions in tickets whose receipts have not arrived yet."""
     event_number: int = 0
-    processed_event_ids: list[str] = []
+    processed_event_ids: list[str] = Field(default_factory=list[str])
 
     @property
     def dedup_key(self) -> str:
@@ -217,8 +217,9 @@ class IncidentState(BaseModel):
         kept = decision.model_copy(update={"reason": "", "trace": ()})
         keys = (decision.rule if number == 1 else f"{decision.rule}#{number}" for number in count(1))
         key = next(key for key in keys if self.decisions.get(key, kept) == kept)
-        used = {one.decision for one in self.problems.values()}
-        self.decisions = {**{name: one for name, one in self.decisions.items() if name in used}, key: kept}
+        if key not in self.decisions:
+            used = {one.decision for one in self.problems.values()}
+            self.decisions = {**{name: one for name, one in self.decisions.items() if name in used}, key: kept}
         return key
 
     def settle_messages(self) -> None:
@@ -239,10 +240,11 @@ class IncidentState(BaseModel):
         return next((one for one in decisions if one and one.remind), self.decision)
 
     def record(self, now: datetime, event: str, text: str, by: str = "tocsin", **data: object) -> None:
-        """Add an event to the timeline and to the audit log."""
+        """Add an event to the timeline and to the audit log, which keeps of an alert what decisions depend on."""
         self.event_number += 1
         key, by = str(self.event_number), by or "unknown"
-        self.append_event(AuditEvent(key=key, at=now, event=event, by=by, text=text[:2000], data=dict(data)))
+        kept = {name: _compact(value) if isinstance(value, Alert) else value for name, value in data.items()}
+        self.append_event(AuditEvent(key=key, at=now, event=event, by=by, text=text[:2000], data=kept))
 
     def append_event(self, event: AuditEvent, *, written: bool = False) -> None:
         """Add an existing event; ``written`` when the audit log holds it already."""
@@ -295,3 +297,7 @@ class IncidentState(BaseModel):
         self.deadlines = [
             one for one in self.deadlines if one.notification and one.notification.target.kind == "ticket"
         ]
+
+
+def _compact(alert: Alert) -> dict[str, object]:
+    return alert.model_dump(mode="json", exclude={"raw"}, exclude_defaults=True)

@@ -37,8 +37,8 @@ class IncidentStateMachine:
         self._actions = ActionHandler(state, self._outbox, self._escalation, patched)
         self._fires = Fires(state, self._outbox, self._escalation)
         parts = (state, self._outbox, self._escalation, self._actions)
-        self._single = SingleMonitor(*parts, patched)
         self._problems = ProblemAlerts(*parts, self._fires) if state.tracks_problems else None
+        self._single = SingleMonitor(*parts, patched)
 
     # ── Alerts ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -9,7 +9,9 @@ from typing import Any
 from alerts import Alert, web_address
 from policy.authoring.errors import Problem
 from policy.cel.conditions import Condition, Facts, Outcome, model_facts
+from policy.cel.declarations import ALERT
 from policy.cel.mapping import AlertMapping
+from policy.cel.syntax import uses
 from policy.decision import Decision, IncidentFacts, Step, Target, Verdict
 from policy.destinations import DestinationConfig
 from policy.failures import EvaluationFailures
@@ -140,7 +142,21 @@ class Policy:
         alert = self._interpreted(alert)
         model = self._model_facts[id(self.model(alert.model))]
         stated = {name: text for name in _TAGGED if not model[name] and (text := self._tag(alert, name))}
-        return Facts(alert, {**model, **stated} if stated else model, incident or _NEW_INCIDENT, now)
+        entry = {**model, **stated} if stated else model
+        return Facts(alert, entry, incident or _NEW_INCIDENT, now, self._alert_names)
+
+    @cached_property
+    def asks_of_incidents(self) -> bool:
+        """Whether a condition uses ``incident.*``, so that a decision depends on what came before."""
+        conditions = [self.regulated, *(rule.condition for rule in self.rules)]
+        return any(uses(one.tree, "incident") for one in conditions if one)
+
+    @cached_property
+    def _alert_names(self) -> tuple[str, ...]:
+        """The fields of alerts that the policy's conditions use, in the order of the alert's own."""
+        conditions = [self.regulated, *(rule.condition for rule in self.rules)]
+        used = frozenset[str]().union(*(one.alert_names for one in conditions if one))
+        return tuple(name for name in ALERT if name in used)
 
     def decide(self, alert: Alert, now: datetime, incident: IncidentFacts | None = None) -> Decision:
         """Decide about an alert. Never raises.

@@ -109,17 +109,18 @@ class Decision(_Frozen):
         Regulation, the role that may close, and the tickets are added; team, owner and their links fill what this
         decision does not say.
         """
+        if other is self:
+            return self
         closed_by = max((one.closed_by for one in (self, other) if one.regulated), key=_rank, default=self.closed_by)
-        kept = {name: getattr(self, name) or getattr(other, name) for name in ("team", "owner", "service", "runbook")}
-        return self.model_copy(
-            update={
-                **kept,
-                "regulated": self.regulated or other.regulated,
-                "closed_by": closed_by,
-                "tickets": tuple(dict.fromkeys((*self.tickets, *other.tickets))),
-                "links": {**other.links, **self.links},
-            }
-        )
+        adopted = {
+            **{name: getattr(self, name) or getattr(other, name) for name in ("team", "owner", "service", "runbook")},
+            "regulated": self.regulated or other.regulated,
+            "closed_by": closed_by,
+            "tickets": tuple(dict.fromkeys((*self.tickets, *other.tickets))),
+            "links": {**other.links, **self.links},
+        }
+        changed = {name: value for name, value in adopted.items() if value != getattr(self, name)}
+        return self.model_copy(update=changed) if changed else self
 
 
 def loudest_tier(tiers: Iterable[Tier]) -> Tier:

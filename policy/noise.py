@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from alerts import Alert, incident_id
-from alerts.fingerprint import FINGERPRINT_DIGITS, slug
+from alerts.fingerprint import workflow_id
 from policy.cel.conditions import ConditionError
 from policy.cel.declarations import Declarations
 from policy.cel.field_path import FieldPath, compile_field_path
@@ -35,12 +36,15 @@ class Noise:
         """
         if not self.group_by or alert.drill or alert.quarantined:
             return incident_id(alert)
-        values = [path.value(alert, model) for path in self.group_by]
-        if not all(values):
-            return incident_id(alert)
-        named = [[path.text, value.casefold()] for path, value in zip(self.group_by, values, strict=True)]
-        digest = hashlib.sha256(json.dumps(["group", *named]).encode("utf-8", "surrogatepass")).hexdigest()
-        return f"incident-{slug('-'.join(values))}-{digest[:FINGERPRINT_DIGITS]}"
+        values = tuple([path.value(alert, model) for path in self.group_by])
+        return _group_id(self.group_by, values) if all(values) else incident_id(alert)
+
+
+@lru_cache(maxsize=4096)
+def _group_id(paths: tuple[FieldPath, ...], values: tuple[str, ...]) -> str:
+    named = [[path.text, value.casefold()] for path, value in zip(paths, values, strict=True)]
+    digest = hashlib.sha256(json.dumps(["group", *named]).encode("utf-8", "surrogatepass")).hexdigest()
+    return workflow_id("-".join(values), digest)
 
 
 def compile_noise(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from alerts import Alert, incident_id
+from incident.audit_events import AuditEvent
 from incident.events import GroupedAlert, ResponderAction
 from incident.order import EventTimes
 from incident.receipt import Receipt, Verb
@@ -62,6 +63,16 @@ class SimulatedIncident:
         self.machine = IncidentStateMachine(self.state)
 
 
+class QuietState(IncidentState):
+    """Without a timeline and audit events, which nobody reads of a long replay."""
+
+    def record(self, now: datetime, event: str, text: str, by: str = "tocsin", **data: object) -> None:
+        self.event_number += 1
+
+    def append_event(self, event: AuditEvent, *, written: bool = False) -> None:
+        pass
+
+
 def simulate(
     events: Iterable[Event],
     decide: Decide,
@@ -96,6 +107,7 @@ class Simulator:
         incident_of: Callable[[Alert], str] = incident_id,
         *,
         acknowledge_after: timedelta | None = None,
+        quiet: bool = False,
     ) -> None:
         """
         Args:
@@ -103,7 +115,9 @@ class Simulator:
             start: the time that events count from.
             incident_of: the incident that the policy names for an alert.
             acknowledge_after: how long after a page or a post somebody acknowledges; by default nobody does.
+            quiet: no timelines.
         """
+        self._quiet = quiet
         self._decide, self._start, self._incident_of = decide, start, incident_of
         self._acknowledge_after = acknowledge_after
         self._last: dict[str, SimulatedIncident] = {}
@@ -128,8 +142,8 @@ class Simulator:
             return
         self.play_alert(event.payload, now)
 
-    def play_alert(self, alert: Alert, now: datetime) -> None:
-        """An alert arrives."""
+    def play_alert(self, alert: Alert, now: datetime, decision: Decision | None = None) -> None:
+        """An alert arrives. ``decision`` is about it, if it is known already."""
         problem = incident_id(alert)
         incident = self._open_incident_of(problem, alert) or self._start_incident(problem, alert, now)
         if incident is None:
@@ -142,7 +156,7 @@ class Simulator:
         elif alert.status == "no_data" and not machine.takes_no_data(grouped):
             machine.no_data(grouped, now)
         else:
-            decision = self._decide(alert, now, machine.facts([grouped], now))
+            decision = decision or self._decide(alert, now, machine.facts([grouped], now))
             incident.decisions.append(decision)
             machine.add_alerts([grouped], decision, now)
         self._settle(incident, now)
@@ -168,7 +182,7 @@ class Simulator:
             last.closed_at = None
             return last
         run = f"simulation{len(self.incidents)}"
-        state = IncidentState(
+        state = (QuietState if self._quiet else IncidentState)(
             incident=name, first_run_id=run, opened_at=now, bounded=True, random_key=True, tracks_problems=True
         )
         incident = self._last[name] = SimulatedIncident(state)

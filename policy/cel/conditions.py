@@ -1,9 +1,10 @@
 """Conditions in CEL: compiled and checked when the policy is loaded, evaluated without raising."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar, cast
 
 from cel_expr_python import cel
@@ -16,7 +17,7 @@ from policy.cel.dnf import Clause, find_guard, to_clauses
 from policy.cel.evaluation import Failure, evaluate
 from policy.cel.plausible import constant_issues, cost_issues, range_issues
 from policy.cel.slips import function_slip, syntax_slip
-from policy.cel.syntax import Call, Ident, Node, Select, children, parse_syntax, path_of
+from policy.cel.syntax import Call, Ident, Node, Select, children, parse_syntax, path_of, walk
 from policy.cel.type_check import Issue, check
 from policy.cel.unparse import format_value
 from policy.decision import IncidentFacts
@@ -68,14 +69,30 @@ class Outcome:
 class Facts:
     """All values that a condition may use, converted once for an alert and shared by all conditions."""
 
-    __slots__ = ("_descriptions", "_values", "activation")
+    __slots__ = ("_alert", "_descriptions", "_values", "activation")
 
-    def __init__(self, alert: Alert, model: Mapping[str, Any], incident: IncidentFacts, now: datetime) -> None:
-        """``model`` is the catalogue's entry as ``model_facts`` returns it."""
+    def __init__(
+        self,
+        alert: Alert,
+        model: Mapping[str, Any],
+        incident: IncidentFacts,
+        now: datetime,
+        names: Iterable[str] = ALERT,
+    ) -> None:
+        """
+        Args:
+            alert: in the policy's words.
+            model: the catalogue's entry as ``model_facts`` returns it.
+            incident: what is known of it.
+            now: the time.
+            names: the fields of the alert that the conditions to be evaluated use.
+        """
         # An empty text is a value: `alert.region == ""` may be asked. A missing number is left out: it cannot be
         # compared, and the decision's trace then says that it is missing.
-        fields = {name: value for name in ALERT if (value := getattr(alert, name)) is not None}
-        fields["segment"] = with_short_names(alert.segment)
+        self._alert = alert
+        fields = {name: value for name in names if (value := getattr(alert, name)) is not None}
+        if "segment" in fields:
+            fields["segment"] = with_short_names(alert.segment)
         asked = {"alerts": incident.alerts, "age": incident.age, "tier": incident.tier}
         self._values: dict[str, Any] = {"alert": fields, "model": model, "incident": asked, "now": now}
         self._descriptions: dict[str, str] = {}
@@ -85,8 +102,12 @@ class Facts:
 
     def value(self, path: str) -> Any:
         """The value at a path such as ``alert.segment["tier"]``; None if there is none."""
-        value: Any = self._values
-        for name in split_path(path):
+        root, *names = split_path(path)
+        value: Any = self._values.get(root)
+        if root == "alert" and names and names[0] in ALERT and names[0] not in value:
+            stated = getattr(self._alert, names[0])
+            value = {names[0]: with_short_names(stated) if names[0] == "segment" else stated}
+        for name in names:
             value = cast("Mapping[str, Any]", value).get(name) if isinstance(value, dict) else None
         return value
 
@@ -123,6 +144,7 @@ class Condition:
         if not all(issue.warning for issue in issues):
             raise ConditionError(sorted(issues, key=lambda issue: issue.offset))
         self.fields = tuple(dict.fromkeys(paths_of(self.tree)))
+        self.alert_names = _alert_names(self.tree, self.fields)
         self.clauses: tuple[Clause, ...] | None = to_clauses(self.tree)
         self.warnings = tuple(dict.fromkeys([*issues, *range_issues(self.clauses, declarations.units)]))
         guard = find_guard(self.clauses, GUARDS)
@@ -186,12 +208,13 @@ def _absent(path: str) -> str:
     return f"{path} is not set for this model" if path.startswith("model.") else f"{path} is not in this alert"
 
 
-def split_path(path: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def split_path(path: str) -> tuple[str, ...]:
     """``alert.segment["tier"]`` as its three names."""
-    return [
+    return tuple(
         quoted.replace('\\"', '"') or plain
         for plain, quoted in re.findall(r'([A-Za-z_]\w*)|\["((?:[^"\\]|\\.)*)"\]', path)
-    ]
+    )
 
 
 class Subexpression:
@@ -221,6 +244,23 @@ def paths_of(node: Node) -> list[str]:
         root = path.partition(".")[0]
         return [path] if root in {"alert", "model", "incident", "now"} and (path != root or root == "now") else []
     return [path for child in children(node) for path in paths_of(child)]
+
+
+def _alert_names(tree: Node, fields: Iterable[str]) -> frozenset[str]:
+    """The fields of the alert that an expression may use: all of them if it uses the alert as a whole."""
+    if _uses_whole_alert(tree):
+        return frozenset(ALERT)
+    split = (split_path(path) for path in fields)
+    tested = {node.name for node in walk(tree) if isinstance(node, Select) and node.operand == Ident(0, "alert")}
+    return frozenset({names[1] for names in split if names[0] == "alert" and len(names) > 1} | tested) & ALERT.keys()
+
+
+def _uses_whole_alert(node: Node) -> bool:
+    if isinstance(node, Ident):
+        return node.name == "alert"
+    if isinstance(node, Select) and isinstance(node.operand, Ident):
+        return False
+    return any(_uses_whole_alert(part) for part in children(node))
 
 
 def to_issues(error: RuntimeError, source: str) -> list[Issue]:

@@ -218,6 +218,11 @@ def walk(node: Node) -> Iterator[Node]:
         yield from walk(child)
 
 
+def uses(node: Node, name: str) -> bool:
+    """Whether an expression uses a variable."""
+    return any(isinstance(one, Ident) and one.name == name for one in walk(node))
+
+
 def path_of(node: Node) -> str:
     """``alert.value``, ``model.slo.error_rate`` or ``alert.segment["tier"]``; empty if the node is not a plain path."""
     match node:

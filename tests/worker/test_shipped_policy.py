@@ -6,7 +6,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from cli.policy import policy
+from cli.policies import policy
 from integrations.base.registry import destination_types
 from policy import load_policy
 from worker.settings import SHIPPED_POLICY
