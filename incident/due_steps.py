@@ -84,6 +84,7 @@ def kept_deadlines(state: IncidentState, first: Step) -> list[Deadline]:
         for one in state.deadlines
         if (one.notification and one.notification.target not in first.notify)
         or (one.kind == "hold" and (state.held_decision is not None or one.problem))
+        or one.kind == "stable"
     ]
 
 

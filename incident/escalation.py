@@ -113,9 +113,9 @@ class Escalation:
             state.held_decision = state.held_decision.with_obligations(adopted)
         text = f"{says}, by rule {decision.rule}"
         state.record(now, "obligations_added", text, rule=decision.rule, policy=decision.policy)
-        if state.state != "holding" or adopted.regulated:
+        if not state.is_held or adopted.regulated:
             self.steps.open_tickets(adopted)
-        if state.state == "holding":
+        if state.is_held:
             return
         note = f"A later alert says: {says}."
         self._outbox.broadcast("refresh", note, kinds=frozenset({"post", "console"}))
@@ -163,9 +163,9 @@ class Escalation:
     def notify_of_description(self, decision: Decision, now: datetime, text: str, *, is_lower: bool) -> None:
         """Open the tickets, notify the rule's destinations that have no message yet, and update all others."""
         state = self._state
-        if state.state != "holding" or decision.regulated:
+        if not state.is_held or decision.regulated:
             self.steps.open_tickets(self._decision())
-        if state.state == "holding":
+        if state.is_held:
             return
         note = f"Arize described the monitor: {text}."
         self._outbox.broadcast("refresh", note, kinds=frozenset({"post", "console"}))
@@ -263,7 +263,7 @@ class Escalation:
     def _stop_holds(self, holds: list[Deadline]) -> None:
         """Who acknowledges while nothing but holds has happened acknowledges what is held."""
         state = self._state
-        if state.state != "holding":
+        if not state.is_held:
             state.deadlines += holds
             return
         held = [(one.problem, one.decision) for one in holds if one.decision and one.problem in state.problems]
@@ -324,6 +324,8 @@ class Escalation:
                     return
                 state.record(now, "silence_expired", "still triggered")
                 self.start(now, "The silence expired and the monitor is still triggered.", new_fire=False)
+            case "stable":
+                pass  # the problem's, not the escalation's
             case "retry":
                 retry = deadline.notification
                 is_wanted = retry and (not state.acknowledged_at or retry.target.kind == "ticket")

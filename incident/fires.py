@@ -4,11 +4,12 @@ What begins soon after the incident's last page is the same fire: those who must
 and everybody else sees an update. A louder tier, a problem that fires again, and one that begins later page again.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from alerts import Alert
 from incident.due_steps import still_due, with_remaining_hold
 from incident.escalation import Escalation
+from incident.holds import Holds, Wait
 from incident.obligations import new_obligations
 from incident.outbox import Outbox
 from incident.problem import Problem
@@ -26,6 +27,7 @@ class Fires:
 
     def __init__(self, state: IncidentState, outbox: Outbox, escalation: Escalation) -> None:
         self._state, self._outbox, self._escalation = state, outbox, escalation
+        self._holds = Holds(state, escalation)
 
     # ── What happens to a problem ───────────────────────────────────────────────────────────────────────
 
@@ -47,8 +49,8 @@ class Fires:
         monitor = state.problems[key].monitor
         state.record(now, "problem_added", monitor)
         self._escalation.record_decision(decision, now)
-        if decision.hold:
-            self._hold(key, decision, now)
+        if waits := self._holds.wait_for(key, decision, now):
+            self._holds.add(key, decision, waits, now)
         else:
             self._join(key, decision, now, f"{monitor} is triggered as well")
 
@@ -58,12 +60,13 @@ class Fires:
         state.refire_count += 1
         state.record(now, "refired", f"fires again {reason}")
         self._escalation.record_decision(decision, now)
-        if not decision.hold:
+        waits = self._holds.wait_for(key, decision, now)
+        if waits is None:
             self._start_held(key, decision, now, reason)
             return
         if all(name == key for name in state.open_problems):
-            self._hold_all(key, decision)
-        self._hold(key, decision, now, reason)
+            self._hold_all(key, decision, waits)
+        self._holds.add(key, decision, waits, now, reason)
 
     def repeat(self, key: str, decision: Decision, now: datetime) -> None:
         """A later alert of a problem that is triggered: it may be louder, or end the problem's hold."""
@@ -72,8 +75,8 @@ class Fires:
             self._escalation.adopt(decision, now)
         elif decision.louder_than(state.tier_of(key)):
             self._rise(key, decision, now)
-        elif decision.hold:
-            self._hold(key, decision, now)
+        elif waits := self._holds.wait_for(key, decision, now):
+            self._holds.add(key, decision, waits, now)
             self._escalation.adopt(decision, now)
         elif decision.tier == state.tier_of(key):
             state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
@@ -87,17 +90,17 @@ class Fires:
     def _rise(self, key: str, decision: Decision, now: datetime) -> None:
         problem = self._state.problems[key]
         self._escalation.record_decision(decision, now)
-        if decision.hold:
-            self._hold(key, decision, now)
+        if waits := self._holds.wait_for(key, decision, now):
+            self._holds.add(key, decision, waits, now)
             return
-        self._drop_holds(key)
+        self._holds.drop(key)
         self._join(key, decision, now, f"{problem.monitor} is {decision.tier} now")
 
     def end(self, key: str, alert: Alert, now: datetime) -> None:
         """A problem has cleared, and others have not: the escalation goes on for the loudest of them."""
         state, problem = self._state, self._state.problems[key]
         tier = state.tier_of(key)
-        self._drop_holds(key)
+        self._holds.drop(key)
         left = state.open_problems
         names = _listed([one.monitor for one in left.values()])
         state.record(
@@ -121,7 +124,7 @@ class Fires:
         if decision.louder_than(state.tier_of(key)):
             state.record(now, "description_arrived", f"now {text}", **data)
             if problem.tier is None:
-                self._drop_holds(key)  # what was held is what this is now
+                self._holds.drop(key)  # what was held is what this is now
             self._rise(key, with_remaining_hold(decision, problem.fired_at, now), now)
             return
         is_lower, is_held = decision.tier != state.tier_of(key), bool(state.held_decisions(key))
@@ -131,7 +134,7 @@ class Fires:
             problem.note_decision(decision, state.keep_decision(decision))
         if key == state.lead:
             self._describe_lead(decision, is_lower=is_lower)
-        if is_held and not (decision.hold or is_lower):
+        if is_held and not (is_lower or self._holds.wait_for(key, decision, now)):
             state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
             self._end_holds(key, decision, now)
             return
@@ -143,31 +146,38 @@ class Fires:
         """A hold is over, and its problem is still triggered."""
         state, problem = self._state, self._state.problems.get(hold.problem)
         decision = hold.decision
-        if problem is None or decision is None or decision.hold is None or not problem.is_open:
+        if problem is None or decision is None or problem.status == "cleared" or not problem.is_open:
             return
-        state.record(now, "hold_expired", f"still triggered after {format_duration(decision.hold)}")
+        if waits := self._holds.suppressed(hold.problem, now):
+            self._holds.add(hold.problem, decision, waits, now, hold.refired)
+            return
+        ended = (
+            "still triggered" if hold.suppression else f"still triggered after {format_duration(decision.hold or 0)}"
+        )
+        state.record(now, "suppression_ended" if hold.suppression else "hold_expired", ended)
         self._start_held(hold.problem, decision, now, hold.refired)
+
+    def flaps(self, key: str, decision: Decision, now: datetime, note: str) -> None:
+        """It is triggered and clears again and again: one notification says so, and what follows is folded into it."""
+        self._update(note, in_thread=True)
+        self._notify_once(decision, now, note)
+
+    def is_stable(self, key: str, decision: Decision, now: datetime, note: str) -> None:
+        """It flapped, and has been triggered for long enough: who acknowledged the flapping did not know that."""
+        if self._state.acknowledged_at:
+            self._page_again(key, decision, now, note)
+        else:
+            self._update(note, in_thread=True)
+
+    def quiet_until(self, now: datetime) -> datetime | None:
+        """When the next step may be taken, if everything that is triggered is in maintenance."""
+        problems = self._state.open_problems
+        found = [self._holds.suppressed(key, now) for key in problems]
+        return min((one.until for one in found if one), default=None) if all(found) else None
 
     # ── Holds ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _hold(self, key: str, decision: Decision, now: datetime, refired: str = "") -> None:
-        state = self._state
-        assert decision.hold is not None
-        ends = now + timedelta(seconds=decision.hold)
-        held = [one for one in state.deadlines if one.kind == "hold" and one.problem == key and one.decision]
-        if any(one.at <= ends and one.decision and not decision.louder_than(one.decision.tier) for one in held):
-            return  # it is being held already, and that ends sooner
-        replaced = [
-            one for one in held if one.decision and not one.decision.louder_than(decision.tier) and one.at > ends
-        ]
-        state.deadlines = [one for one in state.deadlines if one not in replaced]
-        state.deadlines.append(Deadline(at=ends, kind="hold", decision=decision, problem=key, refired=refired))
-        if state.problems[key].tier is None:
-            state.problems[key].note_decision(decision, state.keep_decision(decision))
-        self._escalation.adopt_regulation(decision)
-        state.record(now, "holding", f"notifies only if it is still triggered in {format_duration(decision.hold)}")
-
-    def _hold_all(self, key: str, decision: Decision) -> None:
+    def _hold_all(self, key: str, decision: Decision, waits: Wait) -> None:
         """Nothing else is triggered: the incident itself is held. A running escalation goes on until it is answered."""
         state = self._state
         if state.acknowledged_at:
@@ -175,23 +185,19 @@ class Fires:
             self._lead(key, decision)
         state.forget_acknowledgement()
         state.times.escalated_at = state.problems[key].fired_at
-        state.state, state.level = "holding", 0
-
-    def _drop_holds(self, key: str) -> None:
-        state = self._state
-        state.deadlines = [one for one in state.deadlines if one.kind != "hold" or one.problem != key]
+        state.state, state.level = waits.state, 0
 
     def _end_holds(self, key: str, decision: Decision, now: datetime) -> None:
         """A later alert of the same tier has no hold."""
         holds = [one for one in self._state.deadlines if one.kind == "hold" and one.problem == key]
         louder = [one for one in holds if one.decision and one.decision.louder_than(decision.tier)]
-        self._drop_holds(key)
+        self._holds.drop(key)
         self._state.deadlines += louder
         self._start_held(key, decision, now, next((one.refired for one in holds), ""))
 
     def _start_held(self, key: str, decision: Decision, now: datetime, refired: str) -> None:
         state, monitor = self._state, self._state.problems[key].monitor
-        if refired and state.state != "holding":
+        if refired and not state.is_held:
             self._page_again(key, decision, now, f"Fires again {refired}.")
         else:
             self._join(key, decision, now, f"{monitor} is still triggered")
@@ -203,20 +209,21 @@ class Fires:
         self._escalation.apply_decision(decision)
         self._escalation.record_decision(decision, now)
         state.lead = key
-        if not decision.hold:
+        waits = self._holds.wait_for(key, decision, now)
+        if waits is None:
             self._take_effect(key, decision, now)
             self._escalation.start(now)
             return
         state.forget_acknowledgement()
-        state.state, state.level = "holding", 0
-        self._hold(key, decision, now)
+        state.state, state.level = waits.state, 0
+        self._holds.add(key, decision, waits, now)
 
     def _join(self, key: str, decision: Decision, now: datetime, what: str) -> None:
         """A problem that must be notified of, in an incident that has others, or held it so far."""
         state = self._state
         tier = state.tier
         self._take_effect(key, decision, now)
-        if state.state == "holding":  # nothing but holds so far
+        if state.is_held:  # nothing but holds so far
             self._lead(key, decision)
             self._escalation.start(now, due=still_due(state))
         elif tier is None or decision.louder_than(tier):

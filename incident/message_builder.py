@@ -17,6 +17,7 @@ _STATE_TEXTS = {
     "received": TRIGGERED,
     "notified": TRIGGERED,
     "holding": "Holding",
+    "suppressed": "Suppressed",
     "acknowledged": "Acknowledged",
     "awaiting_human": "Waiting for a person to close it",
     "resolved": "Resolved",
@@ -97,11 +98,8 @@ def _problem_text(state: IncidentState, key: str) -> str:
     problem = state.problems[key]
     alert = problem.alert
     value = format_amount(alert, alert.value) if alert else ""
-    words = (
-        state.tier_of(key),
-        "held" if problem.tier is None else "",
-        "no data" if problem.status == "no_data" else value,
-    )
+    is_quiet = "held" if problem.tier is None else "flapping" if problem.flapping_since else ""
+    words = (state.tier_of(key), is_quiet, "no data" if problem.status == "no_data" else value)
     return ", ".join(word for word in words if word)
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from alerts import Alert, Status
 from incident.order import EventTimes
 from policy import Decision, Tier
+from policy.decision import MaintenanceSpan
 
 MAX_PROBLEMS = 1_000
 """Problems that an incident keeps. Of more, the ones that cleared longest ago are forgotten."""
@@ -37,6 +38,11 @@ class Problem(BaseModel):
     """When it began, rose, or last fired again."""
     times: EventTimes = Field(default_factory=EventTimes)
     """When it was triggered and cleared, by the sender's clock, and when its alerts arrived."""
+    maintenance: tuple[MaintenanceSpan, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """The windows for its last alert that had not ended then."""
+    changes: list[datetime] = Field(default_factory=list[datetime], exclude_if=lambda value: not value)
+    """When it was triggered after it had cleared, and cleared: as long ago as counts for flapping."""
+    flapping_since: datetime | None = Field(default=None, exclude_if=lambda value: value is None)
     dismissed: bool = Field(default=False, exclude_if=lambda value: not value)
     """A person resolved the incident while it was triggered."""
 
@@ -51,5 +57,5 @@ class Problem(BaseModel):
 
     @property
     def is_open(self) -> bool:
-        """Whether the incident stays open for it. A monitor without data may still have its problem."""
-        return self.status != "cleared" and not self.dismissed
+        """Whether the incident stays open for it: one without data may still be triggered, and what flaps again be."""
+        return (self.status != "cleared" or self.flapping_since is not None) and not self.dismissed

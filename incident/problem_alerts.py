@@ -16,6 +16,7 @@ from incident.amounts import amount_of
 from incident.escalation import Escalation
 from incident.events import GroupedAlert, ResponderAction
 from incident.fires import Fires
+from incident.flapping import FlappingProblems
 from incident.obligations import names_more
 from incident.order import EventTimes, believable
 from incident.outbox import Outbox
@@ -38,6 +39,7 @@ class ProblemAlerts:
     ) -> None:
         self._state, self._outbox, self._escalation = state, outbox, escalation
         self._actions, self._fires = actions, fires
+        self._flapping = FlappingProblems(state, fires)
 
     # ── Triggered ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -82,11 +84,14 @@ class ProblemAlerts:
         is_known = problem is not None and problem.alert_count > 0
         refired = fires_again(state, problem, current, now) if problem is not None and is_known else ""
         was_clear = problem is not None and not problem.is_open
+        is_change = problem is None or not is_known or problem.status == "cleared"
+        refired = "" if problem is not None and problem.flapping_since else refired
         self._record(key, current, now, times, notes_repeats=not refired)
         problem = state.problems[key]
         if was_clear:
             problem.tier, problem.fired_at = None, now
         self._count_as_open(problem)
+        problem.maintenance = decision.maintenance
         if refired and not was_clear and problem.tier and TIERS.index(problem.tier) > TIERS.index(decision.tier):
             decision = (state.decision_of(problem) or decision).with_obligations(decision)
         if state.decision is None or not is_known:
@@ -98,6 +103,8 @@ class ProblemAlerts:
             if has_data:
                 self._replace_alert(key, now)
             self._fires.repeat(key, decision, now)
+        if is_change:
+            self._flapping.note_change(key, now)
         return ()
 
     def _reopen(self, alerts: Sequence[GroupedAlert], now: datetime) -> Decision | None:
@@ -114,6 +121,7 @@ class ProblemAlerts:
         soon = "before it was closed" if state.closed_at is None else "soon after it was closed"
         state.record(now, "reopened", f"{what} {soon}")
         state.settle_messages()
+        self._flapping.forget()
         state.state, state.decision, state.tier, state.alert = "received", None, None, None
         state.resolved_by, state.closed_at, state.lead = "", None, ""
         state.times.escalated_at = now  # what somebody did before does not stop it
@@ -227,20 +235,34 @@ class ProblemAlerts:
             return
         if problem.times is not state.times:
             problem.times.add_clear(alert.happened_at, now)
-        was_open, problem.status, problem.last_alert_at = problem.is_open, "cleared", now
+        was_open, is_change = problem.is_open, problem.status != "cleared"
+        problem.status, problem.last_alert_at = "cleared", now
         state.latest_alert = alert.alert
         if state.is_over or state.decision is None:
             return
-        if state.open_problems:
-            if was_open:
-                self._fires.end(key, alert.alert, now)
-            return
-        self._clear_all(alert, now)
+        if is_change:
+            self._flapping.note_change(key, now)
+        if not problem.is_open and was_open:
+            self._end(key, alert.alert, now)
 
-    def _clear_all(self, alert: GroupedAlert, now: datetime) -> None:
+    def is_stable(self, key: str, now: datetime) -> None:
+        """A problem that flapped has not changed for long enough."""
+        if self._flapping.end(key, now) and not self._state.is_over:
+            alert = self._state.problems[key].alert or self._state.alert
+            if alert is not None:
+                self._end(key, alert.model_copy(update={"status": "cleared"}), now)
+
+    def _end(self, key: str, alert: Alert, now: datetime) -> None:
+        """A problem is over."""
+        if self._state.open_problems:
+            self._fires.end(key, alert, now)
+        else:
+            self._clear_all(alert, now)
+
+    def _clear_all(self, alert: Alert, now: datetime) -> None:
         state = self._state
         assert state.decision is not None
-        amount = amount_of(alert.alert, state.alert)
+        amount = amount_of(alert, state.alert)
         value = f" at {amount}" if amount else ""
         state.cleared = True
         state.deadlines = [one for one in state.deadlines if one.kind != "hold"]
@@ -250,7 +272,7 @@ class ProblemAlerts:
             return
         many = len(state.problems) > 1
         what = f"all {len(state.problems)} monitors have cleared" if many else f"the monitor cleared{value}"
-        state.record(now, "cleared", what, by="arize", alert=alert.alert)
+        state.record(now, "cleared", what, by="arize", alert=alert)
         self._actions.resolve(ARIZE, f"{what[0].upper()}{what[1:]}." if many else "The monitor cleared.", now)
 
     def takes_no_data(self, alert: GroupedAlert) -> bool:

@@ -15,6 +15,7 @@ from incident.limits import UNWRITTEN_BYTES
 from incident.order import EventTimes
 from incident.problem import Problem
 from incident.receipt import Receipt, Verb
+from incident.suppression import Suppression
 from incident.text import counted
 from policy import Decision, Target, Tier
 from policy.decision import TIERS, loudest_tier
@@ -28,11 +29,11 @@ _REPEATED_EVENTS = frozenset(
 )
 """Events of which any number may occur, so that they are counted while the audit log is unavailable for long."""
 
-State = Literal["received", "holding", "notified", "acknowledged", "awaiting_human", "resolved", "closed"]
+State = Literal["received", "holding", "suppressed", "notified", "acknowledged", "awaiting_human", "resolved", "closed"]
 Queue = Literal["page", "message", "retry", "update", "digest"]
 """First attempts of pages, and of other messages; reminders and later attempts; updates; and entries of digests, which
 wait for the database."""
-DeadlineKind = Literal["hold", "step", "ack_timeout", "remind", "retry", "silence"]
+DeadlineKind = Literal["hold", "step", "ack_timeout", "remind", "retry", "silence", "stable"]
 
 
 class PendingNotification(BaseModel):
@@ -82,6 +83,8 @@ class Deadline(BaseModel):
     """Of a hold: what it is for. In runs of earlier versions only if a louder decision is being held since."""
     problem: str = Field(default="", exclude_if=lambda value: not value)
     """Of a hold: the problem that must still be triggered then."""
+    suppression: Suppression | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Of a hold: what it is, if it is not the rule's."""
     refired: str = Field(default="", exclude_if=lambda value: not value)
     """Of a hold: why it is another fire, if it is one; such as ``after it had cleared``."""
 
@@ -187,6 +190,11 @@ class IncidentState(BaseModel):
         return any(one.kind == "silence" for one in self.deadlines)
 
     @property
+    def is_held(self) -> bool:
+        """Whether nobody is notified yet: all that is triggered is held, or suppressed."""
+        return self.state in {"holding", "suppressed"}
+
+    @property
     def is_over(self) -> bool:
         return self.state in {"resolved", "closed"}
 
@@ -214,7 +222,7 @@ class IncidentState(BaseModel):
 
     def keep_decision(self, decision: Decision) -> str:
         """Keep a decision of the policy, and return its key: that of an equal one, if there is one."""
-        kept = decision.model_copy(update={"reason": "", "trace": ()})
+        kept = decision.model_copy(update={"reason": "", "trace": (), "maintenance": ()})
         keys = (decision.rule if number == 1 else f"{decision.rule}#{number}" for number in count(1))
         key = next(key for key in keys if self.decisions.get(key, kept) == kept)
         if key not in self.decisions:
@@ -293,9 +301,14 @@ class IncidentState(BaseModel):
             self.vendor_ids = [one for one in self.vendor_ids if "-merged:" not in one]
 
     def keep_only_ticket_retries(self) -> None:
-        """Drop every deadline but the retries of tickets: a person's answer does not make a ticket unnecessary."""
+        """Drop every deadline but the retries of tickets: a person's answer does not make a ticket unnecessary.
+
+        What a problem itself waits for stays, too: until it flaps no more.
+        """
         self.deadlines = [
-            one for one in self.deadlines if one.notification and one.notification.target.kind == "ticket"
+            one
+            for one in self.deadlines
+            if one.kind == "stable" or (one.notification and one.notification.target.kind == "ticket")
         ]
 
 

@@ -19,6 +19,9 @@ from incident.single_monitor import SingleMonitor
 from incident.state import Deadline, IncidentState, PendingNotification
 from policy import Decision, IncidentFacts
 
+_ESCALATES = frozenset({"step", "ack_timeout", "remind"})
+"""Deadlines that wait for the end of maintenance."""
+
 
 class IncidentStateMachine:
     """Changes an IncidentState. Every method takes the time; none reads a clock or has a side effect."""
@@ -168,6 +171,13 @@ class IncidentStateMachine:
             state.deadlines.remove(deadline)
             if deadline.kind == "hold" and deadline.problem:
                 self._fires.end_hold(deadline, now)
+            elif deadline.kind == "stable" and self._problems is not None:
+                self._problems.is_stable(deadline.problem, now)
+            elif deadline.kind in _ESCALATES and (until := self._fires.quiet_until(now)):
+                state.deadlines.append(deadline.model_copy(update={"at": until}))
+                state.record(
+                    now, "suppressed", f"the escalation waits until {until:%Y-%m-%d %H:%M:%S} UTC: in maintenance"
+                )
             else:
                 self._escalation.run(deadline, now)
 

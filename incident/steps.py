@@ -40,7 +40,7 @@ class Steps:
         state.forget_acknowledgement()
         state.deadlines = kept_deadlines(state, steps[0].step if has_first else Step())
         is_denied = state.state == "awaiting_human" and not state.cleared  # this is louder than what was denied
-        if state.state in {"holding", "acknowledged"} or (state.bounded and is_denied):
+        if state.state in {"holding", "suppressed", "acknowledged"} or (state.bounded and is_denied):
             state.state = "received"
         self.open_tickets(decision)
         for target in decision.digest:

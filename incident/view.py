@@ -24,6 +24,8 @@ class ProblemView(BaseModel):
     rule: str = ""
     reason: str = Field(default="", description="Why the rule matched.")
     alert_count: int = 0
+    flapping: bool = Field(default=False, description="It is triggered and clears again and again.")
+    suppressed: str = Field(default="", description="Why nobody is notified of it, and until when.")
     first_alert_at: datetime = Field(description="When its first alert was processed.")
     last_alert_at: datetime = Field(description="When its last message was processed, a clear included.")
 
@@ -114,8 +116,20 @@ def _problem_view(state: IncidentState, key: str) -> ProblemView:
         rule=one.rule,
         reason=one.reason,
         alert_count=one.alert_count,
+        flapping=one.flapping_since is not None,
+        suppressed=_suppressed(state, key),
         first_alert_at=one.first_alert_at,
         last_alert_at=one.last_alert_at,
+    )
+
+
+def _suppressed(state: IncidentState, problem: str) -> str:
+    holds = [one for one in state.deadlines if one.kind == "hold" and one.problem == problem]
+    return "; ".join(
+        f"{one.suppression.reason} ({one.suppression.kind}, until {one.at:%Y-%m-%d %H:%M:%S} UTC)"
+        if one.suppression
+        else f"held until {one.at:%Y-%m-%d %H:%M:%S} UTC"
+        for one in holds
     )
 
 
@@ -151,7 +165,8 @@ def deadline_summary(state: IncidentState, deadline: Deadline) -> str:
         case "hold":
             held = deadline.decision if deadline.problem else state.held_decision
             raised = f" by rule {held.rule} ({held.tier})" if held and held.rule != decision.rule else ""
-            return f"Notify{raised} if it is still triggered"
+            why = f", after {deadline.suppression.kind}: {deadline.suppression.reason}" if deadline.suppression else ""
+            return f"Notify{raised} if it is still triggered{why}"
         case "step":
             names = ", ".join(target.name for target in decision.steps[deadline.step].notify)
             return f"Escalate to step {deadline.step + 1} ({names}) unless acknowledged"
@@ -161,6 +176,9 @@ def deadline_summary(state: IncidentState, deadline: Deadline) -> str:
         case "remind":
             every = format_duration(decision.remind or 0)
             return f"Remind {state.acknowledged_by} every {every} until it is resolved"
+        case "stable":
+            problem = state.problems.get(deadline.problem)
+            return f"{problem.monitor if problem else 'The problem'} has not changed for long enough, and flaps no more"
         case "silence":
             return f"Notify again unless it is resolved: silenced by {state.acknowledged_by}"
         case "retry":

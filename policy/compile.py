@@ -11,7 +11,7 @@ from policy.authoring.unreachable import unreachable
 from policy.cel.conditions import Condition, ConditionError
 from policy.cel.declarations import Declarations
 from policy.decide import CompiledRule, Policy
-from policy.decision import TIERS, Decision, OnAckTimeout, Step, Target, Tier
+from policy.decision import TIERS, Decision, Flapping, OnAckTimeout, Step, Target, Tier
 from policy.destinations import DestinationConfig
 from policy.intake import compile_mappings
 from policy.meaning.compile import compile_catalogue, compile_metrics
@@ -68,7 +68,7 @@ def compile_policy(
         report(("rules", places[index], "when"), reason)
     for index, reason in missing_objectives([condition for _, condition in conditions], models, defaults):
         report(("rules", places[index], "when"), reason, warning=True)
-    noise = compile_noise(file.noise or NoiseConfig(), compiler.declarations, report)
+    noise = compile_noise(file.noise or NoiseConfig(), compiler.declarations, compiler.condition, report)
     governance, ruled = file.governance, [condition for _, condition in conditions]
     return Policy(
         source=source,
@@ -298,8 +298,13 @@ class _Compiler:
         noise = self.file.noise
         if noise is None:
             return {}
-        within = noise.reopen_within
-        return {"group_window": noise.group_window, "refire_after": within, "reopen_within": within}
+        within, flapping = noise.reopen_within, noise.flapping
+        return {
+            "group_window": noise.group_window,
+            "refire_after": within,
+            "reopen_within": within,
+            "flapping": Flapping(**flapping.model_dump()) if flapping else None,
+        }
 
     def _on_ack_timeout(self, tier: Tier) -> OnAckTimeout:
         louder = _LOUDER.get(tier)

@@ -12,7 +12,7 @@ from policy.cel.conditions import Condition, Facts, Outcome, model_facts
 from policy.cel.declarations import ALERT
 from policy.cel.mapping import AlertMapping
 from policy.cel.syntax import uses
-from policy.decision import Decision, IncidentFacts, Step, Target, Verdict
+from policy.decision import Decision, IncidentFacts, MaintenanceSpan, Step, Target, Verdict
 from policy.destinations import DestinationConfig
 from policy.failures import EvaluationFailures
 from policy.meaning.gaps import gap
@@ -148,13 +148,16 @@ class Policy:
     @cached_property
     def asks_of_incidents(self) -> bool:
         """Whether a condition uses ``incident.*``, so that a decision depends on what came before."""
-        conditions = [self.regulated, *(rule.condition for rule in self.rules)]
-        return any(uses(one.tree, "incident") for one in conditions if one)
+        return any(uses(one.tree, "incident") for one in self._conditions if one)
+
+    @cached_property
+    def _conditions(self) -> list[Condition | None]:
+        return [self.regulated, *(rule.condition for rule in self.rules)]
 
     @cached_property
     def _alert_names(self) -> tuple[str, ...]:
         """The fields of alerts that the policy's conditions use, in the order of the alert's own."""
-        conditions = [self.regulated, *(rule.condition for rule in self.rules)]
+        conditions = [*self._conditions, *(window.condition for window in self.noise.maintenance)]
         used = frozenset[str]().union(*(one.alert_names for one in conditions if one))
         return tuple(name for name in ALERT if name in used)
 
@@ -186,7 +189,7 @@ class Policy:
             return self._drill(alert, facts)
         if alert.quarantined:
             verdict = Verdict(self.unreadable.name, True, "an authentic delivery that nothing can read")
-            return self._decision(self.unreadable, alert, facts, [verdict])
+            return self._decision(self.unreadable, alert, facts, [verdict], None)
         trace: list[Verdict] = []
         lacking, failed = _Doubt(), _Doubt()
         decided: CompiledRule | None = None
@@ -217,7 +220,7 @@ class Policy:
         if failed.rule and failed.rule.louder_than(decided):
             decided = failed.rule
             trace.append(Verdict(decided.name, True, f"in doubt, because {failed.reason}"[:_MAX_REASON_CHARS]))
-        return self._decision(decided, alert, facts, trace)
+        return self._decision(decided, alert, facts, trace, now)
 
     def _failure(self, place: str, outcome: Outcome) -> str:
         """Record that a condition cannot be evaluated; returns the reason."""
@@ -257,10 +260,12 @@ class Policy:
         reason = (
             "a fire drill of this rule" if rule.name == alert.drill else "a fire drill of a rule that no longer exists"
         )
-        decision = self._decision(rule, alert, facts, [Verdict(rule.name, True, reason)])
+        decision = self._decision(rule, alert, facts, [Verdict(rule.name, True, reason)], None)
         return decision.model_copy(update={"hold": None})  # the drill tests the notification, so it does not wait
 
-    def _decision(self, rule: CompiledRule, alert: Alert, facts: Facts, trace: list[Verdict]) -> Decision:
+    def _decision(
+        self, rule: CompiledRule, alert: Alert, facts: Facts, trace: list[Verdict], now: datetime | None
+    ) -> Decision:
         entry, decided = self.model(alert.model), rule.decision
         reason = trace[-1].reason if trace and trace[-1].matched else self._no_match(rule, alert)
         regulated = self._is_regulated(facts, trace)
@@ -280,10 +285,20 @@ class Policy:
                 "service": entry.service or alert.tags.get("service", ""),
                 "runbook": entry.runbook or web_address(alert.tags.get("runbook")),
                 "links": entry.links,
+                "maintenance": self._maintenance(facts, now, trace),
                 "trace": tuple(trace),
                 "policy": self.digest,
             }
         )
+
+    def _maintenance(self, facts: Facts, now: datetime | None, trace: list[Verdict]) -> tuple[MaintenanceSpan, ...]:
+        """Those for an alert. A drill has none: it tests that people are notified."""
+        if now is None or not self.noise.maintenance:
+            return ()
+        spans = self.noise.spans(facts, now)
+        texts = [f"{one.reason}, until {one.until:%Y-%m-%d %H:%M} UTC" for one in spans if one.since <= now]
+        trace.extend(Verdict("noise.maintenance", True, text) for text in texts)
+        return spans
 
     def _is_regulated(self, facts: Facts, trace: list[Verdict]) -> bool:
         """In doubt, the incident is regulated; the trace then says why."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,6 +41,22 @@ class Step(_Frozen):
 
     after: Seconds = 0.0
     notify: tuple[Target, ...] = ()
+
+
+class MaintenanceSpan(_Frozen):
+    """One maintenance window: what is triggered in it is notified when it ends."""
+
+    since: datetime
+    until: datetime
+    reason: str = ""
+
+
+class Flapping(_Frozen):
+    """When a problem that is triggered and clears again and again is notified of once, and for how long."""
+
+    changes: int
+    within: Seconds
+    until_stable: Seconds
 
 
 class OnAckTimeout(_Frozen):
@@ -99,6 +116,10 @@ class Decision(_Frozen):
     """A problem that begins this long after the incident's last page pages again."""
     reopen_within: Seconds | None = Field(default=None, exclude_if=lambda value: value is None)
     """What fires again so soon after the incident closed reopens it; None: nothing does."""
+    maintenance: tuple[MaintenanceSpan, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """The windows that are for this alert, and have not ended when the decision is made."""
+    flapping: Flapping | None = Field(default=None, exclude_if=lambda value: value is None)
+    """When its problem counts as flapping."""
 
     def louder_than(self, tier: Tier) -> bool:
         return TIERS.index(self.tier) > TIERS.index(tier)

@@ -2,19 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from zoneinfo import ZoneInfo, available_timezones
 
-from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ValidationError
 
 from policy.authoring.error_messages import humanize
 from policy.authoring.errors import PolicyError, Problem, sort_problems
 from policy.authoring.partial_validation import validate_parts
+from policy.authoring.schedule_faults import cron_faults, timezone_faults
 from policy.authoring.secret_checks import find_secrets
-from policy.authoring.suggestions import closest, did_you_mean
+from policy.authoring.suggestions import did_you_mean
 from policy.authoring.yaml_slips import comment_slip
 from policy.compile import compile_policy
 from policy.decide import Policy
@@ -26,7 +24,6 @@ from policy.yaml_file import KeyPath, Places, format_path, read_yaml
 
 DestinationTypes = Mapping[str, type[DestinationConfig]]
 _M = TypeVar("_M", bound=BaseModel)
-_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def load_policy(path: Path, types: DestinationTypes, environment: Mapping[str, str] | None = None) -> Policy:
@@ -146,33 +143,11 @@ def _destination(
     destination = _validate(types[kind], entry, path, problems)
     if destination:
         _check_secrets(destination, path, problems, types, environment)
-        try:
-            CronSim(destination.schedule, _EPOCH)
-            if unfit := re.search(r"[LW#]", re.sub(r"[A-Z]{3}", "", destination.schedule.upper())):
-                text = f"{destination.schedule!r}: Temporal's schedules do not support {unfit[0]}"
-                problems.add((*path, "schedule"), text)
-            elif len(destination.schedule.split()) != 5:
-                problems.add((*path, "schedule"), f"{destination.schedule!r} does not have five fields")
-        except CronSimError as error:
-            words = f"{str(error)[:1].lower()}{str(error)[1:]}"
-            problems.add(
-                (*path, "schedule"),
-                f"{destination.schedule!r} is not a cron expression: {words}; minute, hour, day of the month, month "
-                'and day of the week are needed, as in "0 8 * * 1" for Mondays at 08:00',
-            )
-        try:
-            ZoneInfo(destination.timezone)
-        except (KeyError, ValueError, OSError):
-            near = closest(destination.timezone.title(), available_timezones(), 0.7) or _city(destination.timezone)
-            meant = f": did you mean {near}?" if near else "; use Europe/Berlin or UTC, for example"
-            problems.add((*path, "timezone"), f"{destination.timezone!r} is not a time zone{meant}")
+        for message in cron_faults(destination.schedule):
+            problems.add((*path, "schedule"), message)
+        for message in timezone_faults(destination.timezone):
+            problems.add((*path, "timezone"), message)
     return destination
-
-
-def _city(name: str) -> str:
-    """The zone of a city that is written without its continent."""
-    zones = sorted(available_timezones())
-    return next((zone for zone in zones if zone.rpartition("/")[2].casefold() == name.casefold()), "")
 
 
 def _check_secrets(

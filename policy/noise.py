@@ -4,18 +4,24 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from alerts import Alert, incident_id
 from alerts.fingerprint import workflow_id
-from policy.cel.conditions import ConditionError
+from policy.authoring.schedule_faults import cron_faults, rule_faults, timezone_faults
+from policy.cel.conditions import Condition, ConditionError, Facts
 from policy.cel.declarations import Declarations
 from policy.cel.field_path import FieldPath, compile_field_path
-from policy.durations import Seconds
-from policy.noise_schema import NoiseConfig
+from policy.decision import MaintenanceSpan
+from policy.maintenance import MAX_SPANS, MaintenanceWindow
+from policy.noise_schema import MaintenanceConfig, NoiseConfig
 from policy.schema import ModelConfig
 
 _Path = tuple[str | int, ...]
+Report = Callable[[_Path, str, int | None], None]
+CompileCondition = Callable[[str, _Path], Condition | None]
+_MAX_NAME = 80
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,17 @@ class Noise:
 
     config: NoiseConfig
     group_by: tuple[FieldPath, ...] = ()
-    group_window: Seconds = 0.0
-    reopen_within: Seconds = 0.0
+    maintenance: tuple[MaintenanceWindow, ...] = ()
+
+    def spans(self, facts: Facts, now: datetime) -> tuple[MaintenanceSpan, ...]:
+        """The maintenance windows for an alert that have not ended. One whose condition cannot be evaluated is none."""
+        found = [
+            span
+            for window in self.maintenance
+            if window.condition is not None and window.condition.holds(facts)
+            for span in window.spans(now)
+        ]
+        return tuple(sorted(found, key=lambda one: one.since)[:MAX_SPANS])
 
     def incident_of(self, alert: Alert, model: ModelConfig) -> str:
         """The id of the incident that an interpreted alert belongs to, unless its problem is in an open one already.
@@ -48,9 +63,9 @@ def _group_id(paths: tuple[FieldPath, ...], values: tuple[str, ...]) -> str:
 
 
 def compile_noise(
-    config: NoiseConfig, declarations: Declarations, report: Callable[[_Path, str, int | None], None]
+    config: NoiseConfig, declarations: Declarations, condition: CompileCondition, report: Report
 ) -> Noise:
-    """Problems go to ``report`` with their path and offset."""
+    """Problems go to ``report`` with their path and offset. ``condition`` compiles a condition, and reports too."""
     paths: list[FieldPath] = []
     for index, source in enumerate(config.group_by):
         place: _Path = ("noise", "group_by", index)
@@ -63,4 +78,28 @@ def compile_noise(
         if any(path.text == one.text for one in paths):
             report(place, f"{path.text} is listed twice", None)
         paths.append(path)
-    return Noise(config, tuple(paths), config.group_window, config.reopen_within)
+    windows = [
+        _window(one, ("noise", "maintenance", index), condition, report) for index, one in enumerate(config.maintenance)
+    ]
+    return Noise(config, tuple(paths), tuple(windows))
+
+
+def _window(config: MaintenanceConfig, place: _Path, condition: CompileCondition, report: Report) -> MaintenanceWindow:
+    if bool(config.cron) == bool(config.rrule):
+        report(place, "needs either cron or rrule", None)
+    elif config.cron:
+        for message in cron_faults(config.cron):
+            report((*place, "cron"), message, None)
+    else:
+        for message in rule_faults(config.rrule):
+            report((*place, "rrule"), message, None)
+    for message in timezone_faults(config.timezone):
+        report((*place, "timezone"), message, None)
+    return MaintenanceWindow(
+        condition(config.when, (*place, "when")),
+        config.reason or config.when[:_MAX_NAME],
+        config.duration,
+        config.timezone,
+        config.cron,
+        config.rrule,
+    )

@@ -3,12 +3,39 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from policy.durations import Duration, Interval
+from policy.numbers import Whole
 
 GROUP_WINDOW, REOPEN_WITHIN = 15 * 60.0, 30 * 60.0
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class MaintenanceConfig(_Strict):
+    """A recurring maintenance window: what is triggered in it, and still is when it ends, is notified then, once."""
+
+    when: str = Field(min_length=1, max_length=4000, description="A condition in CEL: which alerts wait.")
+    cron: str = Field(default="", description="When it begins, as a cron expression of five fields; or `rrule`.")
+    rrule: str = Field(
+        default="",
+        max_length=1000,
+        description="When it begins, as an RRULE of RFC 5545, with or without a line `DTSTART:`; without one, "
+        "intervals count from Monday, 2024-01-01.",
+    )
+    duration: Interval = Field(description="How long it lasts.")
+    timezone: str = Field(default="UTC", description="The time zone of `cron` or `rrule`.")
+    reason: str = Field(default="", max_length=200, description="What is done then, for messages and traces.")
+
+
+class FlappingConfig(_Strict):
+    """When a problem counts as flapping: one notification says so, with the count, and the rest is folded into it."""
+
+    changes: Whole = Field(default=4, ge=3, le=100, description="This many changes between triggered and cleared …")
+    within: Interval = Field(default=3600.0, description="… within this time.")
+    until_stable: Interval = Field(
+        default=1800.0, description="It ends when the problem has not changed for this long, triggered or cleared."
+    )
 
 
 class NoiseConfig(_Strict):
@@ -30,3 +57,5 @@ class NoiseConfig(_Strict):
         "incident, a problem whose last alert is longer ago fires again: Arize sends a webhook only when a monitor "
         "starts to be triggered.",
     )
+    flapping: FlappingConfig | None = Field(default=None, description="What is triggered and clears again and again.")
+    maintenance: tuple[MaintenanceConfig, ...] = Field(default=(), description="When notifications wait.")
