@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from incident.due_steps import StillDue, ends_sooner, still_due, with_own_hold, with_remaining_hold
+from incident.due_steps import StillDue, still_due
 from incident.obligations import new_obligations
 from incident.outbox import Outbox
 from incident.state import Deadline, IncidentState
@@ -32,72 +32,6 @@ class Escalation:
 
     # ── Decisions ───────────────────────────────────────────────────────────────────────────────────────
 
-    def apply_first_decision(self, decision: Decision, now: datetime) -> None:
-        """Start by the first decision, at once or after its hold."""
-        self.apply_decision(decision)
-        self.record_decision(decision, now)
-        if not decision.hold:
-            self.start(now)
-            return
-        if self._state.cycle > 0 and self._patched(REFIRE):
-            self._state.forget_acknowledgement()
-            self._state.state = "holding"
-        self._hold(decision, now)
-
-    def refire(self, decision: Decision, now: datetime, reason: str) -> None:
-        """A new escalation in the same incident, which its earlier acknowledgement does not stop.
-
-        Args:
-            decision: about the alert that fires again. If the earlier ones have cleared, its tier is the incident's;
-                otherwise they may still be triggered, and the tier does not fall. Neither does it if nobody has
-                acknowledged: then the earlier escalation goes on beside the new one.
-            now: the time.
-            reason: such as ``after it had cleared``.
-        """
-        state, current = self._state, self._decision()
-        is_unanswered = state.bounded and not state.acknowledged_at
-        if (is_unanswered or not state.cleared) and state.tier and current.louder_than(decision.tier):
-            decision = current.with_obligations(decision)
-        state.cleared = False
-        state.refire_count += 1
-        state.record(now, "refired", f"fires again {reason}")
-        self.record_decision(decision, now)
-        state.alert = state.latest_alert
-        state.times.escalated_at = now
-        state.forget_acknowledgement()
-        state.forget_merges()
-        state.state = "received"
-        due = still_due(state)
-        if not is_unanswered:
-            self.stop()
-            self.apply_decision(decision)
-        elif decision.hold:
-            state.decision = current.with_obligations(decision)
-            self.steps.open_tickets(state.decision)
-        else:
-            self.apply_decision(decision)
-        note = f"Fires again {reason}."
-        self._outbox.broadcast("refresh", note, kinds=frozenset({"post", "console"}))
-        self._outbox.broadcast("note", note, kinds=frozenset({"ticket"}))
-        if decision.hold:
-            state.state = "holding"
-            self._hold(decision, now)
-        else:
-            self.start(now, note, due)
-
-    def apply_later_decision(self, decision: Decision, now: datetime) -> None:
-        """A later alert raises the tier, ends the hold, or changes nothing."""
-        state = self._state
-        if state.tier is None or decision.louder_than(state.tier):
-            self._raise_tier(decision, now)
-        elif state.state == "holding" and not decision.hold and state.tier == decision.tier:
-            state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
-            due = still_due(state)
-            self.apply_decision(decision)
-            self.start(now, due=due)
-        else:
-            self.adopt(decision, now)
-
     def adopt(self, decision: Decision, now: datetime) -> None:
         """Take over who owns and closes the incident from a decision that does not raise its tier.
 
@@ -123,43 +57,6 @@ class Escalation:
         if adopted.owner != current.owner and not state.acknowledged_at:
             self.notify_new_targets(decision, f"{state.cycle}-owner", note)
 
-    def reconsider(self, decision: Decision, now: datetime, still_missing: str = "") -> None:
-        """The decision about the same alerts, after Arize described them: it may raise the tier, never lower it.
-
-        ``still_missing`` says what Arize cannot describe either.
-        """
-        state, current = self._state, self._decision()
-        assert state.tier is not None
-        text = f"{decision.tier} by rule {decision.rule}: {decision.reason}"
-        text += f" ({still_missing})" if still_missing else ""
-        data = {"rule": decision.rule, "tier": decision.tier, "policy": decision.policy}
-        if state.cleared and state.bounded:  # it waits for a person to close it: nobody is notified of what is over
-            state.record(now, "description_arrived", f"{text}; the monitor has cleared", **data)
-            self.adopt(decision, now)
-            return
-        if decision.louder_than(state.tier):
-            state.record(now, "description_arrived", f"now {text}", **data)
-            if state.bounded and state.state == "holding":  # what was held is what this is now
-                state.held_decision, state.deadlines = None, [one for one in state.deadlines if one.kind != "hold"]
-            fires_since = max(state.opened_at, state.times.escalated_at or state.opened_at)
-            self._raise_tier(with_remaining_hold(decision, fires_since if state.bounded else state.opened_at, now), now)
-            return
-        is_lower = decision.tier != state.tier
-        text += f"; it stays {state.tier}" if is_lower else ""
-        state.record(now, "description_arrived", text, **data)
-        adopted = ("team", "owner", "service", "runbook", "links")
-        adopted = adopted if is_lower else (*adopted, "rule", "reason", "priority", "tags", "trace", "policy")
-        update = {name: getattr(decision, name) or getattr(current, name) for name in adopted}
-        state.decision = current.model_copy(update=update).with_obligations(decision)
-        if state.held_decision is not None and state.cycle == 0:
-            state.held_decision = state.held_decision.model_copy(update=update).with_obligations(decision)
-        if state.state == "holding" and not (decision.hold or is_lower):
-            state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
-            state.held_decision = None
-            self.start(now)
-            return
-        self.notify_of_description(decision, now, text, is_lower=is_lower)
-
     def notify_of_description(self, decision: Decision, now: datetime, text: str, *, is_lower: bool) -> None:
         """Open the tickets, notify the rule's destinations that have no message yet, and update all others."""
         state = self._state
@@ -181,24 +78,6 @@ class Escalation:
             if target.name not in notified:
                 self._outbox.enqueue("notify", target, f"{key}-{target.name}", note)
 
-    def _raise_tier(self, decision: Decision, now: datetime) -> None:
-        state, held = self._state, self._state.held_decision
-        if held and decision.hold and not decision.louder_than(held.tier) and (state.cycle > 0 or state.bounded):
-            if decision.tier != held.tier or not ends_sooner(state, decision.hold, now):
-                return  # this rise is being held already
-            state.deadlines = [one for one in state.deadlines if one.kind != "hold" or one.decision]
-        self.record_decision(decision, now)
-        state.alert = state.latest_alert
-        state.times.escalated_at = now
-        state.forget_merges()
-        if decision.hold:
-            self.adopt_regulation(decision)
-            self._hold(decision, now)
-            return
-        due = still_due(state)
-        self.apply_decision(decision)
-        self.start(now, due=due)
-
     def adopt_regulation(self, decision: Decision) -> None:
         """A rise that is held obliges at once: the monitor may clear before the hold ends."""
         current = self._decision()
@@ -212,6 +91,10 @@ class Escalation:
         text = f"{decision.tier} by rule {decision.rule}: {decision.reason}"
         data = {"rule": decision.rule, "tier": decision.tier, "policy": decision.policy}
         self._state.record(now, "classified", text, **data)
+        if decision.withheld:
+            names = [target.name for target in decision.withheld]
+            who = f"phase {decision.phase} of the rollout: {', '.join(names)} would be notified"
+            self._state.record(now, "withheld", who, phase=decision.phase, targets=names)
 
     def apply_decision(self, decision: Decision) -> None:
         """The incident's own decision from now on, with what earlier ones demand of who closes it."""
@@ -227,18 +110,6 @@ class Escalation:
         state.decision, state.tier, state.held_decision = decision, decision.tier, held if keeps_hold else None
         if decision.regulated:
             self.steps.open_tickets(decision)  # for every tier, and during a hold
-
-    def _hold(self, decision: Decision, now: datetime) -> None:
-        state = self._state
-        assert decision.hold is not None
-        state.deadlines = with_own_hold(state)
-        state.held_decision = decision
-        if state.cycle == 0:
-            state.state = "holding"
-        if state.bounded and state.state == "holding":
-            state.level = 0  # acknowledged now, and withdrawn, it begins with the first step
-        state.schedule(now, decision.hold, "hold")
-        state.record(now, "holding", f"notifies only if it is still triggered in {format_duration(decision.hold)}")
 
     # ── Acknowledgements ────────────────────────────────────────────────────────────────────────────────
 
@@ -310,8 +181,8 @@ class Escalation:
         """Do what a due deadline is for."""
         state = self._state
         match deadline.kind:
-            case "hold":
-                self.end_hold(now, deadline.decision)
+            case "hold" | "stable":
+                pass  # the problem's, not the escalation's
             case "step":
                 self.steps.take(deadline.step, self._decision().steps[deadline.step], now)
             case "ack_timeout":
@@ -324,26 +195,11 @@ class Escalation:
                     return
                 state.record(now, "silence_expired", "still triggered")
                 self.start(now, "The silence expired and the monitor is still triggered.", new_fire=False)
-            case "stable":
-                pass  # the problem's, not the escalation's
             case "retry":
                 retry = deadline.notification
                 is_wanted = retry and (not state.acknowledged_at or retry.target.kind == "ticket")
                 if retry and is_wanted and (not state.is_over or self._outbox.is_wanted_after_all(retry.target)):
                     state.pending.append(retry)
-
-    def end_hold(self, now: datetime, superseded: Decision | None = None) -> None:
-        """A hold is over, in an incident that does not track its problems."""
-        if self._state.held_decision is None:
-            return
-        held = superseded or self._state.held_decision
-        assert held.hold is not None
-        self._state.record(now, "hold_expired", f"still triggered after {format_duration(held.hold)}")
-        due, current = still_due(self._state), self._decision()
-        if self._state.bounded and current.louder_than(held.tier):
-            held = current.with_obligations(held)  # nobody acknowledged meanwhile
-        self.apply_decision(held)
-        self.start(now, due=due)
 
     def _ack_timeout(self, now: datetime) -> None:
         state, decision = self._state, self._decision()

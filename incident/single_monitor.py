@@ -16,11 +16,12 @@ from incident.alert_records import (
     record_repeats,
 )
 from incident.amounts import amount_of
-from incident.escalation import OBLIGATIONS, REFIRE, Escalation
+from incident.escalation import OBLIGATIONS, REFIRE
 from incident.events import GroupedAlert, ResponderAction
 from incident.obligations import names_more
 from incident.order import MAX_CLOCK_ERROR, EventTimes, believable
 from incident.outbox import Outbox
+from incident.single_escalation import SingleEscalation
 from incident.state import IncidentState
 from incident.text import clock_text, counted
 from policy import Decision, format_duration
@@ -36,7 +37,7 @@ class SingleMonitor:
         self,
         state: IncidentState,
         outbox: Outbox,
-        escalation: Escalation,
+        escalation: SingleEscalation,
         actions: ActionHandler,
         patched: Callable[[str], bool],
     ) -> None:

@@ -15,6 +15,7 @@ from incident.fires import Fires
 from incident.outbox import Outbox
 from incident.problem_alerts import ProblemAlerts
 from incident.receipt import Receipt
+from incident.single_escalation import SingleEscalation
 from incident.single_monitor import SingleMonitor
 from incident.state import Deadline, IncidentState, PendingNotification
 from policy import Decision, IncidentFacts
@@ -36,12 +37,16 @@ class IncidentStateMachine:
         self.state = state
         self._patched = patched
         self._outbox = Outbox(state)
-        self._escalation = Escalation(state, self._outbox, patched)
+        single = SingleEscalation(state, self._outbox, patched)
+        self._escalation: Escalation = Escalation(state, self._outbox, patched) if state.tracks_problems else single
         self._actions = ActionHandler(state, self._outbox, self._escalation, patched)
         self._fires = Fires(state, self._outbox, self._escalation)
-        parts = (state, self._outbox, self._escalation, self._actions)
-        self._problems = ProblemAlerts(*parts, self._fires) if state.tracks_problems else None
-        self._single = SingleMonitor(*parts, patched)
+        self._single = SingleMonitor(state, self._outbox, single, self._actions, patched)
+        self._problems = (
+            ProblemAlerts(state, self._outbox, self._escalation, self._actions, self._fires)
+            if state.tracks_problems
+            else None
+        )
 
     # ── Alerts ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -42,6 +42,8 @@ class Steps:
         is_denied = state.state == "awaiting_human" and not state.cleared  # this is louder than what was denied
         if state.state in {"holding", "suppressed", "acknowledged"} or (state.bounded and is_denied):
             state.state = "received"
+        if decision.phase == "observe":
+            state.state = "suppressed"
         self.open_tickets(decision)
         for target in decision.digest:
             self._outbox.enqueue("notify", target, f"digest-{state.cycle}-{target.name}", digest=True)

@@ -19,6 +19,7 @@ from policy.meaning.interpret import Interpreter
 from policy.meaning.naming import NamedTopics
 from policy.noise import compile_noise
 from policy.noise_schema import NoiseConfig
+from policy.rollout import compile_rollout
 from policy.schema import ModelConfig, OutcomeConfig, PolicyFile, TierConfig
 from policy.source import PolicySource
 from policy.watchdog import Drill, Heartbeat, Watchdog
@@ -69,6 +70,8 @@ def compile_policy(
     for index, reason in missing_objectives([condition for _, condition in conditions], models, defaults):
         report(("rules", places[index], "when"), reason, warning=True)
     noise = compile_noise(file.noise or NoiseConfig(), compiler.declarations, compiler.condition, report)
+    first = compiler.first_step("high")
+    rollout = compile_rollout(file.rollout, first, compiler.condition, report)
     governance, ruled = file.governance, [condition for _, condition in conditions]
     return Policy(
         source=source,
@@ -95,6 +98,7 @@ def compile_policy(
         ),
         named=NamedTopics(ruled),
         noise=noise,
+        rollout=rollout,
         watchdog=compiler.watchdog(),
         describe_wait=file.intake.describe.wait,
     )
@@ -211,6 +215,11 @@ class _Compiler:
             steps.extend(Step(after=after + gap * turn, notify=notify) for turn in range(step.repeat + 1))
             before = after
         return tuple(steps)
+
+    def first_step(self, tier: Tier) -> tuple[Target, ...]:
+        """Whom a tier notifies first."""
+        steps = self._tiers[tier].steps
+        return steps[0].notify if steps else ()
 
     def watchdog(self) -> Watchdog | None:
         config = self.file.watchdog

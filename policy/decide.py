@@ -20,6 +20,7 @@ from policy.meaning.interpret import InterpretationStep, Interpreter
 from policy.meaning.naming import NamedTopics
 from policy.noise import Noise
 from policy.rewrite import rewrite
+from policy.rollout import Rollout
 from policy.schema import ModelConfig, PolicyFile
 from policy.source import PolicySource
 from policy.watchdog import Watchdog
@@ -80,6 +81,7 @@ class Policy:
     undecided: CompiledRule
     """For alerts about which no decision can be made: critical."""
     noise: Noise
+    rollout: Rollout
     mappings: tuple[AlertMapping, ...] = ()
     watchdog: Watchdog | None = None
     describe_wait: float = 3.0
@@ -158,6 +160,7 @@ class Policy:
     def _alert_names(self) -> tuple[str, ...]:
         """The fields of alerts that the policy's conditions use, in the order of the alert's own."""
         conditions = [*self._conditions, *(window.condition for window in self.noise.maintenance)]
+        conditions += self.rollout.conditions
         used = frozenset[str]().union(*(one.alert_names for one in conditions if one))
         return tuple(name for name in ALERT if name in used)
 
@@ -273,7 +276,8 @@ class Policy:
         if regulated:
             tickets += tuple(target for target in self.governance_tickets if target not in tickets)
         owner = self.owners.get(entry.owner or self._tag(alert, "owner")) if rule.notify_owner else None
-        return decided.model_copy(
+        maintenance = self._maintenance(facts, now, trace)
+        decision = decided.model_copy(
             update={
                 "reason": reason,
                 "steps": _with_owner(decided.steps, owner) if owner else decided.steps,
@@ -285,11 +289,14 @@ class Policy:
                 "service": entry.service or alert.tags.get("service", ""),
                 "runbook": entry.runbook or web_address(alert.tags.get("runbook")),
                 "links": entry.links,
-                "maintenance": self._maintenance(facts, now, trace),
-                "trace": tuple(trace),
+                "maintenance": maintenance,
                 "policy": self.digest,
             }
         )
+        if now is not None:  # neither a drill nor a delivery that nothing can read
+            decision, verdict = self.rollout.apply(decision, facts)
+            trace.extend([verdict] if verdict else [])
+        return decision.model_copy(update={"trace": tuple(trace)})
 
     def _maintenance(self, facts: Facts, now: datetime | None, trace: list[Verdict]) -> tuple[MaintenanceSpan, ...]:
         """Those for an alert. A drill has none: it tests that people are notified."""

@@ -14,6 +14,9 @@ from policy.durations import Seconds
 Tier = Literal["critical", "high", "low"]
 TIERS: tuple[Tier, ...] = ("low", "high", "critical")
 """In ascending order of urgency."""
+Phase = Literal["observe", "warn", "page"]
+PHASES: tuple[Phase, ...] = ("observe", "warn", "page")
+"""In ascending order of what is live."""
 Role = Literal["viewer", "responder", "compliance", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "responder", "compliance", "admin")
 """Each role includes the rights of the roles before it. ``governance.closed_by`` names one."""
@@ -118,6 +121,10 @@ class Decision(_Frozen):
     """What fires again so soon after the incident closed reopens it; None: nothing does."""
     maintenance: tuple[MaintenanceSpan, ...] = Field(default=(), exclude_if=lambda value: not value)
     """The windows that are for this alert, and have not ended when the decision is made."""
+    phase: Phase = Field(default="page", exclude_if=lambda value: value == "page")
+    """The rollout phase, which the other fields take into account."""
+    withheld: tuple[Target, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """Who would be notified in the phase ``page``, and is not."""
     flapping: Flapping | None = Field(default=None, exclude_if=lambda value: value is None)
     """When its problem counts as flapping."""
 

@@ -35,8 +35,8 @@ class MaintenanceWindow:
 
     def spans(self, now: datetime) -> list[MaintenanceSpan]:
         """The windows that have not ended yet, the first first, up to ``HORIZON``."""
-        day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return [one for one in _spans(self, day) if one.until > now]
+        hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        return [one for one in _spans(self, hour) if one.until > now]
 
     def begins(self, after: datetime, until: datetime) -> Iterator[datetime]:
         """When it begins, in UTC, in the order of time."""
@@ -46,12 +46,18 @@ class MaintenanceWindow:
 
 
 @lru_cache(maxsize=512)
-def _spans(window: MaintenanceWindow, day: datetime) -> tuple[MaintenanceSpan, ...]:
-    """Those of a day, the days after it, and what began before it and lasts into it."""
+def _spans(window: MaintenanceWindow, hour: datetime) -> tuple[MaintenanceSpan, ...]:
+    """Those that have not ended at that hour. Of windows that overlap, each begins in the one before: they are one."""
     length = timedelta(seconds=window.duration)
-    begins = window.begins(day - length - timedelta(seconds=1), day + timedelta(days=1) + HORIZON)
-    spans = (MaintenanceSpan(since=at, until=at + length, reason=window.name) for at in begins)
-    return tuple(one for one, _ in zip((one for one in spans if one.until > day), range(MAX_SPANS), strict=False))
+    found: list[MaintenanceSpan] = []
+    for at in window.begins(hour - length, hour + HORIZON):
+        if found and at <= found[-1].until:
+            found[-1] = found[-1].model_copy(update={"until": at + length})
+        elif len(found) < MAX_SPANS:
+            found.append(MaintenanceSpan(since=at, until=at + length, reason=window.name))
+        else:
+            break
+    return tuple(found)
 
 
 def _begins_by_rule(rule: str, timezone: str, after: datetime, until: datetime) -> list[datetime]:

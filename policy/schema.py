@@ -10,6 +10,7 @@ from policy.durations import PATTERN, SECONDS, Duration, Interval, format_durati
 from policy.noise_schema import NoiseConfig
 from policy.numbers import Number, Whole, parse_whole
 from policy.rewrite import has_mark
+from policy.rollout_schema import RolloutConfig
 
 KEY_ALIASES = {
     "escalation": "steps",
@@ -323,6 +324,7 @@ class PolicyFile(_Strict):
     intake: IntakeConfig = Field(default=IntakeConfig(), description="How webhooks are read.")
     governance: GovernanceConfig | None = Field(default=None, description="Incidents that only a person may close.")
     noise: NoiseConfig | None = Field(default=None, description="What makes several alerts one page.")
+    rollout: RolloutConfig = Field(default=RolloutConfig(), description="How much of the policy is live.")
     watchdog: WatchdogConfig | None = Field(default=None, description="Reports problems of Tocsin itself.")
 
 

@@ -13,31 +13,36 @@ from policy import Decision, Policy, short_digest
 from policy.authoring.near_misses import NearMiss, near_misses
 from policy.meaning.interpret import InterpretationStep
 from simulation.decision_text import field_texts
+from simulation.noise_text import noise_lines
 from simulation.preview import Line, conditional_lines, decide_by, preview
 from simulation.simulator import Event, simulate
 
 _COLOURS = {"critical": "bold white on red", "high": "bold black on yellow", "low": "bold white on blue"}
 
-_NO_DETAIL = (
-    frozenset(
-        {
-            "rule",
-            "reason",
-            "trace",
-            "policy",
-            "tier",
-            "steps",
-            "fallback",
-            "digest",
-            "tickets",
-            "hold",
-            "respond_within",
-        }
-    )
-    | {"on_ack_timeout", "remind", "regulated", "closed_by", "refire_after"}
-    | {
+_NO_DETAIL = frozenset(
+    {
+        "rule",
+        "reason",
+        "trace",
+        "policy",
+        "tier",
+        "steps",
+        "fallback",
+        "digest",
+        "tickets",
+        "hold",
+        "respond_within",
+        "on_ack_timeout",
+        "remind",
+        "regulated",
+        "closed_by",
+        "refire_after",
         "group_window",
         "reopen_within",
+        "maintenance",
+        "flapping",
+        "phase",
+        "withheld",
     }
 )
 """Fields that other parts of the screen show, or that every decision has alike; the others are shown as details."""
@@ -53,6 +58,7 @@ def explanation(policy: Policy, alert: Alert, now: datetime, name: str) -> Rende
         Text(f"rule {decision.rule} · {name} ({short_digest(policy.digest)})", style="dim"),
         *_section("What it means", _interpretation(steps)),
         *_section("What happens", _what_happens(policy, alert, now, decision)),
+        *_section("What keeps it quiet", _quiet(policy, alert, decision, now)),
         *_section("Why", _why(policy, decision)),
         *_section("Near misses", _near_misses(near_misses(policy, alert, now))),
         *_section("Rules that did not match", _trace(decision)),
@@ -90,6 +96,14 @@ def _what_happens(policy: Policy, alert: Alert, now: datetime, decision: Decisio
         if value and name not in _NO_DETAIL:
             table.add_row(Text(name.replace("_", " "), style="dim"), "", value, "")
     return table
+
+
+def _quiet(policy: Policy, alert: Alert, decision: Decision, now: datetime) -> RenderableType | None:
+    lines = list(noise_lines(policy, alert, decision, now)) if alert.status != "cleared" else []
+    table = _grid(2)
+    for name, text in lines:
+        table.add_row(Text(name, style="cyan"), text)
+    return table if lines else None
 
 
 def _cells(line: Line) -> tuple[RenderableType, ...]:
