@@ -14,6 +14,7 @@ from alerts import Alert, needs_description
 from alerts.bounded import bounded
 from incident.limits import BARE_ALERT_BYTES, DECISION_BYTES, KEPT_ALERT_BYTES, MESSAGE_BYTES
 from integrations.base.errors import TemporaryError
+from integrations.suppression.finder import SuppressionFinder
 from policy import Decision, Policy, loudest
 from policy.decision import bounded_decision, distinct
 
@@ -26,14 +27,20 @@ _log = structlog.get_logger()
 class Classifier:
     """Decides about alerts that the gateway did not decide about."""
 
-    def __init__(self, policy: Callable[[], Policy], describer: AlertDescriber | None = None) -> None:
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        describer: AlertDescriber | None = None,
+        suppressions: SuppressionFinder | None = None,
+    ) -> None:
         """
         Args:
             policy: returns the policy in force.
             describer: completes the alerts; without one, they are decided as they were read.
+            suppressions: finds what suppresses them; without it, nothing does.
         """
         self._policy = policy
-        self._describer = describer
+        self._describer, self._suppressions = describer, suppressions
 
     @activity.defn(name="classify")
     async def classify(self, request: ClassifyRequest) -> Classification | Decision:
@@ -60,7 +67,17 @@ class Classifier:
                 )
         alerts = tuple(policy.interpret(one.alert) for one in found)
         undescribed = tuple(position for position, one in enumerate(found) if one.retry)
-        return _classified(policy, alerts, request, request.now, undescribed)
+        return await self._suppressed(_classified(policy, alerts, request, request.now, undescribed), alerts, request)
+
+    async def _suppressed(
+        self, result: Classification, alerts: Sequence[Alert], request: ClassifyRequest
+    ) -> Classification:
+        """With what suppresses the alerts that are triggered."""
+        if self._suppressions is None:
+            return result
+        each = zip(alerts, result.each_decision(len(alerts)), strict=True)
+        found = await self._suppressions.find(activity.info().workflow_id or "", list(each), request.now)
+        return result.model_copy(update={"suppressions": tuple(found)}) if any(found) else result
 
     @activity.defn(name="decide_in_doubt")
     async def decide_in_doubt(self, request: DoubtRequest) -> Decision:

@@ -6,7 +6,8 @@ Activity types, by name: ``classify`` and ``describe`` (ClassifyRequest → Clas
 NotificationResult), ``send_digest`` (SendDigestRequest → SendDigestResult), ``write_audit_events`` (AuditBatch →
 None), ``list_change_subscribers`` (Change → names of destinations), ``send_change_event`` (ChangeNotification →
 Receipt), ``scan_monitors`` (ScanRequest → Scan), ``repair`` (RepairRequest → Repair), ``refresh_descriptions``
-(None → Refresh), ``report_ended_incidents`` (None → EndedReport).
+(None → Refresh), ``report_ended_incidents`` (None → EndedReport), ``check_suppressions`` (SuppressionCheck →
+SuppressionsFound), ``set_inhibitors`` (InhibitorsUpdate → None).
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from incident.audit_events import AuditBatch
 from incident.change import Change
 from incident.message import MessageContent
 from incident.receipt import Receipt
+from incident.suppression import Inhibitor, Suppression
 from policy import Decision, IncidentFacts, Target
 
 
@@ -65,6 +67,9 @@ class Classification(_Frozen):
         description="For each alert, the index of its decision in `decisions`.",
         exclude_if=lambda value: not value,
     )
+    suppressions: tuple[Suppression | None, ...] = Field(
+        default=(), description="What suppresses each alert; empty if nothing does.", exclude_if=lambda value: not value
+    )
 
     def each_decision(self, count: int) -> list[Decision]:
         """The decision about each of so many alerts."""
@@ -81,14 +86,49 @@ class Classification(_Frozen):
         return cast("Any", value)
 
 
+class ProblemCheck(_Frozen):
+    """A problem whose suppression may be over, or have begun."""
+
+    problem: str
+    alert: Alert
+    decision: Decision
+    suppression: Suppression | None = None
+
+
+class SuppressionCheck(_Frozen):
+    """Problems of one incident."""
+
+    incident: str
+    now: datetime
+    problems: tuple[ProblemCheck, ...]
+
+
+class SuppressionsFound(_Frozen):
+    """What suppresses each problem now; None if nothing does."""
+
+    problems: dict[str, Suppression | None]
+
+
+class InhibitorsUpdate(_Frozen):
+    """All problems of an incident that inhibit other incidents now."""
+
+    incident: str
+    inhibitors: tuple[Inhibitor, ...]
+
+
 class NotificationResult(_Frozen):
     """``audit_written``: the audit log holds the events that came with the notification, and its own.
 
     ``indexed``: the namespace has the search attribute of vendors' ids, so the incident may set it.
     """
 
-    receipt: Receipt
+    receipt: Receipt | None
     audit_written: bool
+    over_budget: str = Field(
+        default="",
+        description="The incident that lists this one, since the page budget is used up; nothing was sent.",
+        exclude_if=lambda value: not value,
+    )
     indexed: bool = Field(default=False, exclude_if=lambda value: not value)
 
 

@@ -1,6 +1,7 @@
 """The activities that notify people: ``page``, ``post``, ``ticket``, ``console``."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 
 import structlog
 from temporalio import activity
@@ -12,8 +13,11 @@ from activities.metrics import failure_reason, measured
 from incident.message import TRIGGERED, Link
 from incident.notification import Notification
 from incident.receipt import Receipt
+from incident.text import counted
 from integrations.base.destination import Destination
 from integrations.base.errors import IntegrationError, PermanentError, normalize
+from integrations.suppression.finder import SuppressionFinder
+from policy import format_duration
 
 UNKNOWN_DESTINATION_ATTEMPTS = 5
 """Attempts, over about 15 s, before an unknown destination is permanent: this worker may be about to load the policy
@@ -39,6 +43,7 @@ class Notifier:
         recorder: AuditRecorder,
         incident_url: Callable[[str], str] = lambda incident_key: "",
         indexed: Callable[[], Awaitable[bool]] = never_indexed,
+        suppressions: SuppressionFinder | None = None,
     ) -> None:
         """
         Args:
@@ -46,15 +51,20 @@ class Notifier:
             recorder: writes the audit events.
             incident_url: returns the address of an incident's page, by the incident's dedup key.
             indexed: whether the namespace has the search attribute of vendors' ids.
+            suppressions: counts the pages of each budget; without it, budgets have no end.
         """
         self._destinations = destinations
         self._recorder = recorder
         self._incident_url = incident_url
-        self._indexed = indexed
+        self._indexed, self._suppressions = indexed, suppressions
 
     @activity.defn(name="page")
     async def page(self, notification: Notification) -> NotificationResult:
-        return await self._notify(notification)
+        carrier = await self._claim(notification)
+        if carrier and carrier != notification.content.incident:
+            written = await self._recorder.record_best_effort(notification.audit)
+            return NotificationResult(receipt=None, audit_written=written, over_budget=carrier)
+        return await self._notify(_with_budget_note(notification) if carrier else notification)
 
     @activity.defn(name="post")
     async def post(self, notification: Notification) -> NotificationResult:
@@ -67,6 +77,14 @@ class Notifier:
     @activity.defn(name="console")
     async def console(self, notification: Notification) -> NotificationResult:
         return await self._notify(notification)
+
+    async def _claim(self, notification: Notification) -> str:
+        """The incident that lists what goes beyond the page budget; empty if there is room."""
+        budget = notification.budget
+        if budget is None or self._suppressions is None:
+            return ""
+        incident = notification.content.incident
+        return await self._suppressions.claim(budget, notification.key, incident, datetime.now(UTC))
 
     async def _notify(self, notification: Notification) -> NotificationResult:
         """Sends first and writes the audit log after, so that a slow log delays no page."""
@@ -114,6 +132,17 @@ class Notifier:
         return notification.model_copy(
             update={"content": content.model_copy(update={"incident_url": url, "links": links})}
         )
+
+
+def _with_budget_note(notification: Notification) -> Notification:
+    budget = notification.budget
+    assert budget is not None
+    pages = counted(budget.pages, "page")
+    note = (
+        f"The page budget of {budget.scope} is used up ({pages} within {format_duration(budget.within)}): "
+        "until this incident is closed, further incidents page nobody and are listed here."
+    )
+    return notification.model_copy(update={"note": f"{notification.note} {note}".strip()})
 
 
 def find_destination(destinations: Mapping[str, Destination], name: str) -> Destination:

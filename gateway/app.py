@@ -16,8 +16,10 @@ from gateway.incident_cache import IncidentCache
 from gateway.ingest.dedup_store import DedupStore
 from gateway.ingest.earlier_ids import FIRST_WAIT
 from gateway.ingest.ingester import AlertIngester
+from gateway.ingest.open_incidents import OpenIncidents
 from gateway.ingest.reported_changes import ChangeRecorder
 from gateway.ingest.spool import Spool
+from gateway.ingest.suppress import suppress_by
 from gateway.known_runs import KnownRuns
 from gateway.problems import Problems, responses
 from gateway.quarantine.quarantine import Quarantine
@@ -44,6 +46,8 @@ from gateway.services import Services
 from gateway.settings import GatewaySettings
 from gateway.version import VERSION
 from integrations.changes.store import ChangeStore
+from integrations.suppression.finder import SuppressionFinder
+from integrations.suppression.store import SuppressionStore
 
 
 def create_app(settings: GatewaySettings, client: Client) -> FastRouteApp:
@@ -83,7 +87,18 @@ def create_app(settings: GatewaySettings, client: Client) -> FastRouteApp:
 def _create_services(settings: GatewaySettings, client: Client) -> Services:
     dedup_store = DedupStore(settings.dedup_store_url)
     spool = Spool(settings.spool, settings.keys, settings.spool_limit)
-    ingester = AlertIngester(client, settings.task_queue, dedup_store, spool, settings.decide, settings.grouping)
+    suppressions = SuppressionFinder(
+        SuppressionStore(settings.dedup_store_url), settings.policy_in_force, OpenIncidents(client).is_open
+    )
+    ingester = AlertIngester(
+        client,
+        settings.task_queue,
+        dedup_store,
+        spool,
+        settings.decide,
+        settings.grouping,
+        suppress_by(suppressions),
+    )
     held = Quarantine(QuarantineStore(settings.dedup_store_url, settings.keys, settings.quarantine), ingester)
     recorder = ChangeRecorder(ChangeStore(settings.dedup_store_url, settings.keys), ingester)
     ingester.quarantine_with(held.take_in_undeliverable)
@@ -100,6 +115,7 @@ def _create_services(settings: GatewaySettings, client: Client) -> Services:
         quarantine=held,
         replay=QuarantineReplay(held.store, ingester, settings.mappings),
         changes=recorder,
+        suppressions=suppressions,
         health=HealthMonitor(client, settings.task_queue),
         incidents=IncidentCache(client, queries, runs),
         actions=ActionService(client, ingester, queries, runs),
@@ -144,5 +160,6 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     services.dedup_store.close()
     services.quarantine.store.close()
     services.changes.store.close()
+    services.suppressions.close()
     if services.settings.descriptions is not None:
         services.settings.descriptions.close()

@@ -19,6 +19,7 @@ from gateway.security.codec_sessions import CodecSessions
 from gateway.security.encryption import EncryptionCodec
 from gateway.security.rates import RateLimiter
 from gateway.settings import GatewaySettings
+from integrations.suppression.finder import SuppressionFinder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class Services:
     quarantine: Quarantine
     replay: QuarantineReplay
     changes: ChangeRecorder
+    suppressions: SuppressionFinder
     health: HealthMonitor
     incidents: IncidentCache
     actions: ActionService

@@ -15,6 +15,7 @@ from gateway.security.links import Links
 from gateway.security.rates import Rates
 from gateway.security.tokens import Tokens
 from integrations.arize.description_cache import DescriptionCache
+from policy import Policy
 from policy.cel.mapping import AlertMapping
 
 
@@ -59,6 +60,8 @@ class GatewaySettings:
     """The policy's decision about a first alert. The incident starts with it, and lists find it at once."""
     grouping: Grouping = field(default_factory=Ungrouped)
     """Which incident an alert belongs to, by the policy."""
+    policy_in_force: Callable[[], Policy | None] = lambda: None
+    """By which silences and inhibition match; without it, a gateway suppresses nothing, and a worker does."""
     descriptions: DescriptionCache | None = None
     """The descriptions of monitors, which ``decide`` reads; kept up to date while the gateway runs, and closed then."""
     links: Links = field(default_factory=lambda: Links("", ()), repr=False)

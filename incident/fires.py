@@ -27,7 +27,7 @@ class Fires:
 
     def __init__(self, state: IncidentState, outbox: Outbox, escalation: Escalation) -> None:
         self._state, self._outbox, self._escalation = state, outbox, escalation
-        self._holds = Holds(state, escalation)
+        self.holds = Holds(state, escalation)
 
     # ── What happens to a problem ───────────────────────────────────────────────────────────────────────
 
@@ -49,8 +49,8 @@ class Fires:
         monitor = state.problems[key].monitor
         state.record(now, "problem_added", monitor)
         self._escalation.record_decision(decision, now)
-        if waits := self._holds.wait_for(key, decision, now):
-            self._holds.add(key, decision, waits, now)
+        if waits := self.holds.wait_for(key, decision, now):
+            self.holds.add(key, decision, waits, now)
         else:
             self._join(key, decision, now, f"{monitor} is triggered as well")
 
@@ -60,13 +60,13 @@ class Fires:
         state.refire_count += 1
         state.record(now, "refired", f"fires again {reason}")
         self._escalation.record_decision(decision, now)
-        waits = self._holds.wait_for(key, decision, now)
+        waits = self.holds.wait_for(key, decision, now)
         if waits is None:
             self._start_held(key, decision, now, reason)
             return
         if all(name == key for name in state.open_problems):
             self._hold_all(key, decision, waits)
-        self._holds.add(key, decision, waits, now, reason)
+        self.holds.add(key, decision, waits, now, reason)
 
     def repeat(self, key: str, decision: Decision, now: datetime) -> None:
         """A later alert of a problem that is triggered: it may be louder, or end the problem's hold."""
@@ -75,8 +75,8 @@ class Fires:
             self._escalation.adopt(decision, now)
         elif decision.louder_than(state.tier_of(key)):
             self._rise(key, decision, now)
-        elif waits := self._holds.wait_for(key, decision, now):
-            self._holds.add(key, decision, waits, now)
+        elif waits := self.holds.wait_for(key, decision, now):
+            self.holds.add(key, decision, waits, now)
             self._escalation.adopt(decision, now)
         elif decision.tier == state.tier_of(key):
             state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
@@ -90,26 +90,29 @@ class Fires:
     def _rise(self, key: str, decision: Decision, now: datetime) -> None:
         problem = self._state.problems[key]
         self._escalation.record_decision(decision, now)
-        if waits := self._holds.wait_for(key, decision, now):
-            self._holds.add(key, decision, waits, now)
+        if waits := self.holds.wait_for(key, decision, now):
+            self.holds.add(key, decision, waits, now)
             return
-        self._holds.drop(key)
+        self.holds.drop(key)
         self._join(key, decision, now, f"{problem.monitor} is {decision.tier} now")
 
     def end(self, key: str, alert: Alert, now: datetime) -> None:
         """A problem has cleared, and others have not: the escalation goes on for the loudest of them."""
         state, problem = self._state, self._state.problems[key]
         tier = state.tier_of(key)
-        self._holds.drop(key)
+        self.holds.drop(key)
         left = state.open_problems
         names = _listed([one.monitor for one in left.values()])
         state.record(
             now, "problem_cleared", f"{problem.monitor} cleared; still triggered: {names}", by="arize", alert=alert
         )
         note = f"{problem.monitor} cleared. Still triggered: {names}."
-        self._update(note)
+        self.update(note)
         if key == state.lead:
             self._follow(tier, left, now)
+        for hold in [one for one in state.deadlines if one.suppression and one.suppression.source == state.incident]:
+            state.deadlines.remove(hold)  # what it inhibited in this incident
+            self.release(hold, now)
 
     def reconsider(self, key: str, decision: Decision, now: datetime, still_missing: str = "") -> None:
         """The decision about the same alert, after Arize described it: it may raise the tier, never lower it."""
@@ -124,7 +127,7 @@ class Fires:
         if decision.louder_than(state.tier_of(key)):
             state.record(now, "description_arrived", f"now {text}", **data)
             if problem.tier is None:
-                self._holds.drop(key)  # what was held is what this is now
+                self.holds.drop(key)  # what was held is what this is now
             self._rise(key, with_remaining_hold(decision, problem.fired_at, now), now)
             return
         is_lower, is_held = decision.tier != state.tier_of(key), bool(state.held_decisions(key))
@@ -134,7 +137,7 @@ class Fires:
             problem.note_decision(decision, state.keep_decision(decision))
         if key == state.lead:
             self._describe_lead(decision, is_lower=is_lower)
-        if is_held and not (is_lower or self._holds.wait_for(key, decision, now)):
+        if is_held and not (is_lower or self.holds.wait_for(key, decision, now)):
             state.record(now, "hold_expired", f"rule {decision.rule} has no hold")
             self._end_holds(key, decision, now)
             return
@@ -148,8 +151,17 @@ class Fires:
         decision = hold.decision
         if problem is None or decision is None or problem.status == "cleared" or not problem.is_open:
             return
-        if waits := self._holds.suppressed(hold.problem, now):
-            self._holds.add(hold.problem, decision, waits, now, hold.refired)
+        if hold.suppression and hold.suppression.is_external and hold.suppression.source != state.incident:
+            state.unchecked[hold.problem] = hold  # a worker checks whether it is over
+            return
+        self.release(hold, now)
+
+    def release(self, hold: Deadline, now: datetime) -> None:
+        """A held problem is notified of, unless something suppresses it yet. Nothing else is to be asked."""
+        state, decision = self._state, hold.decision
+        assert decision is not None
+        if waits := self.holds.suppressed(hold.problem, now):
+            self.holds.add(hold.problem, decision, waits, now, hold.refired, hold.suppression)
             return
         ended = (
             "still triggered" if hold.suppression else f"still triggered after {format_duration(decision.hold or 0)}"
@@ -159,7 +171,7 @@ class Fires:
 
     def flaps(self, key: str, decision: Decision, now: datetime, note: str) -> None:
         """It is triggered and clears again and again: one notification says so, and what follows is folded into it."""
-        self._update(note, in_thread=True)
+        self.update(note, in_thread=True)
         self._notify_once(decision, now, note)
 
     def is_stable(self, key: str, decision: Decision, now: datetime, note: str) -> None:
@@ -167,13 +179,7 @@ class Fires:
         if self._state.acknowledged_at:
             self._page_again(key, decision, now, note)
         else:
-            self._update(note, in_thread=True)
-
-    def quiet_until(self, now: datetime) -> datetime | None:
-        """When the next step may be taken, if everything that is triggered is in maintenance."""
-        problems = self._state.open_problems
-        found = [self._holds.suppressed(key, now) for key in problems]
-        return min((one.until for one in found if one), default=None) if all(found) else None
+            self.update(note, in_thread=True)
 
     # ── Holds ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -191,7 +197,7 @@ class Fires:
         """A later alert of the same tier has no hold."""
         holds = [one for one in self._state.deadlines if one.kind == "hold" and one.problem == key]
         louder = [one for one in holds if one.decision and one.decision.louder_than(decision.tier)]
-        self._holds.drop(key)
+        self.holds.drop(key)
         self._state.deadlines += louder
         self._start_held(key, decision, now, next((one.refired for one in holds), ""))
 
@@ -209,14 +215,14 @@ class Fires:
         self._escalation.apply_decision(decision)
         self._escalation.record_decision(decision, now)
         state.lead = key
-        waits = self._holds.wait_for(key, decision, now)
+        waits = self.holds.wait_for(key, decision, now)
         if waits is None:
             self._take_effect(key, decision, now)
             self._escalation.start(now)
             return
         state.forget_acknowledgement()
         state.state, state.level = waits.state, 0
-        self._holds.add(key, decision, waits, now)
+        self.holds.add(key, decision, waits, now)
 
     def _join(self, key: str, decision: Decision, now: datetime, what: str) -> None:
         """A problem that must be notified of, in an incident that has others, or held it so far."""
@@ -250,7 +256,7 @@ class Fires:
         """Notify those who must know and hold no message yet; everybody else sees an update."""
         state = self._state
         note += self._adopt(decision, now)
-        self._update(note, in_thread=len(state.problems) in _NOTED_COUNTS)
+        self.update(note, in_thread=len(state.problems) in _NOTED_COUNTS)
         self._escalation.steps.open_tickets(self._current())
         self._notify_once(decision, now, note)
         if not (state.lead or state.acknowledged_at):  # what was notified last is over
@@ -291,7 +297,7 @@ class Fires:
         if not is_unanswered:
             self._escalation.stop()
         self._lead(key, decision)
-        self._update(note)
+        self.update(note)
         self._escalation.start(now, note, due)
         state.tier = loudest_tier((decision.tier, *others))
 
@@ -299,7 +305,7 @@ class Fires:
         """What runs is louder, and goes on: the first step of this one is taken beside it."""
         state = self._state
         note += self._adopt(decision, now)
-        self._update(note)
+        self.update(note)
         self._escalation.steps.open_tickets(self._current())
         for target in decision.digest:
             self._outbox.enqueue(
@@ -348,8 +354,8 @@ class Fires:
         problem.take_effect(decision, self._state.keep_decision(decision))
         problem.fired_at = now
 
-    def _update(self, note: str, *, in_thread: bool = False) -> None:
-        """Show it in every message that was sent."""
+    def update(self, note: str, *, in_thread: bool = False) -> None:
+        """Show something in every message that was sent."""
         self._outbox.broadcast("refresh", note, kinds=_UPDATED_IN_PLACE)
         self._outbox.broadcast("note", note, kinds=frozenset({"ticket", "post"} if in_thread else {"ticket"}))
 

@@ -8,6 +8,7 @@ from incident.amounts import format_amount
 from incident.message import TRIGGERED, Fact, Link, MessageContent
 from incident.state import IncidentState
 from incident.text import counted
+from policy.decision import TIERS
 
 MAX_LISTED = 10
 """Monitors that a message names, of each status."""
@@ -60,6 +61,7 @@ def _facts(state: IncidentState, alert: Alert) -> tuple[Fact, ...]:
         "Unreadable": alert.notes if alert.quarantined else "",
         "Show it": f"tocsin intake show {alert.quarantined}" if alert.quarantined else "",
         **_problems(state),
+        **_listed_incidents(state),
         "Environment": alert.environment,
         "Measured": _measured(alert),
         "Segment": _pairs(alert.segment),
@@ -92,6 +94,19 @@ def _problems(state: IncidentState) -> dict[str, str]:
     triggered = [f"{one.monitor} ({_problem_text(state, key)})" for key, one in state.open_problems.items()]
     cleared = [one.monitor for one in known.values() if not one.is_open]
     return {"Triggered": _listed(triggered), "Cleared": _listed(cleared)}
+
+
+def _listed_incidents(state: IncidentState) -> dict[str, str]:
+    """The incidents that notify nobody because of this one, by what suppresses them; the loudest first."""
+    labels = {"inhibition": "Inhibited", "budget": "Beyond the page budget"}
+    found: dict[str, str] = {}
+    listed = sorted(state.listed.values(), key=lambda one: -TIERS.index(one.tier))
+    for kind, label in labels.items():
+        mine = [one for one in listed if one.kind == kind]
+        names = [f"{one.tier.upper()} {one.model} {one.monitor} ({one.incident})" for one in mine]
+        if mine:
+            found[label] = f"{counted(len(mine), 'incident')}: {_listed(names)}"
+    return found
 
 
 def _problem_text(state: IncidentState, key: str) -> str:

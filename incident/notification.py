@@ -8,6 +8,7 @@ from incident.message import MessageContent
 from incident.receipt import Receipt, Verb
 from incident.text import Text
 from policy import Target
+from policy.decision import Budget
 
 
 class Notification(BaseModel):
@@ -23,6 +24,8 @@ class Notification(BaseModel):
     note: Text = Field(default="", description="One sentence: the reason for this message.")
     original_receipt: Receipt | None = Field(default=None, description="The receipt of the message that this updates.")
     audit: AuditBatch = Field(description="Audit events to write after the message is sent.")
+    budget: Budget | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The page budget that it counts for."""
     retry_after_giveup: bool = Field(
         default=False, description="All earlier attempts were given up; one may have reached the vendor."
     )

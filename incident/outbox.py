@@ -9,6 +9,7 @@ from incident.limits import PENDING_NOTES_BYTES
 from incident.receipt import Receipt, Verb
 from incident.state import Deadline, IncidentState, PendingNotification
 from policy import Target
+from policy.decision import Budget
 
 RETRY_INTERVAL = timedelta(minutes=1)
 """After all attempts of a notification failed for a temporary reason and the fallback was notified."""
@@ -41,6 +42,7 @@ class Outbox:
         fallback_for: str = "",
         original_receipt: Receipt | None = None,
         fire: int = 0,
+        budget: Budget | None = None,
     ) -> None:
         """Add a notification. ``key`` is unique within the incident; ``fire`` is the last one by default."""
         state = self._state
@@ -65,6 +67,7 @@ class Outbox:
                 fallback_for=fallback_for,
                 original_receipt=original_receipt,
                 fire=(fire or state.fires) if state.bounded else 0,
+                budget=budget if target.kind == "page" else None,
             )
         )
 
@@ -222,6 +225,10 @@ class Outbox:
             if target.name != failed.target.name and not self.has(key):
                 note = f"{failed.target.name} could not be notified: {reason}"
                 self.enqueue("notify", target, key, note, fallback_for=failed.target.name, fire=failed.fire)
+
+    def drop(self, notification: PendingNotification) -> None:
+        """It is not sent after all."""
+        self._remove(notification)
 
     def _remove(self, notification: PendingNotification) -> None:
         self._state.pending = [one for one in self._state.pending if one.key != notification.key]

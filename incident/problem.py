@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from alerts import Alert, Status
 from incident.order import EventTimes
+from incident.suppression import Suppression
 from policy import Decision, Tier
 from policy.decision import MaintenanceSpan
 
@@ -40,6 +41,8 @@ class Problem(BaseModel):
     """When it was triggered and cleared, by the sender's clock, and when its alerts arrived."""
     maintenance: tuple[MaintenanceSpan, ...] = Field(default=(), exclude_if=lambda value: not value)
     """The windows for its last alert that had not ended then."""
+    suppression: Suppression | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What suppressed it when that was last checked: a silence, another incident, a page budget."""
     changes: list[datetime] = Field(default_factory=list[datetime], exclude_if=lambda value: not value)
     """When it was triggered after it had cleared, and cleared: as long ago as counts for flapping."""
     flapping_since: datetime | None = Field(default=None, exclude_if=lambda value: value is None)

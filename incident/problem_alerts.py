@@ -1,9 +1,9 @@
 """The alerts of an incident, problem by problem: what is older, what came before, what is new, and what fires again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from alerts import Alert, incident_id
+from alerts import Alert
 from incident.actions import ARIZE, ActionHandler
 from incident.alert_records import (
     note_repeats,
@@ -17,18 +17,17 @@ from incident.escalation import Escalation
 from incident.events import GroupedAlert, ResponderAction
 from incident.fires import Fires
 from incident.flapping import FlappingProblems
+from incident.late_descriptions import LateDescriptions
 from incident.obligations import names_more
 from incident.order import EventTimes, believable
 from incident.outbox import Outbox
 from incident.problem import MAX_PROBLEM_ALERTS, MAX_PROBLEMS, Problem
 from incident.refires import fires_again, has_data_again
 from incident.state import IncidentState
+from incident.suppression import Suppression
 from incident.text import clock_text, counted
 from policy import Decision, loudest
 from policy.decision import TIERS
-
-_MAX_UNDESCRIBED = 8
-"""Alerts that are described later; those of one monitor count once."""
 
 
 class ProblemAlerts:
@@ -43,8 +42,17 @@ class ProblemAlerts:
 
     # ── Triggered ───────────────────────────────────────────────────────────────────────────────────────
 
-    def add(self, alerts: Sequence[GroupedAlert], decisions: Sequence[Decision], now: datetime) -> None:
-        """Add alerts that are triggered, each with the decision about it. The loudest problem comes first."""
+    def add(
+        self,
+        alerts: Sequence[GroupedAlert],
+        decisions: Sequence[Decision],
+        now: datetime,
+        suppressions: Mapping[str, Suppression],
+    ) -> None:
+        """Add alerts that are triggered, each with the decision about it. The loudest problem comes first.
+
+        ``suppressions`` says what keeps problems quiet; see ``IncidentStateMachine.add_alerts``.
+        """
         state = self._state
         of_problem: dict[str, list[int]] = {}
         for index, one in enumerate(alerts):
@@ -55,13 +63,18 @@ class ProblemAlerts:
         ]
         older: list[GroupedAlert] = []
         for key, mine, decision in sorted(items, key=lambda item: -TIERS.index(item[2].tier)):
-            older += self._add_to(key, mine, decision, now)
+            older += self._add_to(key, mine, decision, now, suppressions.get(key))
         if older and state.decision is None and not state.is_over:
             last = self._times_of(older[-1]).last_clear(older[-1].happened_at)
             self.discard(older, now, f"triggered before the monitor cleared at {clock_text(last)}; nobody was notified")
 
     def _add_to(
-        self, key: str, alerts: Sequence[GroupedAlert], decision: Decision, now: datetime
+        self,
+        key: str,
+        alerts: Sequence[GroupedAlert],
+        decision: Decision,
+        now: datetime,
+        suppression: Suppression | None,
     ) -> Sequence[GroupedAlert]:
         """Add alerts to one problem. Returns those that are older than its last clear."""
         state, problem = self._state, self._state.problems.get(key)
@@ -91,7 +104,7 @@ class ProblemAlerts:
         if was_clear:
             problem.tier, problem.fired_at = None, now
         self._count_as_open(problem)
-        problem.maintenance = decision.maintenance
+        problem.maintenance, problem.suppression = decision.maintenance, suppression
         if refired and not was_clear and problem.tier and TIERS.index(problem.tier) > TIERS.index(decision.tier):
             decision = (state.decision_of(problem) or decision).with_obligations(decision)
         if state.decision is None or not is_known:
@@ -314,71 +327,10 @@ class ProblemAlerts:
 
     # ── Described later ─────────────────────────────────────────────────────────────────────────────────
 
-    def note_undescribed(self, alerts: Sequence[Alert], reason: str, now: datetime) -> None:
-        """These alerts were decided without Arize's description, which is still asked for."""
-        state = self._state
-        latest = {one.monitor_id: one for one in (*state.undescribed, *alerts)}
-        if not state.undescribed:
-            state.record(now, "description_missing", f"decided without Arize's description: {reason}")
-        state.undescribed = list(latest.values())[-_MAX_UNDESCRIBED:]
-
-    def reconsider(
-        self, asked: Sequence[Alert], alerts: Sequence[Alert], decisions: Sequence[Decision], now: datetime
-    ) -> None:
-        """Arize described alerts that were decided without a description: tiers may rise, and never fall.
-
-        Args:
-            asked: the alerts as ``note_undescribed`` received them.
-            alerts: the same alerts, described, in the same order.
-            decisions: about each of them.
-            now: the time.
-        """
-        state = self._state
-        state.undescribed = [one for one in state.undescribed if one not in asked]
-        if state.is_over or state.decision is None:
-            return
-        found = [
-            (self._key_of(before), one, decision)
-            for before, one, decision in zip(asked, alerts, decisions, strict=True)
-        ]
-        found = [item for item in found if item[0]]
-        for key, one, decision in sorted(found, key=lambda item: -TIERS.index(item[2].tier)):
-            if one.status == "cleared":
-                continue
-            self._replace_undescribed(state.problems[key], one, is_lead=key == state.lead)
-            self._fires.reconsider(key, decision, now, one.undescribed)
-        for key, one, decision in found:
-            if one.status == "cleared" and not self._triggered_since(key, one):
-                self._escalation.adopt(decision, now)
-                self.clear(GroupedAlert(alert=one, problem=key), now)
-
-    def _replace_undescribed(self, problem: Problem, alert: Alert, *, is_lead: bool) -> None:
-        state = self._state
-        if problem.alert is None or problem.alert.undescribed:
-            problem.alert = alert
-            problem.monitor = alert.monitor
-        if state.alert is not None and state.alert.undescribed and is_lead:
-            state.alert = alert
-        if state.latest_alert is not None and state.latest_alert.undescribed:
-            state.latest_alert = alert
-
-    def _key_of(self, alert: Alert) -> str:
-        """The problem of an alert that was asked about; empty if the incident no longer holds it."""
-        problems = self._state.problems
-        if (key := incident_id(alert)) in problems:
-            return key
-        return next((name for name, one in problems.items() if one.monitor_id == alert.monitor_id), "")
-
-    def _triggered_since(self, key: str, cleared: Alert) -> bool:
-        """Whether an alert came while Arize was asked: the monitor may have triggered again after what Arize said."""
-        state, problem = self._state, self._state.problems[key]
-        if any(one.monitor_id == cleared.monitor_id for one in state.undescribed):
-            return True  # it is asked about next
-        latest = problem.alert
-        if latest is None or latest.status != "triggered":
-            return False
-        at = problem.times.alert_arrived_at if latest.local_time else latest.occurred_at
-        return bool(at and cleared.occurred_at and at > cleared.occurred_at)
+    @property
+    def late(self) -> LateDescriptions:
+        """The alerts that were decided without Arize's description."""
+        return LateDescriptions(self._state, self._escalation, self._fires, self.clear)
 
     # ── Obligations ─────────────────────────────────────────────────────────────────────────────────────
 

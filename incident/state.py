@@ -13,12 +13,13 @@ from incident.dedup_key import earlier_dedup_key, incident_dedup_key, is_run
 from incident.events import ResponderAction
 from incident.limits import UNWRITTEN_BYTES
 from incident.order import EventTimes
+from incident.peers import PeerMessage
 from incident.problem import Problem
 from incident.receipt import Receipt, Verb
-from incident.suppression import Suppression
+from incident.suppression import ListedIncident, Suppression
 from incident.text import counted
 from policy import Decision, Target, Tier
-from policy.decision import TIERS, loudest_tier
+from policy.decision import TIERS, Budget, loudest_tier
 
 TIMELINE_LENGTH = 200
 """Only the latest entries are kept for reading; the audit log keeps all."""
@@ -53,6 +54,8 @@ class PendingNotification(BaseModel):
     """The destination that could not be reached, when this notification replaces it."""
     retry_after_giveup: bool = False
     """All earlier attempts were given up; one may have reached the vendor all the same."""
+    budget: Budget | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The page budget that it counts for: that of the first page of a fire."""
     fire: int = Field(default=0, exclude_if=lambda value: not value)
     """Which of the incident's fires it is about."""
     since: datetime | None = None
@@ -113,6 +116,18 @@ class IncidentState(BaseModel):
     """The policy's decisions about the problems, each once, without their reasons and traces."""
     lead: str = Field(default="", exclude_if=lambda value: not value)
     """The problem that the escalation is for, and that messages are about."""
+    unchecked: dict[str, Deadline] = Field(default_factory=dict[str, Deadline], exclude_if=lambda value: not value)
+    """Problems whose suppression may be over, and what they are held for: a worker checks it."""
+    must_check: bool = Field(default=False, exclude_if=lambda value: not value)
+    """The suppression of every open problem is to be checked."""
+    listed: dict[str, ListedIncident] = Field(
+        default_factory=dict[str, ListedIncident], exclude_if=lambda value: not value
+    )
+    """The other incidents that notify nobody because of this one."""
+    registered_inhibitors: list[str] = Field(default_factory=list[str], exclude_if=lambda value: not value)
+    """The problems that are known to all workers and gateways as inhibitors."""
+    outgoing: list[PeerMessage] = Field(default_factory=list[PeerMessage], exclude_if=lambda value: not value)
+    """What is to be said to other incidents."""
     notified_at: datetime | None = Field(default=None, exclude_if=lambda value: value is None)
     """When somebody was last paged, or notified by a post."""
     tracks_problems: bool = Field(default=False, exclude_if=lambda value: not value)

@@ -4,8 +4,9 @@
 close. The workflow feeds events to the state machine and dispatches the notifications it queues.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from alerts import Alert
 from incident.actions import PROCESSED_EVENT_IDS, ActionHandler
@@ -18,10 +19,12 @@ from incident.receipt import Receipt
 from incident.single_escalation import SingleEscalation
 from incident.single_monitor import SingleMonitor
 from incident.state import Deadline, IncidentState, PendingNotification
+from incident.suppressed import Suppressions
+from incident.suppression import Suppression
 from policy import Decision, IncidentFacts
 
 _ESCALATES = frozenset({"step", "ack_timeout", "remind"})
-"""Deadlines that wait for the end of maintenance."""
+"""Deadlines that wait while everything that is triggered is suppressed."""
 
 
 class IncidentStateMachine:
@@ -41,6 +44,7 @@ class IncidentStateMachine:
         self._escalation: Escalation = Escalation(state, self._outbox, patched) if state.tracks_problems else single
         self._actions = ActionHandler(state, self._outbox, self._escalation, patched)
         self._fires = Fires(state, self._outbox, self._escalation)
+        self._suppressions = Suppressions(state, self._fires)
         self._single = SingleMonitor(state, self._outbox, single, self._actions, patched)
         self._problems = (
             ProblemAlerts(state, self._outbox, self._escalation, self._actions, self._fires)
@@ -77,6 +81,7 @@ class IncidentStateMachine:
         decision: Decision,
         now: datetime,
         decisions: Sequence[Decision] = (),
+        suppressions: Mapping[str, Suppression] = MappingProxyType({}),
     ) -> None:
         """Add alerts that are triggered.
 
@@ -87,9 +92,10 @@ class IncidentStateMachine:
             decision: the loudest about them.
             now: the time.
             decisions: about each of them; without any, ``decision`` is about all.
+            suppressions: by problem: what keeps its alerts quiet, beside maintenance.
         """
         if self._problems is not None:
-            self._problems.add(alerts, decisions or [decision] * len(alerts), now)
+            self._problems.add(alerts, decisions or [decision] * len(alerts), now, suppressions)
         else:
             self._single.add_alerts(alerts, decision, now)
 
@@ -111,7 +117,10 @@ class IncidentStateMachine:
 
     def note_undescribed(self, alerts: Sequence[Alert], reason: str, now: datetime) -> None:
         """These alerts were decided without Arize's description, which is still asked for."""
-        (self._problems or self._single).note_undescribed(alerts, reason, now)
+        if self._problems is not None:
+            self._problems.late.note(alerts, reason, now)
+        else:
+            self._single.note_undescribed(alerts, reason, now)
 
     def reconsider(
         self,
@@ -131,7 +140,7 @@ class IncidentStateMachine:
             decisions: about each of them; without any, ``decision`` is about all.
         """
         if self._problems is not None:
-            self._problems.reconsider(asked, alerts, decisions or [decision] * len(alerts), now)
+            self._problems.late.reconsider(asked, alerts, decisions or [decision] * len(alerts), now)
         else:
             self._single.reconsider(asked, alerts, decision, now)
 
@@ -157,9 +166,33 @@ class IncidentStateMachine:
         if self.state.early_actions and notification.target.kind == "ticket":
             self._actions.handle_early(receipt.at)
 
+    def mark_over_budget(self, notification: PendingNotification, carrier: str, now: datetime) -> None:
+        """A page was not sent, because its budget is used up: the incident is listed in another one."""
+        self._outbox.drop(notification)
+        scope = notification.budget.scope if notification.budget else ""
+        text = f"{notification.target.name} is not paged: the page budget of {scope} is used up"
+        self.state.record(now, "over_budget", text, incident=carrier)
+        self._suppressions.over_budget(carrier, scope, now)
+
     def mark_failed(self, notification: PendingNotification, reason: str, now: datetime, *, permanent: bool) -> None:
         """All attempts at a notification failed."""
         self._outbox.mark_failed(notification, reason, now, permanent=permanent)
+
+    # ── Suppression ─────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def suppressions(self) -> Suppressions:
+        """What suppresses this incident, and what it suppresses."""
+        return self._suppressions
+
+    def settle(self) -> None:
+        """Everything that happened is applied: what follows for other incidents is queued in ``outgoing``."""
+        if self._problems is None:
+            return
+        if self.state.listed:
+            self._suppressions.release_listed()
+        if self.state.is_over:
+            self._suppressions.leave_sources()
 
     # ── Time ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -178,7 +211,7 @@ class IncidentStateMachine:
                 self._fires.end_hold(deadline, now)
             elif deadline.kind == "stable" and self._problems is not None:
                 self._problems.is_stable(deadline.problem, now)
-            elif deadline.kind in _ESCALATES and (until := self._fires.quiet_until(now)):
+            elif deadline.kind in _ESCALATES and (until := self._suppressions.quiet_until(now)):
                 state.deadlines.append(deadline.model_copy(update={"at": until}))
                 state.record(
                     now, "suppressed", f"the escalation waits until {until:%Y-%m-%d %H:%M:%S} UTC: in maintenance"

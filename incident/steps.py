@@ -78,7 +78,9 @@ class Steps:
             state.record(now, "escalated", text)
             self._outbox.broadcast("note", f"Escalated: {text}.", kinds=frozenset({"post", "ticket"}))
         for target, dedup_key in [(one, self._outbox.page_key(one, self._step_key(index, one))) for one in step.notify]:
-            self._outbox.enqueue("notify", target, self._step_key(index, target), note, dedup_key=dedup_key)
+            budget = state.decision.budget if state.decision and index == 0 and state.tracks_problems else None
+            key = self._step_key(index, target)
+            self._outbox.enqueue("notify", target, key, note, dedup_key=dedup_key, budget=budget)
 
     def _step_key(self, index: int, target: Target) -> str:
         return f"{self._state.cycle}-step-{index + 1}-{target.name}"

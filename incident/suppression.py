@@ -1,23 +1,35 @@
-"""Why notifications about a problem wait."""
+"""Why notifications about a problem wait: maintenance, a silence, an inhibition, or a page budget."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from policy import Decision, format_duration
-from policy.decision import MaintenanceSpan
+from alerts import Alert
+from policy import Decision, Policy, Tier, format_duration
+from policy.decision import Inhibits, MaintenanceSpan
+from policy.inhibition import is_inhibited_by
 
 
-class Suppression(BaseModel):
-    """What keeps a problem quiet, and until when."""
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["maintenance", "silence", "inhibition"]
+
+class Suppression(_Frozen):
+    """What keeps a problem quiet, and until when."""
+
+    kind: Literal["maintenance", "silence", "inhibition", "budget"]
     reason: str
     until: datetime | None = None
     """None: until what suppresses it is over."""
+    source: str = ""
+    """The id of the silence, or of the incident that lists it."""
+
+    @property
+    def is_external(self) -> bool:
+        """Whether only a worker can check if it is over."""
+        return self.kind != "maintenance"
 
     def text(self, now: datetime) -> str:
         """``in maintenance for 1h: weekly re-index``"""
@@ -25,7 +37,55 @@ class Suppression(BaseModel):
         return f"{_WORDS[self.kind]}{left}: {self.reason}"
 
 
-_WORDS = {"maintenance": "in maintenance", "silence": "silenced", "inhibition": "inhibited"}
+_WORDS = {
+    "maintenance": "in maintenance",
+    "silence": "silenced",
+    "inhibition": "inhibited",
+    "budget": "beyond the page budget",
+}
+
+
+class Silence(_Frozen):
+    """What a person silenced for a time. Times are in UTC."""
+
+    id: str
+    matcher: str = Field(description="A condition in CEL: which problems.")
+    reason: str
+    by: str = Field(description="Who created it.")
+    source: str = Field(default="api", description="Where: api, slack, cli, console.")
+    created_at: datetime
+    starts_at: datetime
+    ends_at: datetime
+    ended_at: datetime | None = Field(default=None, description="When it was expired early.")
+    ended_by: str = ""
+
+    def is_active(self, now: datetime) -> bool:
+        return self.starts_at <= now < self.until
+
+    @property
+    def until(self) -> datetime:
+        """When it ends, or ended."""
+        return self.ends_at if self.ended_at is None else min(self.ends_at, self.ended_at)
+
+
+class Inhibitor(_Frozen):
+    """A problem that is open, and inhibits lesser incidents."""
+
+    incident: str
+    problem: str
+    monitor: str
+    rule: str
+    inhibits: tuple[Inhibits, ...]
+
+
+class ListedIncident(_Frozen):
+    """An incident that notifies nobody because of another one, as that one lists it."""
+
+    incident: str
+    monitor: str
+    model: str = ""
+    tier: Tier
+    kind: Literal["inhibition", "budget"]
 
 
 def in_maintenance(spans: tuple[MaintenanceSpan, ...], now: datetime) -> Suppression | None:
@@ -40,6 +100,18 @@ def in_maintenance(spans: tuple[MaintenanceSpan, ...], now: datetime) -> Suppres
     return Suppression(kind="maintenance", reason=", ".join(dict.fromkeys(reasons)), until=until)
 
 
-def without_maintenance(decision: Decision) -> Decision:
-    """The decision as it is compared with others: its windows depend on when it was made."""
-    return decision.model_copy(update={"maintenance": ()}) if decision.maintenance else decision
+def silenced(policy: Policy, alert: Alert, now: datetime, silences: Iterable[Silence]) -> Suppression | None:
+    """The active silence of an interpreted alert that ends last."""
+    found = [one for one in silences if one.is_active(now) and policy.matchers.matches(one.matcher, alert, now)]
+    last = max(found, key=lambda one: one.until, default=None)
+    if last is None:
+        return None
+    return Suppression(kind="silence", reason=f"{last.reason} ({last.by})", until=last.until, source=last.id)
+
+
+def inhibited(decision: Decision, incident: str, inhibitors: Iterable[Inhibitor]) -> Suppression | None:
+    """The first other incident that inhibits this one."""
+    for one in inhibitors:
+        if one.incident != incident and is_inhibited_by(decision.labels, decision.tier, one.inhibits):
+            return Suppression(kind="inhibition", reason=f"{one.monitor} ({one.rule})", source=one.incident)
+    return None

@@ -14,7 +14,7 @@ from monitors.coverage import cadence
 from monitors.hypothetical import hypothetical_alerts
 from policy import Policy, Tier, format_duration
 from policy.cel.unparse import format_value
-from policy.meaning.known import known
+from policy.meaning.known import fold, known
 
 _CRITICAL = frozenset({"error_rate", "p95_latency_ms", "p99_latency_ms", "retrieval_success_rate"})
 """Metrics whose breach means that customers of a model are affected now."""
@@ -188,12 +188,14 @@ def _metrics(samples: Sequence[_Sample]) -> Iterable[DraftedMetric]:
 
 def _key(alert: Alert) -> tuple[str, str] | None:
     """What identifies a metric that is not known: a name in Arize, or a condition."""
-    if alert.custom_metric or alert.custom_metric_id:
-        return "names", alert.custom_metric or alert.custom_metric_id
+    stated = (alert.custom_metric, alert.custom_metric_id, alert.metric)
+    custom, identifier, metric = (one if fold(one) else "" for one in stated)
+    if custom or identifier:
+        return "names", custom or identifier
     if alert.aggregation and alert.dimension:
         parts = (("aggregation", alert.aggregation), ("dimension", alert.dimension))
         return "match", " && ".join(f"alert.{name} == {format_value(value)}" for name, value in parts)
-    return ("names", alert.metric) if alert.metric else None
+    return ("names", metric) if metric else None
 
 
 def _free_name(alert: Alert, taken: set[str]) -> str:

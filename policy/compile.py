@@ -13,6 +13,7 @@ from policy.cel.declarations import Declarations
 from policy.decide import CompiledRule, Policy
 from policy.decision import TIERS, Decision, Flapping, OnAckTimeout, Step, Target, Tier
 from policy.destinations import DestinationConfig
+from policy.inhibition import compile_inhibitions
 from policy.intake import compile_mappings
 from policy.meaning.compile import compile_catalogue, compile_metrics
 from policy.meaning.interpret import Interpreter
@@ -62,7 +63,8 @@ def compile_policy(
         condition = compiler.condition(rule.when, (*path, "when"))
         decision = compiler.decision(rule.name, rule, path)
         if condition:
-            rules.append(CompiledRule(rule.name, condition, decision, rule.notify_owner))
+            inhibits = compile_inhibitions(rule, compiler.declarations, path, report)
+            rules.append(CompiledRule(rule.name, condition, decision, rule.notify_owner, inhibits))
             conditions.append((rule.name, condition))
             places.append(index)
     for index, reason in unreachable(conditions):
@@ -92,6 +94,7 @@ def compile_policy(
         governance_tickets=compiler.targets(governance.ticket, ("governance", "ticket"), tickets=True)
         if governance
         else (),
+        declarations=compiler.declarations,
         interpreter=Interpreter(
             compile_metrics(file.metrics, compiler.condition, report),
             compile_catalogue(file.models, models, ruled, report),

@@ -9,12 +9,15 @@ from typing import Any
 from alerts import Alert, web_address
 from policy.authoring.errors import Problem
 from policy.cel.conditions import Condition, Facts, Outcome, model_facts
-from policy.cel.declarations import ALERT
+from policy.cel.declarations import ALERT, Declarations
+from policy.cel.field_path import FieldPath
 from policy.cel.mapping import AlertMapping
 from policy.cel.syntax import uses
 from policy.decision import Decision, IncidentFacts, MaintenanceSpan, Step, Target, Verdict
 from policy.destinations import DestinationConfig
 from policy.failures import EvaluationFailures
+from policy.inhibition import CompiledInhibition, label_paths
+from policy.matchers import Matchers
 from policy.meaning.gaps import gap
 from policy.meaning.interpret import InterpretationStep, Interpreter
 from policy.meaning.naming import NamedTopics
@@ -39,6 +42,7 @@ class CompiledRule:
     condition: Condition | None
     decision: Decision
     notify_owner: bool = False
+    inhibits: tuple[CompiledInhibition, ...] = ()
 
     def louder_than(self, other: "CompiledRule") -> bool:
         return self.decision.louder_than(other.decision.tier)
@@ -74,6 +78,7 @@ class Policy:
     regulated: Condition | None
     closed_by: str
     governance_tickets: tuple[Target, ...]
+    declarations: Declarations
     interpreter: Interpreter
     named: NamedTopics
     unreadable: CompiledRule
@@ -139,18 +144,29 @@ class Policy:
         """Each step from Arize's words to the policy's, for people."""
         return self.interpreter.interpret(alert)[1]
 
-    def facts(self, alert: Alert, now: datetime, incident: IncidentFacts | None = None) -> Facts:
-        """The values that conditions may use, for an alert."""
+    def facts(
+        self, alert: Alert, now: datetime, incident: IncidentFacts | None = None, *, whole: bool = False
+    ) -> Facts:
+        """The values that the policy's conditions may use, for an alert; with all of its fields if ``whole``."""
         alert = self._interpreted(alert)
         model = self._model_facts[id(self.model(alert.model))]
         stated = {name: text for name in _TAGGED if not model[name] and (text := self._tag(alert, name))}
         entry = {**model, **stated} if stated else model
-        return Facts(alert, entry, incident or _NEW_INCIDENT, now, self._alert_names)
+        return Facts(alert, entry, incident or _NEW_INCIDENT, now, ALERT if whole else self._alert_names)
 
     @cached_property
     def asks_of_incidents(self) -> bool:
         """Whether a condition uses ``incident.*``, so that a decision depends on what came before."""
         return any(uses(one.tree, "incident") for one in self._conditions if one)
+
+    @cached_property
+    def matchers(self) -> Matchers:
+        """The matchers of silences."""
+        return Matchers(self)
+
+    @cached_property
+    def _label_paths(self) -> tuple[FieldPath, ...]:
+        return label_paths(one for rule in self.rules for one in rule.inhibits)
 
     @cached_property
     def _conditions(self) -> list[Condition | None]:
@@ -277,6 +293,7 @@ class Policy:
             tickets += tuple(target for target in self.governance_tickets if target not in tickets)
         owner = self.owners.get(entry.owner or self._tag(alert, "owner")) if rule.notify_owner else None
         maintenance = self._maintenance(facts, now, trace)
+        inhibits = [found for one in rule.inhibits if (found := one.of(alert, entry)) is not None]
         decision = decided.model_copy(
             update={
                 "reason": reason,
@@ -290,6 +307,9 @@ class Policy:
                 "runbook": entry.runbook or web_address(alert.tags.get("runbook")),
                 "links": entry.links,
                 "maintenance": maintenance,
+                "inhibits": tuple(inhibits),
+                "labels": {path.text: value for path in self._label_paths if (value := path.value(alert, entry))},
+                "budget": None if regulated else self.noise.budget_of(alert, entry),
                 "policy": self.digest,
             }
         )

@@ -62,6 +62,23 @@ class Flapping(_Frozen):
     until_stable: Seconds
 
 
+class Inhibits(_Frozen):
+    """While it is open, incidents of these tiers with the same values notify nobody."""
+
+    values: dict[str, str]
+    """By the field's path, such as ``alert.model``."""
+    tiers: tuple[Tier, ...]
+
+
+class Budget(_Frozen):
+    """How many pages a team, or whatever else shares them, gets within a time."""
+
+    scope: str
+    """Such as ``model.team = support-ai``."""
+    pages: int
+    within: Seconds
+
+
 class OnAckTimeout(_Frozen):
     """What changes when nobody acknowledges an incident within ``respond_within``: the next tier and its escalation."""
 
@@ -121,6 +138,11 @@ class Decision(_Frozen):
     """What fires again so soon after the incident closed reopens it; None: nothing does."""
     maintenance: tuple[MaintenanceSpan, ...] = Field(default=(), exclude_if=lambda value: not value)
     """The windows that are for this alert, and have not ended when the decision is made."""
+    inhibits: tuple[Inhibits, ...] = Field(default=(), exclude_if=lambda value: not value)
+    labels: dict[str, str] = Field(default={}, exclude_if=lambda value: not value)
+    """The values by which another incident may inhibit this one, by the field's path."""
+    budget: Budget | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What its first page counts for; None if it is not limited."""
     phase: Phase = Field(default="page", exclude_if=lambda value: value == "page")
     """The rollout phase, which the other fields take into account."""
     withheld: tuple[Target, ...] = Field(default=(), exclude_if=lambda value: not value)

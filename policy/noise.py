@@ -13,9 +13,10 @@ from policy.authoring.schedule_faults import cron_faults, rule_faults, timezone_
 from policy.cel.conditions import Condition, ConditionError, Facts
 from policy.cel.declarations import Declarations
 from policy.cel.field_path import FieldPath, compile_field_path
-from policy.decision import MaintenanceSpan
+from policy.decision import Budget, MaintenanceSpan
+from policy.durations import Seconds
 from policy.maintenance import MAX_SPANS, MaintenanceWindow
-from policy.noise_schema import MaintenanceConfig, NoiseConfig
+from policy.noise_schema import MaintenanceConfig, NoiseConfig, PageBudgetConfig
 from policy.schema import ModelConfig
 
 _Path = tuple[str | int, ...]
@@ -25,12 +26,30 @@ _MAX_NAME = 80
 
 
 @dataclass(frozen=True)
+class PageBudget:
+    """How many pages whoever shares a field's value gets."""
+
+    per: FieldPath
+    pages: int
+    within: Seconds
+
+
+@dataclass(frozen=True)
 class Noise:
     """How alerts are grouped. ``config`` is the section as it was written."""
 
     config: NoiseConfig
     group_by: tuple[FieldPath, ...] = ()
     maintenance: tuple[MaintenanceWindow, ...] = ()
+    budget: PageBudget | None = None
+
+    def budget_of(self, alert: Alert, model: ModelConfig) -> Budget | None:
+        """The page budget that an interpreted alert counts for; None if there is none, or nobody whom it is for."""
+        budget = self.budget
+        value = budget.per.value(alert, model) if budget and not alert.drill and not alert.quarantined else ""
+        if budget is None or not value:
+            return None
+        return Budget(scope=f"{budget.per.text} = {value}", pages=budget.pages, within=budget.within)
 
     def spans(self, facts: Facts, now: datetime) -> tuple[MaintenanceSpan, ...]:
         """The maintenance windows for an alert that have not ended. One whose condition cannot be evaluated is none."""
@@ -81,7 +100,17 @@ def compile_noise(
     windows = [
         _window(one, ("noise", "maintenance", index), condition, report) for index, one in enumerate(config.maintenance)
     ]
-    return Noise(config, tuple(paths), tuple(windows))
+    budget = config.page_budget and _budget(config.page_budget, declarations, report)
+    return Noise(config, tuple(paths), tuple(windows), budget)
+
+
+def _budget(config: PageBudgetConfig, declarations: Declarations, report: Report) -> PageBudget | None:
+    try:
+        return PageBudget(compile_field_path(config.per, declarations), config.pages, config.within)
+    except ConditionError as error:
+        for issue in error.issues:
+            report(("noise", "page_budget", "per"), issue.message, issue.offset)
+        return None
 
 
 def _window(config: MaintenanceConfig, place: _Path, condition: CompileCondition, report: Report) -> MaintenanceWindow:

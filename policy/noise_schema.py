@@ -38,6 +38,27 @@ class FlappingConfig(_Strict):
     )
 
 
+class PageBudgetConfig(_Strict):
+    """How many pages a team gets. What goes beyond is listed in one page that says so. Never a regulated incident."""
+
+    per: str = Field(default="model.team", description="The field whose value shares the pages, such as `model.team`.")
+    pages: Whole = Field(ge=1, le=10_000, description="This many incidents page …")
+    within: Interval = Field(default=3600.0, description="… within this time.")
+
+
+class SilencesConfig(_Strict):
+    """What people may silence by a matcher."""
+
+    at_most: Interval = Field(default=7 * 86_400.0, description="How long a silence may last.")
+    confirm_above: Whole = Field(
+        default=10,
+        ge=0,
+        le=100_000,
+        description="A silence that matches more than this, counting open incidents and last week's alerts, needs a "
+        "second yes with the count. So does one that matches a critical rule in production.",
+    )
+
+
 class NoiseConfig(_Strict):
     """How several alerts become one page, and what is not notified at all."""
 
@@ -58,4 +79,6 @@ class NoiseConfig(_Strict):
         "starts to be triggered.",
     )
     flapping: FlappingConfig | None = Field(default=None, description="What is triggered and clears again and again.")
+    page_budget: PageBudgetConfig | None = Field(default=None, description="How many pages a team gets.")
+    silences: SilencesConfig = Field(default=SilencesConfig(), description="What people may silence.")
     maintenance: tuple[MaintenanceConfig, ...] = Field(default=(), description="When notifications wait.")

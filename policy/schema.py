@@ -215,6 +215,15 @@ class OutcomeConfig(_Strict):
     respond_within: Interval | None = Field(default=None, description="Replaces the tier's `respond_within`.")
 
 
+class InhibitsConfig(_Strict):
+    """Which lesser incidents notify nobody while an incident of this rule is open. They are listed in it."""
+
+    same: tuple[str, ...] = Field(
+        min_length=1, description="Fields such as `alert.model` whose values must be the same; a missing one is not."
+    )
+    tiers: tuple[Tier, ...] = Field(min_length=1, description="Their tiers, which are lower than the rule's own.")
+
+
 class RuleConfig(OutcomeConfig):
     """A condition, and what applies to an alert that matches it."""
 
@@ -224,6 +233,7 @@ class RuleConfig(OutcomeConfig):
     when: str = Field(
         min_length=1, max_length=4000, description="A condition in CEL. The first rule that matches decides."
     )
+    inhibits: tuple[InhibitsConfig, ...] = Field(default=(), description="What is not notified while it is open.")
 
 
 class GovernanceConfig(_Strict):

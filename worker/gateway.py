@@ -222,6 +222,7 @@ def _gateway_settings(
         changes_keys=_changes_keys(settings),
         decide=decide,
         grouping=PolicyGrouping(policies.current, descriptions),
+        policy_in_force=policies.current,
         descriptions=descriptions,
         rules=lambda: [rule.name for rule in policies.current().rules],
         arize_secrets=settings.secrets("ARIZE_WEBHOOK_SECRET"),

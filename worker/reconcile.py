@@ -35,6 +35,7 @@ from gateway.ingest.first_decision import Decide, defer_to_worker
 from gateway.ingest.grouping import Grouping
 from gateway.ingest.starter import IncidentStarter
 from gateway.ingest.submission import Submission
+from gateway.ingest.suppress import Suppress, suppress_nothing
 from gateway.list_query import incidents_of, open_incidents_of
 from gateway.monitor_memo import monitor_memo
 from gateway.query_client import IncidentQueryClient
@@ -78,9 +79,10 @@ class TemporalIncidents:
         dedup_store: DedupStore,
         decide: Decide,
         grouping: Grouping | None = None,
+        suppress: Suppress = suppress_nothing,
     ) -> None:
         self._client, self._queries, self.task_queue = client, IncidentQueryClient(client), task_queue
-        self._starter = IncidentStarter(client, task_queue, dedup_store, decide, grouping=grouping)
+        self._starter = IncidentStarter(client, task_queue, dedup_store, decide, grouping=grouping, suppress=suppress)
 
     async def known(self, since: datetime) -> list[KnownIncident]:
         closed = f"ExecutionStatus = 'Completed' AND CloseTime > '{since.astimezone(UTC).isoformat()}'"
@@ -269,10 +271,10 @@ def create_ended_incidents(
 
 
 def create_reconciler(
-    settings: Settings, client: Client, arize: Arize, decide: Decide, grouping: Grouping
+    settings: Settings, client: Client, arize: Arize, decide: Decide, grouping: Grouping, suppress: Suppress
 ) -> Reconciler:
     dedup_store = DedupStore(settings.dedup_store_url)
-    incidents = TemporalIncidents(client, settings.task_queue, dedup_store, decide, grouping)
+    incidents = TemporalIncidents(client, settings.task_queue, dedup_store, decide, grouping, suppress)
     return Reconciler(arize.rest, incidents, arize.describer, arize.descriptions, arize.health.report_monitors)
 
 

@@ -20,10 +20,14 @@ from activities.reconcile import Reconciler
 from audit import AuditLog, DigestLedger, PolicyArchive
 from gateway.ingest.first_decision import FirstDecider
 from gateway.ingest.grouping import PolicyGrouping
+from gateway.ingest.open_incidents import OpenIncidents
+from gateway.ingest.suppress import suppress_by
 from gateway.security.links import SETTING as LINK_SECRET
 from gateway.security.links import Links
 from integrations.arize.health import ArizeHealth
 from integrations.base.open_destinations import OpenDestinations
+from integrations.suppression.finder import SuppressionFinder
+from integrations.suppression.store import SuppressionStore
 from policy import Policy, PolicySource
 from worker.arize import Arize, open_arize
 from worker.digest_schedules import DigestSchedules
@@ -106,7 +110,10 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
         asyncio.get_running_loop().set_default_executor(threads)
         decide = FirstDecider(resources.policies.current, arize.descriptions, workers_ask_arize=arize.has_key)
         grouping = PolicyGrouping(resources.policies.current, arize.descriptions)
-        reconciler = create_reconciler(settings, client, arize, decide, grouping)
+        finder = SuppressionFinder(
+            SuppressionStore(settings.dedup_store_url), resources.policies.current, OpenIncidents(client).is_open
+        )
+        reconciler = create_reconciler(settings, client, arize, decide, grouping, suppress_by(finder))
         ended = create_ended_incidents(
             settings, client, resources.log, resources.destinations, resources.policies.current
         )
@@ -177,6 +184,7 @@ async def _work(
         describer=arize.alert_describer,
         refresher=arize.refresher,
         speed=settings.speed,
+        suppressions=SuppressionStore(settings.dedup_store_url),
     )
 
     def create(client: Client) -> WorkerGroup:

@@ -22,9 +22,13 @@ from activities.ended import EndedIncidents
 from activities.notify import Notifier, never_indexed
 from activities.reconcile import Reconciler
 from activities.refresh_descriptions import DescriptionRefresher
+from activities.suppressions import SuppressionActivities
 from audit import AuditLog
+from gateway.ingest.open_incidents import OpenIncidents
 from gateway.security.links import Links
 from integrations.base.destination import Destination
+from integrations.suppression.finder import SuppressionFinder
+from integrations.suppression.store import SuppressionStore
 from policy import Policy
 from worker.query_guard import QueryGuard
 from worker.search_attributes import VendorIdIndex
@@ -103,6 +107,7 @@ class WorkerDependencies:
     ended: EndedIncidents | None = None
     speed: float = 1.0
     indexed: Callable[[], Awaitable[bool]] = never_indexed
+    suppressions: SuppressionStore | None = None
 
 
 def create_worker_group(
@@ -123,10 +128,11 @@ def create_worker_group(
         slots: the number of activities that each of the two runs at once.
         cached: the number of incidents in memory; others are replayed from their history of some thirty events.
     """
-    classifier = Classifier(dependencies.policy, dependencies.describer)
+    finder = _finder(client, dependencies)
+    classifier = Classifier(dependencies.policy, dependencies.describer, finder)
     if dependencies.indexed is never_indexed:
         dependencies = replace(dependencies, indexed=VendorIdIndex(client).exists)
-    activities = [classifier.describe, *_activities(dependencies)]
+    activities = [classifier.describe, *_activities(dependencies, finder)]
     shared: dict[str, Any] = {
         "interceptors": [RequestIdWorkerInterceptor()],
         "max_concurrent_activities": slots,
@@ -155,12 +161,20 @@ def create_worker_group(
     return WorkerGroup(workers)
 
 
-def _activities(dependencies: WorkerDependencies) -> list[Callable[..., Any]]:
+def _finder(client: Client, dependencies: WorkerDependencies) -> SuppressionFinder | None:
+    store = dependencies.suppressions
+    if store is None:
+        return None
+    return SuppressionFinder(store, dependencies.policy, OpenIncidents(client).is_open)
+
+
+def _activities(dependencies: WorkerDependencies, finder: SuppressionFinder | None) -> list[Callable[..., Any]]:
     """The activities that do not decide. Both workers have them: a fallback for a page may be of any kind."""
     destinations, links = dependencies.destinations, dependencies.links
     recorder = AuditRecorder(dependencies.log)
     incident_url = links.page if links else _no_incident_url
-    notifier = Notifier(destinations, recorder, incident_url, dependencies.indexed)
+    notifier = Notifier(destinations, recorder, incident_url, dependencies.indexed, finder)
+    suppressions = SuppressionActivities(finder, dependencies.policy)
     changes = ChangeNotifier(destinations)
     digests = DigestSender(
         dependencies.policy,
@@ -173,6 +187,8 @@ def _activities(dependencies: WorkerDependencies) -> list[Callable[..., Any]]:
     reconciler, refresher, ended = dependencies.reconciler, dependencies.refresher, dependencies.ended
     return [
         recorder.write_audit_events,
+        suppressions.check_suppressions,
+        suppressions.set_inhibitors,
         notifier.page,
         notifier.post,
         notifier.ticket,

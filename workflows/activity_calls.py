@@ -1,8 +1,11 @@
-"""How each activity is called: its timeouts, its retries, and its summary in the Temporal UI. Nowhere else."""
+"""How each activity is called: its timeouts, its retries, and its summary in the Temporal UI.
+
+The activities of digests, changes and the reconciliation are called in ``background_calls``; nowhere else.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -10,42 +13,33 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 from activities.contracts import (
-    ChangeNotification,
     Classification,
     ClassifyRequest,
     DigestRequest,
     DoubtRequest,
-    EndedReport,
+    InhibitorsUpdate,
     NotificationResult,
-    Refresh,
-    Repair,
-    RepairRequest,
-    Scan,
-    ScanRequest,
-    SendDigestRequest,
-    SendDigestResult,
+    SuppressionCheck,
+    SuppressionsFound,
 )
 from alerts.bounded import cut_text
 from incident.audit_events import AuditBatch, AuditEvent
-from incident.change import Change
 from incident.limits import SUMMARY_LIMIT
-from incident.message import MessageContent
 from incident.message_builder import build_message
 from incident.notification import Notification
-from incident.receipt import Receipt
 from incident.state import IncidentState, PendingNotification
 from incident.text import counted
-from policy import Decision, Target
+from policy import Decision
 from workflows.contracts import BACKGROUND_SUFFIX, DESCRIBE_ACTIVITY
 
 PERMANENT = "Permanent"
 """The type of an activity's error that a retry cannot cure; see ``activities/errors.py``."""
 
 # One attempt. A vendor's request has 10 s; Temporal notices a worker that died after this.
-_ATTEMPT = {"page": timedelta(seconds=15), "console": timedelta(seconds=10)}
-_ATTEMPT_WITH_LOOKUP = timedelta(seconds=40)  # a post or ticket that is looked up first takes several requests
+ATTEMPT = {"page": timedelta(seconds=15), "console": timedelta(seconds=10)}
+ATTEMPT_WITH_LOOKUP = timedelta(seconds=40)  # a post or ticket that is looked up first takes several requests
 # How long a temporary failure may last before the fallback is notified. The message itself is retried after that.
-_GIVE_UP_AFTER = {
+GIVE_UP_AFTER = {
     "page": timedelta(minutes=2),
     "post": timedelta(minutes=5),
     "ticket": timedelta(minutes=15),
@@ -53,9 +47,8 @@ _GIVE_UP_AFTER = {
 }
 _GIVE_UP_SOON = timedelta(seconds=15)
 _LAST_ATTEMPT = timedelta(seconds=2)  # of a notification whose time was over when its run continued as new
-_GIVE_UP_UPDATES_AFTER = timedelta(hours=24)
-_RECONCILE_TIMEOUT = timedelta(minutes=2)
-_RETRY = RetryPolicy(
+GIVE_UP_UPDATES_AFTER = timedelta(hours=24)
+RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2.0,
     maximum_interval=timedelta(seconds=30),
@@ -70,6 +63,7 @@ _RETRY_IN_DOUBT = RetryPolicy(initial_interval=timedelta(milliseconds=200), maxi
 _DOUBT_ATTEMPTS = 5  # of an incident that has a decision
 _CLASSIFY_TIMEOUT = timedelta(seconds=15)  # the policy lets an alert wait for its description for 10 s at most
 _RETRY_DESCRIBE = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=15))
+_RETRY_SUPPRESSIONS = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3)
 _RETRY_AUDIT = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
 _SUMMARIES = {
     "notify": {"page": "Page", "post": "Post to", "ticket": "Open a ticket in", "console": "Print for"},
@@ -149,12 +143,12 @@ async def notify(
     if pending.digest:
         return await _add_to_digest(state, pending, events)
     kind = pending.target.kind
-    attempt = _ATTEMPT.get(kind, _ATTEMPT_WITH_LOOKUP)
+    attempt = ATTEMPT.get(kind, ATTEMPT_WITH_LOOKUP)
     # A fallback for a page is as urgent as the page, at any kind of destination.
     paging = kind in {"page", "console"} or (pending.fallback_for and pending.verb == "notify")
     # A reminder that comes late would ring beside the next one.
     soon = pending.verb == "notify" or (pending.verb == "remind" and state.bounded)
-    give_up_after = _GIVE_UP_AFTER[kind] if soon else _GIVE_UP_UPDATES_AFTER
+    give_up_after = GIVE_UP_AFTER[kind] if soon else GIVE_UP_UPDATES_AFTER
     return await workflow.execute_activity(
         kind,
         Notification(
@@ -167,12 +161,13 @@ async def notify(
             original_receipt=pending.original_receipt,
             audit=_batch(state, events),
             retry_after_giveup=pending.retry_after_giveup or pending.since is not None,
+            budget=pending.budget,
         ),
         task_queue=None if paging else background_queue(),
         result_type=NotificationResult,
         start_to_close_timeout=attempt,
         schedule_to_close_timeout=_GIVE_UP_SOON if give_up_soon else _left(pending, give_up_after, attempt),
-        retry_policy=_RETRY,
+        retry_policy=RETRY,
         summary=_summary(pending),
     )
 
@@ -195,9 +190,9 @@ async def _add_to_digest(
         ),
         task_queue=background_queue(),
         result_type=NotificationResult,
-        start_to_close_timeout=_ATTEMPT["page"],
-        schedule_to_close_timeout=_left(pending, _GIVE_UP_UPDATES_AFTER, _ATTEMPT["page"]),
-        retry_policy=_RETRY,
+        start_to_close_timeout=ATTEMPT["page"],
+        schedule_to_close_timeout=_left(pending, GIVE_UP_UPDATES_AFTER, ATTEMPT["page"]),
+        retry_policy=RETRY,
         summary=cut_text(f"Add to the digest of {pending.target.name}", SUMMARY_LIMIT),
     )
 
@@ -206,34 +201,6 @@ def _summary(pending: PendingNotification) -> str:
     action = _SUMMARIES[pending.verb].get(pending.target.kind, pending.verb.capitalize())
     fallback = f", since {pending.fallback_for} could not be notified" if pending.fallback_for else ""
     return cut_text(f"{action} {pending.target.name} ({pending.target.type}){fallback}", SUMMARY_LIMIT)
-
-
-async def list_change_subscribers(change: Change) -> list[str]:
-    """The destinations that receive change events."""
-    return await workflow.execute_activity(
-        "list_change_subscribers",
-        change,
-        task_queue=background_queue(),
-        result_type=list[str],
-        start_to_close_timeout=timedelta(seconds=5),
-        schedule_to_close_timeout=_GIVE_UP_UPDATES_AFTER,
-        retry_policy=_RETRY,
-        summary="List the destinations that receive changes",
-    )
-
-
-async def send_change_event(notification: ChangeNotification) -> Receipt:
-    """Raises ActivityError."""
-    return await workflow.execute_activity(
-        "send_change_event",
-        notification,
-        task_queue=background_queue(),
-        result_type=Receipt,
-        start_to_close_timeout=_ATTEMPT["page"],
-        schedule_to_close_timeout=_GIVE_UP_AFTER["post"],
-        retry_policy=_RETRY,
-        summary=cut_text(f"Send the change to {notification.destination}", SUMMARY_LIMIT),
-    )
 
 
 async def write_audit_events(state: IncidentState, events: Sequence[AuditEvent]) -> None:
@@ -282,108 +249,27 @@ def _batch(state: IncidentState, events: Sequence[AuditEvent]) -> AuditBatch:
     return AuditBatch(incident=state.incident, first_run_id=state.first_run_id, events=tuple(events))
 
 
-async def send_digest(request: SendDigestRequest) -> SendDigestResult:
-    """Raises ActivityError."""
+async def check_suppressions(request: SuppressionCheck) -> SuppressionsFound:
+    """Raises ActivityError: then nothing is known to suppress them."""
     return await workflow.execute_activity(
-        "send_digest",
+        "check_suppressions",
         request,
-        task_queue=background_queue(),
-        result_type=SendDigestResult,
-        start_to_close_timeout=timedelta(minutes=2),
-        schedule_to_close_timeout=_GIVE_UP_AFTER["ticket"],
-        retry_policy=_RETRY,
-        summary=cut_text(f"Send the digest to {request.destination}", SUMMARY_LIMIT),
+        result_type=SuppressionsFound,
+        start_to_close_timeout=timedelta(seconds=20),
+        retry_policy=_RETRY_SUPPRESSIONS,
+        summary=f"Check what suppresses {counted(len(request.problems), 'problem')}",
     )
 
 
-async def notify_digest_fallback(
-    info: workflow.Info, destination: str, target: Target, reason: str, now: datetime
-) -> None:
-    """Notify a fallback that a digest could not be sent. Raises ActivityError."""
-    headline = f"HIGH digest for {destination} could not be sent"
-    event = AuditEvent(key="notification-failed", at=now, event="notification_failed", text=f"{headline}: {reason}")
+async def set_inhibitors(update: InhibitorsUpdate) -> None:
+    """Register the problems that inhibit other incidents, or that do so no more; retried without end."""
     await workflow.execute_activity(
-        target.kind,
-        Notification(
-            key=f"{info.workflow_id}:fallback-{target.name}",
-            dedup_key=info.workflow_id,
-            verb="notify",
-            target=target,
-            content=MessageContent(
-                headline=headline,
-                state="Not sent",
-                tier="high",
-                incident=info.workflow_id,
-                component="digest",
-                since=now,
-                reason=f"{reason}. The gathered incidents are kept, and sending is retried.",
-            ),
-            note=f"{destination} could not be notified: {reason}",
-            audit=AuditBatch(incident=info.workflow_id, first_run_id=info.first_execution_run_id, events=(event,)),
-        ),
-        task_queue=None if target.kind in {"page", "console"} else background_queue(),
-        result_type=NotificationResult,
-        start_to_close_timeout=_ATTEMPT.get(target.kind, _ATTEMPT_WITH_LOOKUP),
-        schedule_to_close_timeout=_GIVE_UP_AFTER[target.kind],
-        retry_policy=_RETRY,
-        summary=cut_text(
-            f"Notify {target.name} ({target.type}) that the digest for {destination} could not be sent", SUMMARY_LIMIT
-        ),
-    )
-
-
-async def scan_monitors(request: ScanRequest) -> Scan:
-    """Raises ActivityError."""
-    return await workflow.execute_activity(
-        "scan_monitors",
-        request,
+        "set_inhibitors",
+        update,
         task_queue=background_queue(),
-        result_type=Scan,
-        start_to_close_timeout=_RECONCILE_TIMEOUT,
-        schedule_to_close_timeout=2 * _RECONCILE_TIMEOUT,
-        retry_policy=_RETRY,
-        summary="Compare Arize's monitors with the open incidents",
-    )
-
-
-async def repair(request: RepairRequest) -> Repair:
-    """Raises ActivityError."""
-    return await workflow.execute_activity(
-        "repair",
-        request,
-        task_queue=background_queue(),
-        result_type=Repair,
-        start_to_close_timeout=_RECONCILE_TIMEOUT,
-        schedule_to_close_timeout=2 * _RECONCILE_TIMEOUT,
-        retry_policy=_RETRY,
-        summary=f"Open or clear incidents for {counted(len(request.found), 'missed webhook')}",
-    )
-
-
-async def report_ended_incidents() -> EndedReport:
-    """Raises ActivityError."""
-    return await workflow.execute_activity(
-        "report_ended_incidents",
-        task_queue=background_queue(),
-        result_type=EndedReport,
-        start_to_close_timeout=_RECONCILE_TIMEOUT,
-        schedule_to_close_timeout=5 * _RECONCILE_TIMEOUT,
-        retry_policy=_RETRY,
-        summary="Report incidents that ended outside Tocsin",
-    )
-
-
-async def refresh_descriptions() -> Refresh:
-    """Raises ActivityError."""
-    return await workflow.execute_activity(
-        "refresh_descriptions",
-        task_queue=background_queue(),
-        result_type=Refresh,
-        start_to_close_timeout=2 * _RECONCILE_TIMEOUT,
-        schedule_to_close_timeout=2 * _RECONCILE_TIMEOUT,
-        heartbeat_timeout=timedelta(seconds=30),
-        retry_policy=_RETRY,
-        summary="Refresh the descriptions of Arize's monitors",
+        start_to_close_timeout=timedelta(seconds=20),
+        retry_policy=_RETRY_AUDIT,
+        summary=f"Register {counted(len(update.inhibitors), 'problem')} that inhibit others",
     )
 
 

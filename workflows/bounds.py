@@ -13,6 +13,12 @@ from incident.state import IncidentState
 from incident.text import counted
 from workflows.contracts import HeldProblem, IncidentResult
 
+MAX_EVENTS_WHILE_SENDING = 6_000
+"""Even a notification in flight does not let a run grow longer than this: Temporal refuses the 10,001st signal."""
+MAX_BYTES_WHILE_SENDING = 6 * 2**20
+"""The same in bytes of history: a gateway sends no more alerts to a run of 8 MiB, and Temporal terminates one of 50."""
+MAX_EVENTS_WHILE_SENDING_1_0 = 16_000
+"""What runs that began with 1.0 have instead."""
 _MIN_TIMELINE, _MIN_IDS, _MIN_RECEIPTS = 20, 100, 50
 
 
@@ -43,6 +49,14 @@ def parts_of(groups: Sequence[GroupedAlert], limit: int, alert_limit: int) -> li
             room = limit - size
         parts[-1].append(group)
     return parts
+
+
+def is_full(events: int, size: int) -> bool:
+    """Whether a run continues as new even with notifications in flight: by its history's length, and its bytes."""
+    if events >= MAX_EVENTS_WHILE_SENDING_1_0:
+        return True
+    full = events >= MAX_EVENTS_WHILE_SENDING or size >= MAX_BYTES_WHILE_SENDING
+    return full and workflow.patched("full-while-sending")
 
 
 def incident_result(state: IncidentState) -> IncidentResult:

@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.contracts import ChangeNotification
     from incident.audit_events import AuditBatch, AuditEvent
     from incident.change import Change
-    from workflows import activity_calls
+    from workflows import activity_calls, background_calls
     from workflows.contracts import CHANGE_WORKFLOW
 
 
@@ -19,7 +19,7 @@ class ChangeEvent:
     async def run(self, change: Change) -> int:
         """Returns how many destinations received it."""
         workflow.set_current_details(f"`{change.kind}` at {change.at:%Y-%m-%d %H:%M:%S} UTC")
-        names = await activity_calls.list_change_subscribers(change)
+        names = await background_calls.list_change_subscribers(change)
         results = await asyncio.gather(*(self._send(name, change) for name in names))
         sent = [name for name, accepted in zip(names, results, strict=True) if accepted]
         info = workflow.info()
@@ -37,7 +37,7 @@ class ChangeEvent:
 
     async def _send(self, name: str, change: Change) -> bool:
         try:
-            await activity_calls.send_change_event(ChangeNotification(destination=name, change=change))
+            await background_calls.send_change_event(ChangeNotification(destination=name, change=change))
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise

@@ -13,6 +13,7 @@ from incident.events import GroupedAlert
 from incident.limits import KEPT_ALERT_BYTES
 from incident.state import IncidentState
 from incident.state_machine import IncidentStateMachine
+from incident.suppression import Suppression
 from policy import Decision, IncidentFacts, loudest
 from workflows import activity_calls
 from workflows.bounds import bounded_group
@@ -42,6 +43,7 @@ class InitialDecision:
     decision: Decision
     count: int
     of_problem: Mapping[str, Decision]
+    suppressions: Mapping[str, Suppression]
 
     def about(self, alert: GroupedAlert) -> Decision:
         """The decision about the problem of one of them."""
@@ -58,7 +60,7 @@ def initial_decision(start: IncidentInput) -> InitialDecision | None:
     for alert, decision in zip(alerts, result.each_decision(len(alerts)), strict=True):
         known = of_problem.get(alert.problem_id)
         of_problem[alert.problem_id] = decision if known is None else loudest((known, decision))
-    return InitialDecision(start.decision, len(alerts) + len(start.inbox), of_problem)
+    return InitialDecision(start.decision, len(alerts) + len(start.inbox), of_problem, start.suppressions)
 
 
 async def decide(state: IncidentState, alerts: tuple[Alert, ...], facts: IncidentFacts) -> Decided:
@@ -101,7 +103,8 @@ def add_classified(
     ]
     still = [one for one, _ in pairs]
     if still:
-        machine.add_alerts(still, result.decision, now, [decision for _, decision in pairs])
+        suppressions = _by_problem(described, result.suppressions)
+        machine.add_alerts(still, result.decision, now, [decision for _, decision in pairs], suppressions)
     elif is_first:
         machine.discard(described, now)
         return
@@ -118,3 +121,16 @@ def add_classified(
             [triggered[position].alert for position in result.undescribed], missing[-1].undescribed, now
         )
     decided.record_failure(machine.state, now)
+
+
+def _by_problem(
+    alerts: Sequence[GroupedAlert], suppressions: Sequence[Suppression | None]
+) -> Mapping[str, Suppression]:
+    """What suppresses each problem: the last of its alerts' suppressions, if all of them have one."""
+    if len(suppressions) != len(alerts):
+        return {}
+    found: dict[str, Suppression | None] = {}
+    for alert, suppression in zip(alerts, suppressions, strict=True):
+        known = found.get(alert.problem_id, suppression)
+        found[alert.problem_id] = suppression if known is not None else None
+    return {problem: one for problem, one in found.items() if one is not None}

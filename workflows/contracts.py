@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from incident.events import AlertBatch, GroupedAlert, ResponderAction
 from incident.order import EventTimes
 from incident.state import IncidentState
+from incident.suppression import Suppression
 from policy import Decision, Target
 
 INCIDENT_WORKFLOW = "Incident"
@@ -18,6 +19,7 @@ BACKGROUND_SUFFIX = "-background"
 
 ADD_ALERTS_SIGNAL = "add_alerts"
 RESPONDER_ACTION_SIGNAL = "responder_action"
+PEER_SIGNAL = "peer_message"
 INCIDENT_QUERY = "incident"
 PROCESSED_EVENT_IDS_QUERY = "processed_event_ids"
 PROBLEMS_QUERY = "problems"
@@ -44,6 +46,8 @@ class IncidentInput(_Frozen):
     """For each alert, the index of its decision."""
     reopened: IncidentState | None = None
     """The state of the closed incident that these alerts open again."""
+    suppressions: dict[str, Suppression] = {}
+    """What suppressed these alerts when the gateway decided, by problem."""
     tracks_problems: bool = False
     """The incident follows each of its problems. Runs that earlier versions began do not."""
     state: IncidentState | None = None

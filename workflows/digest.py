@@ -7,7 +7,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.contracts import SendDigestRequest, SendDigestResult
-    from workflows import activity_calls
+    from workflows import activity_calls, background_calls
     from workflows.contracts import DIGEST_WORKFLOW, DigestInput
     from workflows.ui_details import escape_markdown
 
@@ -24,7 +24,7 @@ class DigestSending:
         interval, fallback_notified = FIRST_RETRY_AFTER, False
         while True:
             try:
-                result = await activity_calls.send_digest(request)
+                result = await background_calls.send_digest(request)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -43,7 +43,7 @@ class DigestSending:
         reached = False
         for target in start.fallback:
             try:
-                await activity_calls.notify_digest_fallback(
+                await background_calls.notify_digest_fallback(
                     workflow.info(), start.destination, target, reason, workflow.now()
                 )
                 reached = True

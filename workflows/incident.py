@@ -20,17 +20,19 @@ with workflow.unsafe.imports_passed_through():
     from incident.escalation import OBLIGATIONS
     from incident.events import AlertBatch, EventIds, GroupedAlert, ResponderAction
     from incident.limits import ALERT_BYTES, INBOX_BYTES, KEPT_ALERT_BYTES, MESSAGE_BYTES, SUMMARY_LIMIT
+    from incident.peers import PeerMessage
     from incident.state import PendingNotification, Queue
     from incident.state_machine import IncidentStateMachine
     from incident.view import IncidentView, deadline_summary, incident_view
     from workflows import activity_calls, search_attributes
     from workflows.audit_writer import AuditWriter
-    from workflows.bounds import bounded_group, bounded_state, held_problems, incident_result, parts_of
+    from workflows.bounds import bounded_group, bounded_state, held_problems, incident_result, is_full, parts_of
     from workflows.classification import ACTIONS_WAIT, add_classified, decide, initial_decision
     from workflows.contracts import (
         ADD_ALERTS_SIGNAL,
         INCIDENT_QUERY,
         INCIDENT_WORKFLOW,
+        PEER_SIGNAL,
         PROBLEMS_QUERY,
         PROCESSED_EVENT_IDS_QUERY,
         RESPONDER_ACTION_SIGNAL,
@@ -41,6 +43,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.first_state import first_state
     from workflows.late_description import LateDescription
     from workflows.outage_grace import OutageGrace
+    from workflows.suppression import SuppressionTasks
     from workflows.timer import DeadlineTimer
     from workflows.ui_details import ui_details
 
@@ -48,12 +51,6 @@ T = TypeVar("T")
 
 MAX_EVENTS = 4_000
 """Continue as new above this length: far below the server's limit of 51,200, and quick to replay."""
-MAX_EVENTS_WHILE_SENDING = 6_000
-"""Even a notification in flight does not let a run grow longer than this: Temporal refuses the 10,001st signal."""
-MAX_BYTES_WHILE_SENDING = 6 * 2**20
-"""The same in bytes of history: a gateway sends no more alerts to a run of 8 MiB, and Temporal terminates one of 50."""
-MAX_EVENTS_WHILE_SENDING_1_0 = 16_000
-"""What runs that began with 1.0 have instead."""
 MAX_IN_FLIGHT: dict[Queue, int] = {"page": 16, "message": 8, "retry": 8, "update": 8, "digest": 4}
 """Notifications at once, by queue: all that one workflow task starts travels in one request."""
 IN_TURN: frozenset[Queue] = frozenset({"retry", "update", "digest"})
@@ -80,6 +77,7 @@ class Incident:
         self._destination_locks: dict[str, asyncio.Lock] = {}
         self._audit = AuditWriter(self._state, self._spawn, self._wake)
         self._late_description = LateDescription(self._machine, self._spawn, self._wake)
+        self._suppression = SuppressionTasks(self._machine, self._spawn, self._wake)
         self._timer = DeadlineTimer(self._wake)
         self._grace = OutageGrace()
         """Until when overdue deadlines wait for actions that gateways spooled during an outage."""
@@ -115,6 +113,7 @@ class Incident:
         self._state.record_omitted(workflow.now())
         self._audit.flush()
         self._late_description.start()
+        self._suppression.start()
 
     # ── Inbox ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,6 +125,11 @@ class Incident:
     @workflow.signal(name=RESPONDER_ACTION_SIGNAL)
     def responder_action(self, action: ResponderAction) -> None:
         self._inbox.append(action)
+        self._wake()
+
+    @workflow.signal(name=PEER_SIGNAL)
+    def peer_message(self, message: PeerMessage) -> None:
+        self._machine.suppressions.handle(message, workflow.now())
         self._wake()
 
     @workflow.query(name=INCIDENT_QUERY)
@@ -206,7 +210,8 @@ class Incident:
         if triggered and self._initial_decision is not None:
             initial, self._initial_decision = self._initial_decision, None
             kept = [bounded_group(one, KEPT_ALERT_BYTES) for one in triggered[: initial.count]]
-            self._machine.add_alerts(kept, initial.decision, workflow.now(), [initial.about(one) for one in kept])
+            each = [initial.about(one) for one in kept]
+            self._machine.add_alerts(kept, initial.decision, workflow.now(), each, initial.suppressions)
             triggered = triggered[initial.count :]
         for part in parts_of(triggered, MESSAGE_BYTES, ALERT_BYTES):
             facts = self._machine.facts(part, workflow.now())
@@ -277,7 +282,10 @@ class Incident:
             else:
                 written = result.audit_written
                 self._state.indexed |= result.indexed
-                self._machine.mark_sent(notification, result.receipt, audit_written=written)
+                if result.receipt is not None:
+                    self._machine.mark_sent(notification, result.receipt, audit_written=written)
+                else:
+                    self._machine.mark_over_budget(notification, result.over_budget, workflow.now())
             self._audit.release(events, written=written)
         del self._in_flight[notification.key]
         self._wake()
@@ -304,7 +312,8 @@ class Incident:
     def _is_complete(self) -> bool:
         state = self._state
         waits = state.pending or (state.bounded and state.deadlines)
-        return not (waits or state.unwritten_events or self._in_flight or self._audit.flushing)
+        is_busy = state.tracks_problems and self._suppression.is_busy
+        return not (waits or state.unwritten_events or self._in_flight or self._audit.flushing or is_busy)
 
     # ── Time ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -361,15 +370,9 @@ class Incident:
         suggested = info.is_continue_as_new_suggested() or length > MAX_EVENTS
         # The next run sends the notifications in flight again, as first attempts: only a full run takes that.
         waits = self._in_flight or not suggested
-        if waits and not self._is_full(length, info.get_current_history_size()):
+        if waits and not is_full(length, info.get_current_history_size()):
             return False
         return not self._inbox or json_size(self._inbox) <= INBOX_BYTES  # otherwise more of it is processed first
-
-    def _is_full(self, length: int, size: int) -> bool:
-        if length >= MAX_EVENTS_WHILE_SENDING_1_0:
-            return True
-        is_full = length >= MAX_EVENTS_WHILE_SENDING or size >= MAX_BYTES_WHILE_SENDING
-        return is_full and workflow.patched("full-while-sending")
 
     def _next_input(self) -> IncidentInput:
         state = bounded_state(self._state, workflow.now())

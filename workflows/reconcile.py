@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from alerts.bounded import cut_map
     from incident.limits import MESSAGE_BYTES
     from incident.text import counted
-    from workflows import activity_calls
+    from workflows import activity_calls, background_calls
     from workflows.contracts import RECONCILE_WORKFLOW, ReconcileInput
 
 
@@ -20,12 +20,12 @@ class Reconcile:
     async def run(self, start: ReconcileInput) -> Repair:
         """Scans, waits for the grace period, and repairs the discrepancies that still exist."""
         if start.ended:
-            report = await activity_calls.report_ended_incidents()
+            report = await background_calls.report_ended_incidents()
             workflow.set_current_details(f"{counted(report.reported, 'incident')} ended outside Tocsin.")
         repair = await self._reconcile(start) if start.arize else Repair()
         if start.describe:
             try:
-                await activity_calls.refresh_descriptions()
+                await background_calls.refresh_descriptions()
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -37,7 +37,7 @@ class Reconcile:
     async def _reconcile(self, start: ReconcileInput) -> Repair:
         previous: Repair | None = workflow.get_last_completion_result(Repair)
         previous = previous or Repair()
-        scan = await activity_calls.scan_monitors(ScanRequest(matched=previous.matched, was_clear=previous.was_clear))
+        scan = await background_calls.scan_monitors(ScanRequest(matched=previous.matched, was_clear=previous.was_clear))
         unread = f" {counted(scan.failed, 'monitor')} could not be compared: the log says why." if scan.failed else ""
         if not scan.found:
             workflow.set_current_details(f"No discrepancy; {counted(len(scan.matched), 'monitor')} triggered.{unread}")
@@ -47,7 +47,7 @@ class Reconcile:
             + unread
         )
         await workflow.sleep(timedelta(seconds=start.grace), summary="A webhook for what was found may be on its way")
-        repair = await activity_calls.repair(
+        repair = await background_calls.repair(
             RepairRequest(found=scan.found, matched=previous.matched, was_clear=scan.was_clear)
         )
         failed = f" {repair.failed} could not be repaired: the log says why." if repair.failed else ""

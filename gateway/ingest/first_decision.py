@@ -1,7 +1,7 @@
 """The decision about the first alerts of an incident: by the policy, and by the descriptions in memory."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from alerts import Alert, Description, described, needs_description
 from alerts.bounded import bounded
 from incident.events import GroupedAlert
 from incident.limits import ALERT_BYTES, BARE_ALERT_BYTES, DECISION_BYTES, KEPT_ALERT_BYTES, MESSAGE_BYTES
+from incident.suppression import Suppression
 from policy import Decision, IncidentFacts, Policy, loudest
 from policy.decision import bounded_decision, distinct
 
@@ -79,6 +80,17 @@ class FirstDecision:
     """Those that differ, without their traces; empty if there is only one."""
     decision_of: tuple[int, ...] = ()
     """For each alert, the index of its decision."""
+    suppressions: Mapping[str, Suppression] = field(default_factory=dict[str, Suppression])
+    """What suppresses them, by problem."""
+
+    @property
+    def each(self) -> list[tuple[Alert, Decision]]:
+        """The alerts, and the decisions about them; empty if a worker has to decide."""
+        if self.decision is None:
+            return []
+        known = self.decisions or (self.decision,)
+        of = self.decision_of or (0,) * len(self.alerts)
+        return [(one.alert, known[index]) for one, index in zip(self.alerts, of, strict=True)]
 
 
 def decide_first(alerts: Sequence[GroupedAlert], decide: Decide) -> FirstDecision:

@@ -66,6 +66,7 @@ async def start_incident(
             decision=first.decision,
             decisions=first.decisions,
             decision_of=first.decision_of,
+            suppressions=dict(first.suppressions),
             unlisted=form != "whole",
             bounded=True,
             random_key=True,

@@ -28,6 +28,7 @@ from gateway.ingest.spool_drain import Deliver, SpoolDrain, TakeIn
 from gateway.ingest.starter import MAX_GROUPS, RPC_TIMEOUT, IncidentStarter, Undeliverable
 from gateway.ingest.stuck import StuckItems
 from gateway.ingest.submission import AcceptedAlert, Submission, split_batch
+from gateway.ingest.suppress import Suppress, suppress_nothing
 from gateway.ingest.temporal_status import TemporalStatus
 from gateway.request_id import bound_request_id
 from gateway.temporal_errors import describe_error
@@ -75,6 +76,7 @@ class AlertIngester:
         spool: Spool,
         decide: Decide = defer_to_worker,
         grouping: Grouping | None = None,
+        suppress: Suppress = suppress_nothing,
     ) -> None:
         """
         Args:
@@ -84,12 +86,19 @@ class AlertIngester:
             spool: holds what Temporal does not accept.
             decide: the policy's decision about the first alerts of an incident.
             grouping: which incident an alert belongs to; by default, each problem has its own.
+            suppress: finds what suppresses the first alerts of an incident.
         """
         self._client, self._task_queue = client, task_queue
         self._earlier_ids = EarlierIds(client)
         grouping = grouping or Ungrouped()
         self._starter = IncidentStarter(
-            client, task_queue, dedup_store, decide, earlier_ids=self._earlier_ids, grouping=grouping
+            client,
+            task_queue,
+            dedup_store,
+            decide,
+            earlier_ids=self._earlier_ids,
+            grouping=grouping,
+            suppress=suppress,
         )
         self._queue_names = QueueNames(dedup_store, grouping)
         self._spool = spool

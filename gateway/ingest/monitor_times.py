@@ -3,9 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+import structlog
+
 from gateway.ingest.submission import Submission
 from incident.events import GroupedAlert
 from incident.order import EventTimes
+
+_log = structlog.get_logger()
 
 
 class Times:
@@ -38,3 +42,20 @@ class Times:
             else one
             for one in groups
         ]
+
+
+def may_any_start(part: Sequence[Submission], times: Times) -> bool:
+    """Whether one of them opens an incident: it is none from before its monitor last cleared."""
+    return any(each.may_start and not times.is_older(each) for each in part)
+
+
+def log_older(incident: str, part: Sequence[Submission], times: Times) -> None:
+    """Log those that are older than the last clear of their monitor."""
+    for each in part:
+        if each.alert.status != "cleared" and times.is_older(each):
+            _log.info(
+                "older_alert_recorded",
+                incident=incident,
+                happened_at=str(each.alert.occurred_at),
+                cleared_at=str(times.of(each.problem).last_clear(each.alert.ordering_time)),
+            )

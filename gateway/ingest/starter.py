@@ -23,10 +23,11 @@ from gateway.ingest.grouping import Grouping, Ungrouped
 from gateway.ingest.incident_finder import IncidentFinder
 from gateway.ingest.incident_start import RPC_TIMEOUT, Form, bare, start_incident
 from gateway.ingest.last_run import ClosedIncident, closed_incident, is_late, times_of_last_run
-from gateway.ingest.monitor_times import Times
+from gateway.ingest.monitor_times import Times, log_older, may_any_start
 from gateway.ingest.run_limits import RunLimits
 from gateway.ingest.seen_events import SeenEvents, all_keys, entries_of
 from gateway.ingest.submission import Outcome, Submission, group_repeats, split_batch
+from gateway.ingest.suppress import Suppress, suppress_nothing
 from gateway.query_client import IncidentQueryClient
 from gateway.temporal_errors import describe_error, is_refused
 from incident.events import AlertBatch, EventIds
@@ -73,6 +74,7 @@ class IncidentStarter:
         *,
         earlier_ids: EarlierIds | None = None,
         grouping: Grouping | None = None,
+        suppress: Suppress = suppress_nothing,
     ) -> None:
         """
         Args:
@@ -82,11 +84,12 @@ class IncidentStarter:
             decide: the policy's decision about the first alerts; the incident starts with it.
             earlier_ids: finds the open incidents of version 1.0.
             grouping: which incident an alert belongs to; by default, each problem has its own.
+            suppress: finds what suppresses the first alerts.
         """
         self._client, self._queries = client, IncidentQueryClient(client)
         self._task_queue = task_queue
         self._dedup_store = dedup_store
-        self._decide, self._earlier_ids = decide, earlier_ids
+        self._decide, self._suppress, self._earlier_ids = decide, suppress, earlier_ids
         self._grouping = grouping or Ungrouped()
         self._finder = IncidentFinder(dedup_store, self._grouping)
         self._limits = RunLimits(client, RPC_TIMEOUT)
@@ -243,7 +246,7 @@ class IncidentStarter:
         may_start = any(each.may_start for each in part)
         if may_start and (incident not in self._open or not self._finder.holds(incident, part)):
             times = await self._times(incident, part)
-            may_start = _may_any_start(part, times)
+            may_start = may_any_start(part, times)
         signal_first = order.resent or incident in self._open or not may_start
         closed: ClosedIncident | None = None
         for attempt in range(MAX_ATTEMPTS):
@@ -253,17 +256,17 @@ class IncidentStarter:
                     return "joined"
                 if may_start and is_known:  # it has closed since it was last reached
                     times = await self._times(incident, part)
-                    may_start = _may_any_start(part, times)
+                    may_start = may_any_start(part, times)
                 if not may_start:
                     # Nothing is open that it could clear, or it is a repeat of an accepted alert, or the monitor has
                     # cleared since.
-                    _log_older(incident, part, times)
+                    log_older(incident, part, times)
                     return "recorded"
                 if order.resent:
                     # An earlier attempt may have arrived after all, and the incident that it started may be closed.
                     processed = await self._processed(incident, [each.id for each in part], ask=order.ask)
                     part = [each for each in part if each.id not in processed]
-                    if not _may_any_start(part, times):
+                    if not may_any_start(part, times):
                         return "recorded"
                 if self._grouping.reopens:
                     closed = await closed_incident(self._client, incident, RPC_TIMEOUT)
@@ -309,7 +312,7 @@ class IncidentStarter:
         Args:
             closed: its last run; None if there is none, or if nothing is known of it yet.
         """
-        first = decide_first(times.on(group_repeats(part)), self._decide)
+        first = await self._suppress(incident, decide_first(times.on(group_repeats(part)), self._decide))
         try:
             await start_incident(
                 self._client,
@@ -381,18 +384,3 @@ class _Order:
     incident: str
     resent: bool
     ask: bool
-
-
-def _may_any_start(part: Sequence[Submission], times: Times) -> bool:
-    return any(each.may_start and not times.is_older(each) for each in part)
-
-
-def _log_older(incident: str, part: Sequence[Submission], times: Times) -> None:
-    for each in part:
-        if each.alert.status != "cleared" and times.is_older(each):
-            _log.info(
-                "older_alert_recorded",
-                incident=incident,
-                happened_at=str(each.alert.occurred_at),
-                cleared_at=str(times.of(each.problem).last_clear(each.alert.ordering_time)),
-            )

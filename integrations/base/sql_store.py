@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from alerts import TocsinError
 
+_READ_ONLY = "tocsin_read_only"  # an execution option: the connection takes no lock
 RETRY_INTERVAL = 1.0
 """Seconds after a failure in which nothing is asked of the database: others need not wait for it, too."""
 
@@ -82,11 +83,28 @@ class SqlStore:
                 self._exclude_writers(connection)
                 yield connection
         except (SQLAlchemyError, OSError) as error:
-            self._retry_at = time.monotonic() + RETRY_INTERVAL
-            lines = str(getattr(error, "orig", None) or error).strip().splitlines()
-            self._fault = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"[:200]
+            self._note_fault(error)
             raise StoreUnavailableError(self._fault) from None
         self._fault = ""
+
+    @contextmanager
+    def reading(self) -> Generator[Connection]:
+        """Open a connection that waits for no writer. Raises StoreUnavailableError."""
+        if self._fault and time.monotonic() < self._retry_at:
+            raise StoreUnavailableError(self._fault)
+        try:
+            self._ensure_tables()
+            with self._engine.connect() as connection:
+                yield connection.execution_options(**{_READ_ONLY: True})
+        except (SQLAlchemyError, OSError) as error:
+            self._note_fault(error)
+            raise StoreUnavailableError(self._fault) from None
+        self._fault = ""
+
+    def _note_fault(self, error: Exception) -> None:
+        self._retry_at = time.monotonic() + RETRY_INTERVAL
+        lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+        self._fault = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"[:200]
 
     def insert(self, table: Table) -> Any:
         """An INSERT that skips rows which exist already."""
@@ -120,4 +138,5 @@ def _durable_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     # A writer takes its lock at once: two writers that first read and then write would deadlock.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    read_only = connection.get_execution_options().get(_READ_ONLY)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -123,7 +123,10 @@ def make_notification(
 async def run(activity: Any, argument: Any, attempt: int = 1, metric_meter: MetricMeter | None = None) -> Receipt:
     """The receipt that an activity returns on the given attempt."""
     result = await run_for_result(activity, argument, attempt, metric_meter)
-    return result.receipt if isinstance(result, NotificationResult) else result
+    if not isinstance(result, NotificationResult):
+        return result
+    assert result.receipt is not None
+    return result.receipt
 
 
 async def run_for_result(

@@ -29,14 +29,18 @@ from gateway.ingest.dedup_store import DedupStore
 from gateway.ingest.first_decision import FirstDecider
 from gateway.ingest.grouping import PolicyGrouping
 from gateway.ingest.ingester import AlertIngester
+from gateway.ingest.open_incidents import OpenIncidents
 from gateway.ingest.spool import Spool
 from gateway.ingest.submission import AcceptedAlert
+from gateway.ingest.suppress import suppress_by
 from incident.events import ActionType, EventIds, ResponderAction, Role
 from incident.state import IncidentState, PendingNotification
 from incident.view import IncidentView
 from integrations.arize.health import ArizeHealth
 from integrations.base.open_destinations import open_destinations
 from integrations.base.registry import destination_types
+from integrations.suppression.finder import SuppressionFinder
+from integrations.suppression.store import SuppressionStore
 from policy import Decision, Policy, Target, load_policy
 from tests import DEV_SERVER, TEST_SERVER
 from tests.vendors import Jira, PagerDuty, Slack
@@ -88,6 +92,7 @@ class IncidentHarness:
     create_worker: Callable[..., WorkerGroup]
     another_gateway: Callable[..., AlertIngester]
     """Another gateway's ingester, with the same database, or with the one whose URL is given."""
+    suppressions: SuppressionStore
     arize: Arize
     """What the workers use of Arize; without an API key unless the fixture has a tenant."""
     ingester: AlertIngester = field(init=False)
@@ -264,7 +269,8 @@ async def incident_harness(
     policies = [load_policy(policy_file, destination_types())]
     destinations = open_destinations(policies[0], SECRETS)
     audit_log = AuditLog(f"sqlite:///{folder}/audit.db")
-    dedup_store = DedupStore(f"sqlite:///{folder}/gateway.db")
+    database = f"sqlite:///{folder}/gateway.db"
+    dedup_store, suppressions = DedupStore(database), SuppressionStore(database)
     health = ArizeHealth(clock=lambda: time.monotonic() * ARIZE_SPEED)
     arize = open_arize(read_settings({"TOCSIN_STATE_DIR": str(folder), **(environment or {})}), health)
     spool = Spool(folder / "spool.db")
@@ -289,10 +295,11 @@ async def incident_harness(
                 describer=clients.alert_describer,
                 refresher=clients.refresher,
                 ended=ended,
+                suppressions=SuppressionStore(database),
             )
             return create_worker_group(env.client, QUEUE, dependencies, runner=runner, **options)
 
-        def another_gateway(url: str = f"sqlite:///{folder}/gateway.db") -> AlertIngester:
+        def another_gateway(url: str = database) -> AlertIngester:
             stores.append(DedupStore(url))
             grouping = PolicyGrouping(lambda: policies[-1], arize.descriptions)
             return AlertIngester(env.client, QUEUE, stores[-1], spool, grouping=grouping)
@@ -308,6 +315,7 @@ async def incident_harness(
             policy_file=policy_file,
             create_worker=create_worker,
             another_gateway=another_gateway,
+            suppressions=suppressions,
             arize=arize,
         )
 
@@ -316,7 +324,8 @@ async def incident_harness(
 
         decide = FirstDecider(policy, arize.descriptions, workers_ask_arize=arize.has_key)
         grouping = PolicyGrouping(lambda: policies[-1], arize.descriptions)
-        harness.ingester = AlertIngester(env.client, QUEUE, dedup_store, spool, decide, grouping)
+        finder = SuppressionFinder(suppressions, lambda: policies[-1], OpenIncidents(env.client).is_open)
+        harness.ingester = AlertIngester(env.client, QUEUE, dedup_store, spool, decide, grouping, suppress_by(finder))
         await harness.start_worker()
         try:
             yield harness
