@@ -5,7 +5,7 @@ from collections.abc import Callable
 from temporalio import activity
 
 from activities.contracts import InhibitorsUpdate, SuppressionCheck, SuppressionsFound
-from incident.suppression import Suppression
+from incident.suppression import Silence, Suppression
 from integrations.suppression.finder import SuppressionFinder
 from policy import Policy
 
@@ -31,6 +31,12 @@ class SuppressionActivities:
                 for one, suppression in zip(request.problems, found, strict=True)
             }
         )
+
+    @activity.defn(name="store_silence")
+    async def store_silence(self, silence: Silence) -> None:
+        """Raises StoreUnavailableError; Temporal retries."""
+        if self._finder is not None:
+            await self._finder.put(silence)
 
     @activity.defn(name="set_inhibitors")
     async def set_inhibitors(self, update: InhibitorsUpdate) -> None:

@@ -38,7 +38,9 @@ Note = Annotated[str, typer.Option(help="A note for the record.")]
 def list_incidents(
     state: Annotated[
         str,
-        typer.Option(help="open, received, holding, notified, acknowledged, awaiting_human, resolved, closed"),
+        typer.Option(
+            help="open, received, holding, suppressed, notified, acknowledged, awaiting_human, resolved, closed"
+        ),
     ] = "",
     tier: Annotated[str, typer.Option(help="critical, high or low")] = "",
     team: Annotated[str, typer.Option(help="Only this team's.")] = "",

@@ -29,6 +29,7 @@ class Commands(LazyGroup):
         "send": Entry("cli.send", "send", "Send a signed alert to the gateway."),
         "drill": Entry("cli.drill", "drill", "Run a fire drill of a rule."),
         "incidents": Entry("cli.incidents", "incidents", "List, show, acknowledge, resolve and annotate incidents."),
+        "silences": Entry("cli.silences", "silences", "Add, list, preview and expire silences."),
         "intake": Entry("cli.intake", "intake", "List, show and replay deliveries that nothing could read."),
         "changes": Entry("cli.changes", "changes", "List deploys and other reported changes."),
         "policy": Entry("cli.policies", "policy", "Check, test, explain, compare and replay policies."),

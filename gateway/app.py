@@ -38,12 +38,14 @@ from gateway.routes import (
     incidents,
     operations,
     quarantine,
+    silences,
 )
 from gateway.security.codec_sessions import CodecSessions
 from gateway.security.encryption import EncryptionCodec
 from gateway.security.rates import RateLimiter, client_address
 from gateway.services import Services
 from gateway.settings import GatewaySettings
+from gateway.silences import SilenceService
 from gateway.version import VERSION
 from integrations.changes.store import ChangeStore
 from integrations.suppression.finder import SuppressionFinder
@@ -75,7 +77,7 @@ def create_app(settings: GatewaySettings, client: Client) -> FastRouteApp:
     )
     app.add_fast_route("POST", arize.PATH, arize.receive_arize_webhook)
     app.include_router(changes.webhook_router)
-    for module in (arize, callbacks, changes, drills, home, incident_page, incidents, operations, quarantine):
+    for module in (arize, callbacks, changes, drills, home, incident_page, incidents, operations, quarantine, silences):
         app.include_router(module.router)
     if settings.keys:
         app.include_router(codec.router)
@@ -105,6 +107,7 @@ def _create_services(settings: GatewaySettings, client: Client) -> Services:
     ingester.deliver_spooled("quarantine", held.deliver_spooled)
     ingester.deliver_spooled("reported_change", recorder.deliver_spooled)
     queries, runs = IncidentQueryClient(client), KnownRuns()
+    incidents = IncidentCache(client, queries, runs)
     return Services(
         settings=settings,
         client=client,
@@ -117,7 +120,15 @@ def _create_services(settings: GatewaySettings, client: Client) -> Services:
         changes=recorder,
         suppressions=suppressions,
         health=HealthMonitor(client, settings.task_queue),
-        incidents=IncidentCache(client, queries, runs),
+        incidents=incidents,
+        silences=SilenceService(
+            client,
+            settings.task_queue,
+            suppressions.store,
+            settings.policy_in_force,
+            incidents,
+            settings.audit_url,
+        ),
         actions=ActionService(client, ingester, queries, runs),
         callback_incidents=CallbackIncidents(client, dedup_store),
         replies=ResponderReplies(settings.slack_reply_prefix),
@@ -160,6 +171,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     services.dedup_store.close()
     services.quarantine.store.close()
     services.changes.store.close()
+    services.silences.close()
     services.suppressions.close()
     if services.settings.descriptions is not None:
         services.settings.descriptions.close()

@@ -20,6 +20,7 @@ from gateway.security.rates import RateLimiter, client_address
 from gateway.security.tokens import Caller
 from gateway.services import Services
 from gateway.settings import GatewaySettings
+from gateway.silences import SilenceService
 from policy import Role
 
 # Only for the OpenAPI document: ``RequireRole`` checks the header itself, to answer with problem details.
@@ -52,6 +53,7 @@ SpoolDep = Annotated[Spool, _service(lambda services: services.spool)]
 QuarantineDep = Annotated[Quarantine, _service(lambda services: services.quarantine)]
 ReplayDep = Annotated[QuarantineReplay, _service(lambda services: services.replay)]
 ChangesDep = Annotated[ChangeRecorder, _service(lambda services: services.changes)]
+SilencesDep = Annotated[SilenceService, _service(lambda services: services.silences)]
 HealthDep = Annotated[HealthMonitor, _service(lambda services: services.health)]
 IncidentsDep = Annotated[IncidentCache, _service(lambda services: services.incidents)]
 ActionsDep = Annotated[ActionService, _service(lambda services: services.actions)]

@@ -19,6 +19,7 @@ from gateway.security.codec_sessions import CodecSessions
 from gateway.security.encryption import EncryptionCodec
 from gateway.security.rates import RateLimiter
 from gateway.settings import GatewaySettings
+from gateway.silences import SilenceService
 from integrations.suppression.finder import SuppressionFinder
 
 
@@ -36,6 +37,7 @@ class Services:
     replay: QuarantineReplay
     changes: ChangeRecorder
     suppressions: SuppressionFinder
+    silences: SilenceService
     health: HealthMonitor
     incidents: IncidentCache
     actions: ActionService

@@ -60,6 +60,8 @@ class GatewaySettings:
     """The policy's decision about a first alert. The incident starts with it, and lists find it at once."""
     grouping: Grouping = field(default_factory=Ungrouped)
     """Which incident an alert belongs to, by the policy."""
+    audit_url: str = ""
+    """The database of the audit log, whose alerts of the last week a preview of a silence counts."""
     policy_in_force: Callable[[], Policy | None] = lambda: None
     """By which silences and inhibition match; without it, a gateway suppresses nothing, and a worker does."""
     descriptions: DescriptionCache | None = None

@@ -354,6 +354,12 @@ class Fires:
         problem.take_effect(decision, self._state.keep_decision(decision))
         problem.fired_at = now
 
+    def remind_posts(self, decision: Decision, key: str, note: str) -> None:
+        """Post a note to those who are posted to, in the first step or beside it; nobody is paged."""
+        names = decision.steps[0].notify if decision.steps else ()
+        for target in dict.fromkeys(one for one in names if one.kind == "post"):
+            self._outbox.enqueue("notify", target, f"silence-ends-{self._state.event_number}-{target.name}", note)
+
     def update(self, note: str, *, in_thread: bool = False) -> None:
         """Show something in every message that was sent."""
         self._outbox.broadcast("refresh", note, kinds=_UPDATED_IN_PLACE)

@@ -12,6 +12,8 @@ from policy.inhibition import is_inhibited_by
 
 RECHECK_INTERVAL = timedelta(minutes=10)
 """What has no end of its own is checked again so often: in doubt somebody is notified."""
+SILENCE_REMINDER = timedelta(minutes=15)
+"""So long before a silence ends, the posts say that it does."""
 RECHECK_SILENCE = timedelta(hours=1)
 """A silence that a person ended early is noticed after this at the latest."""
 
@@ -104,10 +106,19 @@ class Holds:
             if before and (before.kind, before.source) == (waits.suppression.kind, waits.suppression.source):
                 return  # it goes on, and is known
             self.tell_source(key, decision, waits.suppression)
+            self._remind_of_end(key, waits.suppression, now)
             state.record(now, "suppressed", f"{state.problems[key].monitor}: {waits.suppression.text(now)}")
         else:
             state.record(
                 now, "holding", f"notifies only if it is still triggered in {format_duration(decision.hold or 0)}"
+            )
+
+    def _remind_of_end(self, key: str, suppression: Suppression, now: datetime) -> None:
+        """People are reminded before a silence ends, unless it is a short one."""
+        state, until = self._state, suppression.until
+        if suppression.kind == "silence" and until and until - now >= 2 * SILENCE_REMINDER:
+            state.deadlines.append(
+                Deadline(at=until - SILENCE_REMINDER, kind="silence_ends", problem=key, suppression=suppression)
             )
 
     def tell_source(self, key: str, decision: Decision, suppression: Suppression) -> None:
@@ -129,7 +140,9 @@ class Holds:
     def drop(self, key: str) -> None:
         """The problem has cleared, or is notified now."""
         state = self._state
-        state.deadlines = [one for one in state.deadlines if one.kind != "hold" or one.problem != key]
+        state.deadlines = [
+            one for one in state.deadlines if one.kind not in {"hold", "silence_ends"} or one.problem != key
+        ]
 
 
 def _wait(suppression: Suppression, now: datetime) -> Wait:

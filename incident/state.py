@@ -34,7 +34,7 @@ State = Literal["received", "holding", "suppressed", "notified", "acknowledged",
 Queue = Literal["page", "message", "retry", "update", "digest"]
 """First attempts of pages, and of other messages; reminders and later attempts; updates; and entries of digests, which
 wait for the database."""
-DeadlineKind = Literal["hold", "step", "ack_timeout", "remind", "retry", "silence", "stable"]
+DeadlineKind = Literal["hold", "step", "ack_timeout", "remind", "retry", "silence", "silence_ends", "stable"]
 
 
 class PendingNotification(BaseModel):

@@ -209,6 +209,8 @@ class IncidentStateMachine:
             state.deadlines.remove(deadline)
             if deadline.kind == "hold" and deadline.problem:
                 self._fires.end_hold(deadline, now)
+            elif deadline.kind == "silence_ends":
+                self._suppressions.remind_of_end(deadline, now)
             elif deadline.kind == "stable" and self._problems is not None:
                 self._problems.is_stable(deadline.problem, now)
             elif deadline.kind in _ESCALATES and (until := self._suppressions.quiet_until(now)):

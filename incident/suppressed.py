@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from incident.fires import Fires
-from incident.holds import RECHECK_INTERVAL, Wait
+from incident.holds import RECHECK_INTERVAL, SILENCE_REMINDER, Wait
 from incident.peers import PeerMessage
 from incident.state import Deadline, IncidentState
 from incident.suppression import Inhibitor, ListedIncident, Suppression
@@ -68,6 +68,19 @@ class Suppressions:
         state.problems[key].suppression = suppression
         waits = Wait(now + RECHECK_INTERVAL, suppression)
         self._fires.holds.add(key, decision, waits, now, "now that its page budget has room")
+
+    def remind_of_end(self, reminder: Deadline, now: datetime) -> None:
+        """A silence ends soon, and its problem is still triggered: the posts say so, and nobody is paged."""
+        state, problem = self._state, self._state.problems.get(reminder.problem)
+        silence = problem.suppression if problem is not None and problem.is_open else None
+        decision = state.decision_of(problem) if problem is not None else None
+        if problem is None or silence is None or decision is None or silence.until is None:
+            return
+        if silence.kind != "silence" or silence.until - now > SILENCE_REMINDER:
+            return  # it ended, or another one lasts longer
+        note = f"{problem.monitor} is still triggered. The silence ends at {silence.until:%H:%M} UTC: {silence.reason}."
+        state.record(now, "silence_ends", note)
+        self._fires.remind_posts(decision, reminder.problem, note)
 
     def quiet_until(self, now: datetime) -> datetime | None:
         """When the next step may be taken, if everything that is triggered is suppressed."""

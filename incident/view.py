@@ -181,6 +181,8 @@ def deadline_summary(state: IncidentState, deadline: Deadline) -> str:
             return f"{problem.monitor if problem else 'The problem'} has not changed for long enough, and flaps no more"
         case "silence":
             return f"Notify again unless it is resolved: silenced by {state.acknowledged_by}"
+        case "silence_ends":
+            return "Remind the posts that the silence ends"
         case "retry":
             name = deadline.notification.target.name if deadline.notification else "the notification"
             return f"Retry {name}"

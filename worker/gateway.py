@@ -223,6 +223,7 @@ def _gateway_settings(
         decide=decide,
         grouping=PolicyGrouping(policies.current, descriptions),
         policy_in_force=policies.current,
+        audit_url=settings.database_url,
         descriptions=descriptions,
         rules=lambda: [rule.name for rule in policies.current().rules],
         arize_secrets=settings.secrets("ARIZE_WEBHOOK_SECRET"),

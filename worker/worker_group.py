@@ -31,6 +31,7 @@ from integrations.suppression.finder import SuppressionFinder
 from integrations.suppression.store import SuppressionStore
 from policy import Policy
 from worker.query_guard import QueryGuard
+from worker.recheck_incidents import IncidentRechecker
 from worker.search_attributes import VendorIdIndex
 from worker.tracing import RequestIdWorkerInterceptor
 from workflows.change import ChangeEvent
@@ -38,8 +39,9 @@ from workflows.contracts import BACKGROUND_SUFFIX
 from workflows.digest import DigestSending
 from workflows.incident import Incident
 from workflows.reconcile import Reconcile
+from workflows.silence import SilenceChange
 
-WORKFLOWS = (Incident, DigestSending, ChangeEvent, Reconcile)
+WORKFLOWS = (Incident, DigestSending, ChangeEvent, Reconcile, SilenceChange)
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
         "activities", "alerts", "incident", "policy", "workflows", "cel_expr_python"
@@ -132,7 +134,8 @@ def create_worker_group(
     classifier = Classifier(dependencies.policy, dependencies.describer, finder)
     if dependencies.indexed is never_indexed:
         dependencies = replace(dependencies, indexed=VendorIdIndex(client).exists)
-    activities = [classifier.describe, *_activities(dependencies, finder)]
+    rechecker = IncidentRechecker(client, task_queue)
+    activities = [classifier.describe, rechecker.recheck_incidents, *_activities(dependencies, finder)]
     shared: dict[str, Any] = {
         "interceptors": [RequestIdWorkerInterceptor()],
         "max_concurrent_activities": slots,
@@ -189,6 +192,7 @@ def _activities(dependencies: WorkerDependencies, finder: SuppressionFinder | No
         recorder.write_audit_events,
         suppressions.check_suppressions,
         suppressions.set_inhibitors,
+        suppressions.store_silence,
         notifier.page,
         notifier.post,
         notifier.ticket,

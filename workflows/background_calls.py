@@ -1,4 +1,4 @@
-"""How the activities of digests, changes and the reconciliation are called: timeouts, retries, summaries."""
+"""How the activities of digests, changes, silences and the reconciliation are called: timeouts, retries, summaries."""
 
 from datetime import datetime, timedelta
 
@@ -23,6 +23,7 @@ from incident.limits import SUMMARY_LIMIT
 from incident.message import MessageContent
 from incident.notification import Notification
 from incident.receipt import Receipt
+from incident.suppression import Silence
 from incident.text import counted
 from policy import Target
 from workflows.activity_calls import (
@@ -167,4 +168,29 @@ async def refresh_descriptions() -> Refresh:
         heartbeat_timeout=timedelta(seconds=30),
         retry_policy=RETRY,
         summary="Refresh the descriptions of Arize's monitors",
+    )
+
+
+async def store_silence(silence: Silence) -> None:
+    """Store a silence, or its end; retried without end."""
+    await workflow.execute_activity(
+        "store_silence",
+        silence,
+        start_to_close_timeout=timedelta(seconds=10),
+        retry_policy=RETRY,
+        summary=cut_text(f"{'Expire' if silence.ended_at else 'Store'} the silence {silence.id}", SUMMARY_LIMIT),
+    )
+
+
+async def recheck_incidents(silence: Silence) -> int:
+    """Open incidents check what suppresses them. Retried without end; they check now and then by themselves, too."""
+    return await workflow.execute_activity(
+        "recheck_incidents",
+        silence,
+        task_queue=background_queue(),
+        result_type=int,
+        start_to_close_timeout=_RECONCILE_TIMEOUT,
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=RETRY,
+        summary="Open incidents check what suppresses them",
     )

@@ -14,6 +14,7 @@ INCIDENT_WORKFLOW = "Incident"
 CHANGE_WORKFLOW = "Change"
 DIGEST_WORKFLOW = "Digest"
 RECONCILE_WORKFLOW = "Reconcile"
+SILENCE_WORKFLOW = "Silence"
 BACKGROUND_SUFFIX = "-background"
 """The task queue of what a page must not wait behind has this suffix."""
 

@@ -87,6 +87,10 @@ class SuppressionFinder:
         )
         return replaced or ""
 
+    async def put(self, silence: Silence) -> None:
+        """Store a silence, or its end. Raises StoreUnavailableError."""
+        await self._threads.run(self.store.put, silence)
+
     async def set_inhibitors(self, incident: str, inhibitors: Iterable[Inhibitor]) -> None:
         """These problems of the incident inhibit others now, and no others of it. Raises StoreUnavailableError."""
         await self._threads.run(self.store.set_inhibitors, incident, list(inhibitors))

@@ -108,7 +108,7 @@ def test_invalid_setting_is_named_without_secret(command: tuple[str, ...], envir
             1,
             "tocsin: nofile is neither a file nor the digest of a policy that was in force",
         ),
-        (("policy", "nothing"), 2, "tocsin: No such command 'nothing'; see tocsin policy --help"),
+        (("policy", "nothing"), 2, "tocsin: no command 'nothing'; see tocsin policy --help"),
         (("incident",), 2, "tocsin: no command 'incident': did you mean incidents?; see tocsin --help"),
         (("incidents", "list", "--limit", "0"), 2, "tocsin: Invalid value for '--limit'"),
         (("incidents", "show", ""), 2, "tocsin: the incident's id is empty"),

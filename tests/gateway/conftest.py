@@ -23,6 +23,7 @@ from gateway.security.tokens import Tokens
 from gateway.settings import GatewaySettings
 from integrations.base.open_destinations import open_destinations
 from integrations.base.registry import callbacks, destination_types
+from integrations.suppression.store import SuppressionStore
 from policy import load_policy
 from tests import DEV_SERVER
 from tests.signing import signed
@@ -127,6 +128,8 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ga
             "policy": lambda: policy.digest,
             "rules": lambda: [rule.name for rule in policy.rules],
             "dedup_store_url": f"sqlite:///{folder}/gateway.db",
+            "policy_in_force": lambda: policy,
+            "audit_url": f"sqlite:///{folder}/audit.db",
             "spool": folder / f"spool-{next(spools)}.db",
             "arize_secrets": (SECRET, OLD_SECRET),
             "arize_tokens": (TOKEN,),
@@ -145,7 +148,14 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ga
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             create_worker_group(
-                env.client, QUEUE, WorkerDependencies(lambda: policy, open_destinations(policy, {}), log)
+                env.client,
+                QUEUE,
+                WorkerDependencies(
+                    lambda: policy,
+                    open_destinations(policy, {}),
+                    log,
+                    suppressions=SuppressionStore(f"sqlite:///{folder}/gateway.db"),
+                ),
             ),
             httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
         ):
