@@ -11,7 +11,7 @@ from activities.contracts import NotificationResult
 from activities.errors import UnknownDestinationError, to_application_error
 from activities.metrics import failure_reason, measured
 from incident.message import TRIGGERED, Link
-from incident.notification import Notification
+from incident.notification import Notification, budget_key
 from incident.receipt import Receipt
 from incident.text import counted
 from integrations.base.destination import Destination
@@ -84,7 +84,9 @@ class Notifier:
         if budget is None or self._suppressions is None:
             return ""
         incident = notification.content.incident
-        return await self._suppressions.claim(budget, notification.key, incident, datetime.now(UTC))
+        return await self._suppressions.claim(
+            budget, budget_key(notification.key, notification.target), incident, datetime.now(UTC)
+        )
 
     async def _notify(self, notification: Notification) -> NotificationResult:
         """Sends first and writes the audit log after, so that a slow log delays no page."""

@@ -181,7 +181,7 @@ class Escalation:
         """Do what a due deadline is for."""
         state = self._state
         match deadline.kind:
-            case "hold" | "stable":
+            case "hold" | "stable" | "silence_ends":
                 pass  # the problem's, not the escalation's
             case "step":
                 self.steps.take(deadline.step, self._decision().steps[deadline.step], now)

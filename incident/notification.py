@@ -52,3 +52,8 @@ class Notification(BaseModel):
     def sent_event(self, receipt: Receipt) -> AuditEvent:
         """The audit event of this notification."""
         return notification_event(self.key, self.verb, self.target, receipt)
+
+
+def budget_key(key: str, target: Target) -> str:
+    """The fire of a first page, by the page's key: ``<dedup key>:<cycle>-step-1-<destination>``."""
+    return key.removesuffix(f"-step-1-{target.name}")

@@ -12,6 +12,7 @@ from incident.audit_events import AuditEvent
 from incident.dedup_key import earlier_dedup_key, incident_dedup_key, is_run
 from incident.events import ResponderAction
 from incident.limits import UNWRITTEN_BYTES
+from incident.notification import budget_key
 from incident.order import EventTimes
 from incident.peers import PeerMessage
 from incident.problem import Problem
@@ -60,6 +61,11 @@ class PendingNotification(BaseModel):
     """Which of the incident's fires it is about."""
     since: datetime | None = None
     """Since when it is being sent: a run that continues as new starts the attempts again, and not their time."""
+
+    @property
+    def budget_key(self) -> str:
+        """Identifies the fire: all first pages of one fire count once for a page budget."""
+        return budget_key(self.key, self.target)
 
     @property
     def queue(self) -> Queue:

@@ -5,6 +5,7 @@ is accepted immediately, and only the given actions acknowledge.
 """
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from incident.receipt import Receipt, Verb
 from incident.state import IncidentState, PendingNotification
 from incident.state_machine import IncidentStateMachine
 from policy import Decision, IncidentFacts, Target, Tier
+from simulation.suppressions import Silenced, SimulatedSuppressions, nothing_silenced
 
 Decide = Callable[[Alert, datetime, IncidentFacts], Decision]
 MAX_NOTIFICATIONS = 10_000
@@ -79,6 +81,7 @@ def simulate(
     start: datetime,
     until: timedelta,
     incident_of: Callable[[Alert], str] = incident_id,
+    silenced: Silenced = nothing_silenced,
 ) -> list[SimulatedIncident]:
     """Every incident that the events open, in order. An action is for the incident that was opened last.
 
@@ -88,8 +91,9 @@ def simulate(
         start: the time of the first.
         until: how long after that the simulation goes on.
         incident_of: the incident that the policy names for an alert.
+        silenced: the silences.
     """
-    simulator = Simulator(decide, start, incident_of)
+    simulator = Simulator(decide, start, incident_of, silenced=silenced)
     for event in sorted(events, key=lambda one: one.after):
         simulator.advance_to(event.after)
         simulator.play(event)
@@ -108,6 +112,7 @@ class Simulator:
         *,
         acknowledge_after: timedelta | None = None,
         quiet: bool = False,
+        silenced: Silenced = nothing_silenced,
     ) -> None:
         """
         Args:
@@ -116,8 +121,10 @@ class Simulator:
             incident_of: the incident that the policy names for an alert.
             acknowledge_after: how long after a page or a post somebody acknowledges; by default nobody does.
             quiet: no timelines.
+            silenced: the silences.
         """
         self._quiet = quiet
+        self._suppressions = SimulatedSuppressions(self._is_open, silenced)
         self._decide, self._start, self._incident_of = decide, start, incident_of
         self._acknowledge_after = acknowledge_after
         self._last: dict[str, SimulatedIncident] = {}
@@ -158,8 +165,13 @@ class Simulator:
         else:
             decision = decision or self._decide(alert, now, machine.facts([grouped], now))
             incident.decisions.append(decision)
-            machine.add_alerts([grouped], decision, now)
+            suppression = self._suppressions.find(incident.state.incident, alert, decision, now)
+            machine.add_alerts([grouped], decision, now, (), {problem: suppression} if suppression else {})
         self._settle(incident, now)
+
+    def _is_open(self, incident: str) -> bool:
+        last = self._last.get(incident)
+        return last is not None and last.closed_at is None
 
     def _open_incident_of(self, problem: str, alert: Alert) -> SimulatedIncident | None:
         """The open incident that holds the problem, or that the policy names."""
@@ -213,16 +225,37 @@ class Simulator:
                 self._settle(incident, at)
 
     def _settle(self, incident: SimulatedIncident, now: datetime) -> None:
+        """Send what is pending, and tell other incidents what concerns them; they do the same."""
+        waiting = deque([incident])
+        while waiting:
+            one = waiting.popleft()
+            self._settle_one(one, now)
+            outgoing, one.state.outgoing = one.state.outgoing, []
+            for message in outgoing:
+                other = self._last.get(message.to)
+                if other is not None and other.closed_at is None:
+                    other.machine.suppressions.handle(message, now)
+                    waiting.append(other)
+                elif message.kind == "list":  # that incident is over
+                    one.state.must_check = True
+                    waiting.append(one)
+
+    def _settle_one(self, incident: SimulatedIncident, now: datetime) -> None:
         """Send what is pending, pages first; close a resolved incident, and note its next deadline."""
         state, machine = incident.state, incident.machine
+        if incident.closed_at is None:
+            self._suppressions.settle(machine, now)
         while state.pending:
             one = min(state.pending, key=lambda each: each.target.kind != "page")
+            if carrier := self._suppressions.is_beyond_budget(state, one, now):
+                machine.mark_over_budget(one, carrier, now)
+                continue
             incident.sent.append(_sent(state, one, now - self._start))
             receipt = Receipt(destination=one.target.name, type=one.target.type, id=one.dedup_key, at=now, key=one.key)
             machine.mark_sent(one, receipt, audit_written=True)
             self._answer(incident, one, now)
         state.unwritten_events = []
-        if state.state == "resolved":
+        if state.state == "resolved" and incident.closed_at is None:
             machine.close(now)
             incident.closed_at = now
             self._times |= {key: one.times.of_monitor() for key, one in state.problems.items()}
