@@ -1,4 +1,4 @@
-"""What incidents say to each other: who is suppressed because of whom."""
+"""What incidents say to each other: which one is suppressed because of which other one."""
 
 from typing import Literal
 

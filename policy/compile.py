@@ -220,7 +220,7 @@ class _Compiler:
         return tuple(steps)
 
     def first_step(self, tier: Tier) -> tuple[Target, ...]:
-        """Whom a tier notifies first."""
+        """The destinations that a tier notifies first."""
         steps = self._tiers[tier].steps
         return steps[0].notify if steps else ()
 

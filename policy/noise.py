@@ -27,7 +27,7 @@ _MAX_NAME = 80
 
 @dataclass(frozen=True)
 class PageBudget:
-    """How many pages whoever shares a field's value gets."""
+    """How many pages those who share a field's value get."""
 
     per: FieldPath
     pages: int
@@ -44,7 +44,7 @@ class Noise:
     budget: PageBudget | None = None
 
     def budget_of(self, alert: Alert, model: ModelConfig) -> Budget | None:
-        """The page budget that an interpreted alert counts for; None if there is none, or nobody whom it is for."""
+        """The page budget that an interpreted alert counts for; None if there is none, or no value to count by."""
         budget = self.budget
         value = budget.per.value(alert, model) if budget and not alert.drill and not alert.quarantined else ""
         if budget is None or not value:

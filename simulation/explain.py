@@ -43,6 +43,9 @@ _NO_DETAIL = frozenset(
         "flapping",
         "phase",
         "withheld",
+        "inhibits",
+        "labels",
+        "budget",
     }
 )
 """Fields that other parts of the screen show, or that every decision has alike; the others are shown as details."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from alerts import Alert
+from incident.text import counted
 from policy import Decision, Policy, format_duration
 
 
@@ -26,6 +27,12 @@ def noise_lines(policy: Policy, alert: Alert, decision: Decision, now: datetime)
         until = f"until it is stable for {format_duration(flapping.until_stable)}"
         within = f"{flapping.changes} changes within {format_duration(flapping.within)}"
         yield "flapping", f"after {within} one notification says so, and the rest is folded into it {until}"
+    for one in decision.inhibits:
+        same = " and ".join(f"{path} = {value}" for path, value in one.values.items())
+        yield "inhibits", f"while it is open, incidents of {same} that are {' or '.join(one.tiers)} notify nobody"
+    if (budget := decision.budget) is not None:
+        pages = counted(budget.pages, "page")
+        yield "page budget", f"{budget.scope}: {pages} within {format_duration(budget.within)}; more is listed in one"
     if decision.phase != "page":
         names = ", ".join(target.name for target in decision.withheld)
         yield "rollout", f"phase {decision.phase}" + (f": {names} would be notified in phase page" if names else "")

@@ -1,6 +1,6 @@
 """Plays a history of alerts, with their times, and lists each notification that a policy would have sent.
 
-Nobody resolves anything, and whoever is on call acknowledges some time after each page and post.
+Nobody resolves anything, and the person on call acknowledges some time after each page and post.
 """
 
 from collections import Counter, deque

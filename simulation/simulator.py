@@ -26,11 +26,16 @@ ON_CALL = "the person on call"
 
 
 @dataclass(frozen=True)
+class Recheck:
+    """A silence begins: open incidents check what suppresses them."""
+
+
+@dataclass(frozen=True)
 class Event:
-    """An alert or a responder action, at a time after the start."""
+    """Something that happens at a time after the start."""
 
     after: timedelta
-    payload: Alert | ResponderAction
+    payload: Alert | ResponderAction | Recheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,11 @@ class Simulator:
     def play(self, event: Event) -> None:
         """Something happens. ``advance_to`` its time comes first."""
         now = self._start + event.after
+        if isinstance(event.payload, Recheck):
+            for incident in [one for one in self.incidents if one.closed_at is None]:
+                incident.state.must_check = True
+                self._settle(incident, now)
+            return
         if isinstance(event.payload, ResponderAction):
             if self.incidents:
                 last = self.incidents[-1]

@@ -27,10 +27,12 @@ from alerts import (
 )
 from incident.events import ResponderAction, Role
 from incident.state import State
+from incident.suppression import Silence
 from policy import Decision, Policy, PolicyError, Problem, Tier, read_payload
 from policy.authoring.error_messages import humanize
 from policy.authoring.errors import sort_problems
 from policy.authoring.suggestions import did_you_mean
+from policy.cel.conditions import ConditionError
 from policy.durations import Duration
 from policy.schema import OutcomeConfig
 from policy.yaml_file import KeyPath, Places, format_path, read_yaml
@@ -93,6 +95,13 @@ class Next(_Strict):
     role: Role = "responder"
 
 
+class SilenceStated(_Strict):
+    when: str = Field(max_length=4_000, description="The condition that the silence matches.")
+    at: Duration = Field(default=0.0, description="When it begins, counted from the first alert.")
+    duration: Duration = Field(alias="for", description="How long it lasts.")
+    reason: str = "a test"
+
+
 class Case(_Strict):
     name: str = Field(min_length=1, max_length=200)
     alert: dict[str, Any] | str | None = Field(
@@ -104,6 +113,7 @@ class Case(_Strict):
         "policy's mappings, and otherwise as Arize's; one that nothing reads is quarantined (rule `unreadable`).",
     )
     then: tuple[Next, ...] = ()
+    silences: tuple[SilenceStated, ...] = Field(default=(), description="What somebody silences meanwhile.")
     start: datetime = DEFAULT_START
     until: Duration = Field(default=24 * 3600.0, description="How long the simulation runs.")
     expect: Expected
@@ -127,6 +137,25 @@ class Test:
     @property
     def duration(self) -> timedelta:
         return timedelta(seconds=self.case.until)
+
+    @property
+    def silences(self) -> list[Silence]:
+        """What somebody silences in it, in the order of the file."""
+        found: list[Silence] = []
+        for number, one in enumerate(self.case.silences, 1):
+            begins = self.case.start + timedelta(seconds=one.at)
+            found.append(
+                Silence(
+                    id=f"s-{number}",
+                    matcher=one.when,
+                    reason=one.reason,
+                    by="a test",
+                    created_at=begins,
+                    starts_at=begins,
+                    ends_at=begins + timedelta(seconds=one.duration),
+                )
+            )
+        return found
 
 
 def test_files(paths: Iterable[Path]) -> list[Path]:
@@ -173,6 +202,7 @@ class _Reader:
         for index, case in enumerate(parsed.tests):
             path: KeyPath = ("tests", index)
             self._check_names(case.expect, (*path, "expect"))
+            self._check_silences(case, (*path, "silences"))
             events = self._events(case, path)
             _, line, _ = self._places.of(path, str(self._file))
             yield Test(case, tuple(events), str(self._file), line)
@@ -180,6 +210,14 @@ class _Reader:
     def _add(self, path: KeyPath, message: str) -> None:
         place = self._places.of(path, str(self._file))
         self._problems.append(Problem(*place, format_path(path), message))
+
+    def _check_silences(self, case: Case, path: KeyPath) -> None:
+        for index, one in enumerate(case.silences):
+            try:
+                self._policy.matchers.check(one.when)
+            except ConditionError as error:
+                for issue in error.issues:
+                    self._add((*path, index, "when"), issue.message)
 
     def _events(self, case: Case, path: KeyPath) -> Iterator[Event]:
         if (case.alert is None) == (case.payload is None):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from time import perf_counter
@@ -14,12 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from alerts import Alert
+from incident.suppression import Suppression, silenced
 from incident.text import counted
 from policy import Decision, Policy, format_duration, short_digest
 from policy.authoring.near_misses import near_misses
 from policy.rewrite import fields_of
 from simulation.preview import decide_by
-from simulation.simulator import Event, SentNotification, SimulatedIncident, pages, simulate
+from simulation.simulator import Event, Recheck, SentNotification, SimulatedIncident, pages, simulate
 from simulation.test_cases import DECIDED_KEYS, Expected, Names, StepExpected, Test
 
 
@@ -81,7 +83,13 @@ def run(tests: Iterable[Test], policy: Policy) -> TestRun:
 def _run_one(test: Test, policy: Policy) -> TestResult:
     start = perf_counter()
     events = [_interpreted(event, policy) for event in test.events]
-    incidents = simulate(events, decide_by(policy), test.case.start, test.duration, policy.incident_of)
+    silences = test.silences
+    events = [*(Event(one.starts_at - test.case.start, Recheck()) for one in silences), *events]
+
+    def silence_of(alert: Alert, now: datetime) -> Suppression | None:
+        return silenced(policy, alert, now, silences)
+
+    incidents = simulate(events, decide_by(policy), test.case.start, test.duration, policy.incident_of, silence_of)
     rules = frozenset(decision.rule for one in incidents for decision in one.decisions)
     differences = tuple(_differences(test, incidents, policy))
     return TestResult(test, differences, rules, perf_counter() - start)

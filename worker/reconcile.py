@@ -271,7 +271,12 @@ def create_ended_incidents(
 
 
 def create_reconciler(
-    settings: Settings, client: Client, arize: Arize, decide: Decide, grouping: Grouping, suppress: Suppress
+    settings: Settings,
+    client: Client,
+    arize: Arize,
+    decide: Decide,
+    grouping: Grouping,
+    suppress: Suppress = suppress_nothing,
 ) -> Reconciler:
     dedup_store = DedupStore(settings.dedup_store_url)
     incidents = TemporalIncidents(client, settings.task_queue, dedup_store, decide, grouping, suppress)

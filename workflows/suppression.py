@@ -1,4 +1,4 @@
-"""A part of the incident workflow: checks what suppresses an incident, and tells others what it suppresses."""
+"""A part of the incident workflow: checks what suppresses an incident, and says to others what it suppresses."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

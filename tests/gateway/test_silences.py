@@ -67,7 +67,7 @@ async def test_silence_of_critical_alerts_needs_a_second_yes(gateway: GatewayHar
     incident = await gateway.open()
     view = await gateway.until(incident, lambda one: one["state"] == "notified")
     fields = {"alert.monitor": view["alert"]["monitor"]}
-    body = {"matcher": "", "fields": fields}
+    body: dict[str, Any] = {"matcher": "", "fields": fields}
 
     async def previewed() -> dict[str, Any]:
         return (await gateway.call("POST", "/api/silences/preview", "v-token", json=body)).json()

@@ -38,6 +38,33 @@ tests:
 """
 
 
+SILENCED = """\
+tests:
+  - name: errors that are silenced for an hour page after it
+    alert: {monitor: errors, model: chatbot, metric: error_rate, value: 0.03}
+    silences: [{when: 'alert.model == "chatbot"', for: 1h}]
+    until: 70m
+    expect: {rule: errors, steps: [{at: 1h, notify: [pager]}]}
+  - name: a silence that begins later stops the next steps
+    alert: {monitor: errors, model: chatbot, metric: error_rate, value: 0.03}
+    silences: [{when: 'alert.model == "chatbot"', at: 20m, for: 1h}]
+    until: 30m
+    expect: {rule: errors, steps: [{at: 0s, notify: [pager]}, {at: 15m, notify: [chat]}]}
+"""
+
+
+def test_silences_of_a_test(desk: CliHarness) -> None:
+    desk.write("tests/silenced.yaml", SILENCED)
+    ran = desk.run("test")
+    assert "✓ errors that are silenced for an hour page after it" in ran.output, ran.output
+    wrong = SILENCED.replace('alert.model == "chatbot"', 'alert.modl == "chatbot"')
+    desk.write("tests/silenced.yaml", wrong)
+    ran = desk.run("test")
+    assert ran.exit_code == 1
+    assert "tests[0].silences[0].when" in ran.output
+    assert "alert.modl" in ran.output
+
+
 def test_passing_tests_and_uncovered_rules(desk: CliHarness) -> None:
     desk.write("tests/good.yaml", GOOD)
     ran = desk.run("test")

@@ -161,7 +161,7 @@ async def test_what_fires_long_after_the_close_is_another_incident(grouped: Inci
 
 
 async def test_older_trigger_of_a_monitor_that_cleared_joins_nothing(grouped: IncidentHarness) -> None:
-    """The incident is open for another monitor, and has never heard of this one."""
+    """The incident is open for another monitor, and does not know this one."""
     now = datetime.now(UTC)
     first = await grouped.send(ERRORS)
     await grouped.send(cleared(QUALITY, occurred_at=now - timedelta(minutes=5)))
