@@ -104,7 +104,8 @@ class ProblemAlerts:
         if was_clear:
             problem.tier, problem.fired_at = None, now
         self._count_as_open(problem)
-        problem.maintenance, problem.suppression = decision.maintenance, suppression
+        known = problem.suppression if problem.suppression and problem.suppression.kind == "budget" else None
+        problem.maintenance, problem.suppression = decision.maintenance, suppression or known
         if refired and not was_clear and problem.tier and TIERS.index(problem.tier) > TIERS.index(decision.tier):
             decision = (state.decision_of(problem) or decision).with_obligations(decision)
         if state.decision is None or not is_known:
