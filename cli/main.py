@@ -33,6 +33,7 @@ class Commands(LazyGroup):
         "intake": Entry("cli.intake", "intake", "List, show and replay deliveries that nothing could read."),
         "changes": Entry("cli.changes", "changes", "List deploys and other reported changes."),
         "policy": Entry("cli.policies", "policy", "Check, test, explain, compare and replay policies."),
+        "report": Entry("cli.report", "report", "Report on what a policy does, such as the phases of its rollout."),
         "arize": Entry("cli.arize", "arize", "Connect a tenant of Arize, check it, and manage its monitors as code."),
         "destinations": Entry("cli.destinations", "destinations", "List destinations, and test their delivery."),
         "audit": Entry("cli.audit", "audit", "Verify, show and export the audit log."),
