@@ -238,13 +238,16 @@ def diff(
     A secret that goes to another host fails whatever `--fail-on` names.
     """
     from cli.alert_history import AlertHistory, progress
-    from simulation.comparison import compare
+    from simulation.comparison import RecordedAlert, compare, kept_in
     from simulation.diff_report import comparison_screen, json_text, markdown, table_text
+    from simulation.sent_difference import compare_sent
 
     before, after = _named(old), _named(new)
-    past = AlertHistory()
+    past = AlertHistory(clears=True)
     with progress(past, history) as alerts:
-        found = compare(before, after, alerts, datetime.now(UTC))
+        recorded: list[RecordedAlert] = []
+        found = compare(before, after, kept_in(recorded, alerts), datetime.now(UTC))
+    found.sent = compare_sent(before, after, recorded)
     for reason in past.skipped[:10]:
         typer.echo(f"left out: {reason}", err=True)
     if len(past.skipped) > 10:

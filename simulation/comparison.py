@@ -1,10 +1,10 @@
 """Compares the decisions of two policies about recorded alerts."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from alerts import Alert
 from policy.decide import Policy
@@ -12,6 +12,9 @@ from policy.decision import TIERS, Decision, Tier
 from simulation.difference import Kind, difference, paged_by
 from simulation.policy_keys import KeyChange, changed_keys
 from simulation.policy_losses import Loss, LossKind, losses
+
+if TYPE_CHECKING:
+    from simulation.sent_difference import SentDifference
 
 WEIGHT: dict[Kind, int] = {
     "stops paging": 6,
@@ -81,6 +84,8 @@ class Comparison:
     examples: dict[tuple[str, ...], Change] = field(default_factory=dict[tuple[str, ...], Change])
     keys: tuple[KeyChange, ...] = ()
     """The keys in which the policies differ."""
+    sent: "SentDifference | None" = None
+    """What a replay by each policy sends."""
     losses: tuple[Loss, ...] = ()
     """What is lost by the new policy, whatever the history holds."""
 
@@ -116,6 +121,13 @@ class Comparison:
             self.examples.items(), key=lambda item: (-WEIGHT[item[1].kind], -self.group_sizes[item[0]], item[0])
         )
         return [(change, self.group_sizes[key]) for key, change in ranked[:most]]
+
+
+def kept_in(kept: list[RecordedAlert], history: Iterable[RecordedAlert]) -> Iterator[RecordedAlert]:
+    """The history, each alert of which is also added to a list as it is read."""
+    for one in history:
+        kept.append(one)
+        yield one
 
 
 def compare(old: Policy, new: Policy, history: Iterable[RecordedAlert], now: datetime) -> Comparison:

@@ -16,6 +16,7 @@ from policy.decision import TIERS
 from simulation.comparison import Change, Comparison
 from simulation.decision_text import field_texts, format_field
 from simulation.policy_keys import MAX_CHARS
+from simulation.sent_difference import lost_rows, sent_json, sent_rows
 
 MAX_MARKDOWN_CHARS = 60_000
 """GitHub accepts comments of up to 65,536 characters."""
@@ -45,7 +46,7 @@ def outcomes(change: Change) -> tuple[str, str]:
 
 
 _MAIN_PARTS = ("tier", "hold", "first step", "digest", "tickets", "closed_by")
-_EXPLANATION = frozenset({"rule", "reason", "trace", "policy", "tier", "steps"})
+_EXPLANATION = frozenset({"rule", "reason", "trace", "policy", "tier", "steps", "labels"})
 _PHRASES = {
     "hold": "waits {}",
     "first step": "notifies {}",
@@ -176,6 +177,12 @@ def comparison_screen(found: Comparison) -> RenderableType:
             ("place", "alert", "before", "after"),
             lost,
         )
+    if found.sent is not None:
+        rows = sent_rows(found.sent)
+        parts += _table("Sent, by a replay", ("", "pages", "posts", "tickets"), rows, "before → after")
+        if found.sent.lost:
+            title = f"Fires that are no longer paged ({len(found.sent.lost):,})"
+            parts += _table(title, ("at (UTC)", "fire", "team", "now"), lost_rows(found.sent))
     if found.keys:
         keys = [(one.path, one.before or "none", one.after or "none") for one in found.keys]
         parts += _table(f"Keys that differ ({len(keys):,})", ("key", "before", "after"), keys)
@@ -296,6 +303,7 @@ def json_text(found: Comparison, old: str, new: str) -> str:
         "examples": [{**_change(change), "alerts": count} for change, count in found.top_examples()],
         "lost_pages": [_change(change) for change in found.lost_pages],
         "losses": [{"kind": one.kind, "text": one.text} for one in found.losses],
+        "sent": sent_json(found.sent) if found.sent else None,
         "keys": [{"key": one.path, "before": one.before, "after": one.after} for one in found.keys],
     }
     return json.dumps(report, indent=2) + "\n"

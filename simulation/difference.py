@@ -55,4 +55,4 @@ def difference(old: Decision, new: Decision) -> Kind | None:
 
 def _effect(decision: Decision) -> Decision:
     """The decision without the fields that only explain it."""
-    return decision.model_copy(update={"rule": "", "reason": "", "trace": (), "policy": ""})
+    return decision.model_copy(update={"rule": "", "reason": "", "trace": (), "policy": "", "labels": {}})

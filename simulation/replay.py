@@ -13,7 +13,7 @@ from alerts import Alert
 from policy import Decision, Policy, format_duration
 from policy.decision import IncidentFacts
 from simulation.preview import decide_by
-from simulation.simulator import SentNotification, Simulator
+from simulation.simulator import SentNotification, SimulatedIncident, Simulator
 
 ACKNOWLEDGE_AFTER = timedelta(minutes=5)
 """By default."""
@@ -38,8 +38,13 @@ class Replay:
     acknowledge_after: timedelta | None
     alerts: int = 0
     last: datetime | None = None
-    incidents: int = 0
+    simulated: list[SimulatedIncident] = field(default_factory=list[SimulatedIncident])
+    """The incidents, as they were at the end."""
     notifications: list[SentNotification] = field(default_factory=list[SentNotification])
+
+    @property
+    def incidents(self) -> int:
+        return len(self.simulated)
 
     def at(self, sent: SentNotification) -> datetime:
         """When it would have been sent, in UTC."""
@@ -99,7 +104,7 @@ def _play(policy: Policy, history: Iterable[TimedAlert], acknowledge_after: time
         simulator.play_alert(event.alert, event.at, event.decision)
     if simulator is not None and found.last is not None:
         simulator.advance_to(found.last - found.start + _TAIL)
-        found.incidents = len(simulator.incidents)
+        found.simulated = simulator.incidents
         sent = (one for incident in simulator.incidents for one in incident.sent)
         found.notifications = sorted(sent, key=lambda one: one.after)
     return found
@@ -150,7 +155,7 @@ def summary(found: Replay) -> dict[str, Any]:
         else "never",
         **counts(found.notifications),
         "by_team": _counts_by(found.notifications, [sent.team for sent in found.notifications]),
-        "by_week": _counts_by(found.notifications, [_week(found.at(sent)) for sent in found.notifications]),
+        "by_week": _counts_by(found.notifications, [week_of(found.at(sent)) for sent in found.notifications]),
         "by_hour": _counts_by(found.notifications, [f"{found.at(sent):%H}" for sent in found.notifications]),
     }
 
@@ -182,6 +187,7 @@ def _counts_by(sent: Sequence[SentNotification], names: Sequence[str]) -> dict[s
     return {name: {kind: tally[name][kind] for kind in KINDS} for name in sorted(tally)}
 
 
-def _week(at: datetime) -> str:
+def week_of(at: datetime) -> str:
+    """``2026-W45``"""
     year, week, _ = at.isocalendar()
     return f"{year}-W{week:02}"

@@ -51,6 +51,9 @@ class SentNotification:
     model: str = ""
     team: str = ""
     tier: Tier = "low"
+    problem: str = ""
+    """The one that it is about."""
+    monitor: str = ""
 
 
 @dataclass
@@ -298,6 +301,8 @@ def _sent(state: IncidentState, one: PendingNotification, after: timedelta) -> S
         state.alert.model if state.alert else "",
         state.decision.team if state.decision else "",
         state.tier or "low",
+        state.lead,
+        state.alert.monitor if state.alert else "",
     )
 
 
