@@ -86,6 +86,12 @@ class Escalation:
         self._state.decision = current.with_obligations(decision)
         self.steps.open_tickets(self._decision())
 
+    def list_expected(self, decision: Decision, reason: str) -> None:
+        """What is usual at this hour is listed in the digest, and nobody is notified."""
+        for target in decision.seasonal.digest if decision.seasonal else ():
+            key = f"expected-{self._state.event_number}-{target.name}"
+            self._outbox.enqueue("notify", target, key, f"Expected: {reason}.", digest=True)
+
     def record_decision(self, decision: Decision, now: datetime) -> None:
         """The tier, the rule and its reason, for the timeline."""
         text = f"{decision.tier} by rule {decision.rule}: {decision.reason}"

@@ -14,6 +14,8 @@ RECHECK_INTERVAL = timedelta(minutes=10)
 """What has no end of its own is checked again so often: in doubt somebody is notified."""
 SILENCE_REMINDER = timedelta(minutes=15)
 """So long before a silence ends, the posts say that it does."""
+EXPECTED_INTERVAL = timedelta(days=1)
+"""What is expected is so until the monitor's next alert, or its clear; a deadline needs a time."""
 RECHECK_SILENCE = timedelta(hours=1)
 """A silence that a person ended early is noticed after this at the latest."""
 
@@ -106,6 +108,8 @@ class Holds:
             if before and (before.kind, before.source) == (waits.suppression.kind, waits.suppression.source):
                 return  # it goes on, and is known
             self.tell_source(key, decision, waits.suppression)
+            if waits.suppression.kind == "seasonal":
+                self._escalation.list_expected(decision, waits.suppression.reason)
             self._remind_of_end(key, waits.suppression, now)
             state.record(now, "suppressed", f"{state.problems[key].monitor}: {waits.suppression.text(now)}")
         else:
@@ -125,7 +129,7 @@ class Holds:
         """The incident that suppresses this one lists it."""
         state, problem = self._state, self._state.problems[key]
         kind = suppression.kind
-        if kind in {"silence", "maintenance"} or suppression.source == state.incident:
+        if kind in {"silence", "maintenance", "seasonal"} or suppression.source == state.incident:
             return
         listed = ListedIncident(
             incident=state.incident,
@@ -147,5 +151,5 @@ class Holds:
 
 def _wait(suppression: Suppression, now: datetime) -> Wait:
     """Until when nothing is notified because of it, or until it is checked again."""
-    until = suppression.until or now + RECHECK_INTERVAL
+    until = suppression.until or now + (EXPECTED_INTERVAL if suppression.kind == "seasonal" else RECHECK_INTERVAL)
     return Wait(min(until, now + RECHECK_SILENCE) if suppression.kind == "silence" else until, suppression)

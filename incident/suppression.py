@@ -10,6 +10,7 @@ from alerts import Alert
 from policy import Decision, Policy, Tier, format_duration
 from policy.decision import Inhibits, MaintenanceSpan
 from policy.inhibition import is_inhibited_by
+from policy.seasonal import expected_band
 
 
 class _Frozen(BaseModel):
@@ -19,7 +20,7 @@ class _Frozen(BaseModel):
 class Suppression(_Frozen):
     """What keeps a problem quiet, and until when."""
 
-    kind: Literal["maintenance", "silence", "inhibition", "budget"]
+    kind: Literal["maintenance", "silence", "inhibition", "budget", "seasonal"]
     reason: str
     until: datetime | None = None
     """None: until what suppresses it is over."""
@@ -29,7 +30,7 @@ class Suppression(_Frozen):
     @property
     def is_external(self) -> bool:
         """Whether only a worker can check if it is over."""
-        return self.kind != "maintenance"
+        return self.kind not in {"maintenance", "seasonal"}
 
     def text(self, now: datetime) -> str:
         """``in maintenance for 1h: weekly re-index``"""
@@ -42,6 +43,7 @@ _WORDS = {
     "silence": "silenced",
     "inhibition": "inhibited",
     "budget": "beyond the page budget",
+    "seasonal": "expected",
 }
 
 
@@ -107,6 +109,24 @@ def silenced(policy: Policy, alert: Alert, now: datetime, silences: Iterable[Sil
     if last is None:
         return None
     return Suppression(kind="silence", reason=f"{last.reason} ({last.by})", until=last.until, source=last.id)
+
+
+def judged_at(alert: Alert, now: datetime) -> datetime:
+    """When an alert's value was measured, as far as that is known."""
+    return alert.occurred_at if alert.occurred_at and not alert.local_time else now
+
+
+def expected(
+    alert: Alert, decision: Decision, now: datetime, earlier: Iterable[tuple[datetime, float]]
+) -> Suppression | None:
+    """Whether an alert's value is what its metric always is at this hour, by earlier values of its monitor."""
+    seasonal, value = decision.seasonal, alert.value
+    if seasonal is None or value is None or alert.drill:
+        return None
+    band = expected_band(earlier, judged_at(alert, now), seasonal)
+    if band is None or not band.holds(value):
+        return None
+    return Suppression(kind="seasonal", reason=band.text(value, format_duration(seasonal.period)))
 
 
 def inhibited(decision: Decision, incident: str, inhibitors: Iterable[Inhibitor]) -> Suppression | None:

@@ -71,7 +71,9 @@ def compile_policy(
         report(("rules", places[index], "when"), reason)
     for index, reason in missing_objectives([condition for _, condition in conditions], models, defaults):
         report(("rules", places[index], "when"), reason, warning=True)
-    noise = compile_noise(file.noise or NoiseConfig(), compiler.declarations, compiler.condition, report)
+    noise = compile_noise(
+        file.noise or NoiseConfig(), compiler.declarations, compiler.condition, compiler.digest("low"), report
+    )
     first = compiler.first_step("high")
     rollout = compile_rollout(file.rollout, first, compiler.condition, report)
     governance, ruled = file.governance, [condition for _, condition in conditions]
@@ -223,6 +225,10 @@ class _Compiler:
         """The destinations that a tier notifies first."""
         steps = self._tiers[tier].steps
         return steps[0].notify if steps else ()
+
+    def digest(self, tier: Tier) -> tuple[Target, ...]:
+        """The destinations in whose digest a tier is listed."""
+        return self._tiers[tier].digest
 
     def watchdog(self) -> Watchdog | None:
         config = self.file.watchdog

@@ -13,7 +13,7 @@ from policy.cel.declarations import ALERT, Declarations
 from policy.cel.field_path import FieldPath
 from policy.cel.mapping import AlertMapping
 from policy.cel.syntax import uses
-from policy.decision import Decision, IncidentFacts, MaintenanceSpan, Step, Target, Verdict
+from policy.decision import Decision, IncidentFacts, MaintenanceSpan, Seasonal, Step, Target, Verdict
 from policy.destinations import DestinationConfig
 from policy.failures import EvaluationFailures
 from policy.inhibition import CompiledInhibition, label_paths
@@ -175,8 +175,7 @@ class Policy:
     @cached_property
     def _alert_names(self) -> tuple[str, ...]:
         """The fields of alerts that the policy's conditions use, in the order of the alert's own."""
-        conditions = [*self._conditions, *(window.condition for window in self.noise.maintenance)]
-        conditions += self.rollout.conditions
+        conditions = [*self._conditions, *self.noise.conditions, *self.rollout.conditions]
         used = frozenset[str]().union(*(one.alert_names for one in conditions if one))
         return tuple(name for name in ALERT if name in used)
 
@@ -310,6 +309,7 @@ class Policy:
                 "inhibits": tuple(inhibits),
                 "labels": {path.text: value for path in self._label_paths if (value := path.value(alert, entry))},
                 "budget": None if regulated else self.noise.budget_of(alert, entry),
+                "seasonal": self._seasonal(alert, facts, now) if self.noise.seasonal and not regulated else None,
                 "policy": self.digest,
             }
         )
@@ -317,6 +317,9 @@ class Policy:
             decision, verdict = self.rollout.apply(decision, facts)
             trace.extend([verdict] if verdict else [])
         return decision.model_copy(update={"trace": tuple(trace)})
+
+    def _seasonal(self, alert: Alert, facts: Facts, now: datetime | None) -> Seasonal | None:
+        return None if now is None else self.noise.seasonal_of(alert, facts, self.model(alert.model))
 
     def _maintenance(self, facts: Facts, now: datetime | None, trace: list[Verdict]) -> tuple[MaintenanceSpan, ...]:
         """Those for an alert. A drill has none: it tests that people are notified."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -79,6 +80,17 @@ class Budget(_Frozen):
     within: Seconds
 
 
+class Seasonal(_Frozen):
+    """How an alert is compared with what its metric always is at this hour of a period."""
+
+    period: Seconds
+    history: Seconds
+    expected: Decimal
+    """The share of usual values that counts as expected, below 1."""
+    digest: tuple[Target, ...] = ()
+    """Where what is expected is listed."""
+
+
 class OnAckTimeout(_Frozen):
     """What changes when nobody acknowledges an incident within ``respond_within``: the next tier and its escalation."""
 
@@ -142,6 +154,7 @@ class Decision(_Frozen):
     labels: dict[str, str] = Field(default={}, exclude_if=lambda value: not value)
     """The values by which another incident may inhibit this one, by the field's path."""
     budget: Budget | None = Field(default=None, exclude_if=lambda value: value is None)
+    seasonal: Seasonal | None = Field(default=None, exclude_if=lambda value: value is None)
     """What its first page counts for; None if it is not limited."""
     phase: Phase = Field(default="page", exclude_if=lambda value: value == "page")
     """The rollout phase, which the other fields take into account."""

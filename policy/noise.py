@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 
 from alerts import Alert, incident_id
@@ -13,11 +14,12 @@ from policy.authoring.schedule_faults import cron_faults, rule_faults, timezone_
 from policy.cel.conditions import Condition, ConditionError, Facts
 from policy.cel.declarations import Declarations
 from policy.cel.field_path import FieldPath, compile_field_path
-from policy.decision import Budget, MaintenanceSpan
+from policy.decision import Budget, MaintenanceSpan, Seasonal, Target
 from policy.durations import Seconds
 from policy.maintenance import MAX_SPANS, MaintenanceWindow
-from policy.noise_schema import MaintenanceConfig, NoiseConfig, PageBudgetConfig
+from policy.noise_schema import MaintenanceConfig, NoiseConfig, PageBudgetConfig, SeasonalConfig
 from policy.schema import ModelConfig
+from policy.seasonal import MIN_PERIODS
 
 _Path = tuple[str | int, ...]
 Report = Callable[[_Path, str, int | None], None]
@@ -35,6 +37,14 @@ class PageBudget:
 
 
 @dataclass(frozen=True)
+class SeasonalEntry:
+    """Which alerts are compared with what is usual, and how."""
+
+    condition: Condition | None
+    seasonal: Seasonal
+
+
+@dataclass(frozen=True)
 class Noise:
     """How alerts are grouped. ``config`` is the section as it was written."""
 
@@ -42,6 +52,18 @@ class Noise:
     group_by: tuple[FieldPath, ...] = ()
     maintenance: tuple[MaintenanceWindow, ...] = ()
     budget: PageBudget | None = None
+    seasonal: tuple[SeasonalEntry, ...] = ()
+
+    @property
+    def conditions(self) -> list[Condition | None]:
+        return [*(one.condition for one in self.maintenance), *(one.condition for one in self.seasonal)]
+
+    def seasonal_of(self, alert: Alert, facts: Facts, model: ModelConfig) -> Seasonal | None:
+        """How an alert is compared with earlier values; None if it is not. In doubt it is not."""
+        if alert.value is None or alert.status != "triggered" or alert.metric in model.slo:
+            return None
+        found = (one.seasonal for one in self.seasonal if one.condition is not None and one.condition.holds(facts))
+        return next(found, None)
 
     def budget_of(self, alert: Alert, model: ModelConfig) -> Budget | None:
         """The page budget that an interpreted alert counts for; None if there is none, or no value to count by."""
@@ -82,9 +104,16 @@ def _group_id(paths: tuple[FieldPath, ...], values: tuple[str, ...]) -> str:
 
 
 def compile_noise(
-    config: NoiseConfig, declarations: Declarations, condition: CompileCondition, report: Report
+    config: NoiseConfig,
+    declarations: Declarations,
+    condition: CompileCondition,
+    digest: tuple[Target, ...],
+    report: Report,
 ) -> Noise:
-    """Problems go to ``report`` with their path and offset. ``condition`` compiles a condition, and reports too."""
+    """Problems go to ``report`` with their path and offset. ``condition`` compiles a condition, and reports too.
+
+    ``digest`` has the destinations that list what is expected.
+    """
     paths: list[FieldPath] = []
     for index, source in enumerate(config.group_by):
         place: _Path = ("noise", "group_by", index)
@@ -101,7 +130,11 @@ def compile_noise(
         _window(one, ("noise", "maintenance", index), condition, report) for index, one in enumerate(config.maintenance)
     ]
     budget = config.page_budget and _budget(config.page_budget, declarations, report)
-    return Noise(config, tuple(paths), tuple(windows), budget)
+    seasonal = [
+        _seasonal(one, ("noise", "seasonal", index), condition, digest, report)
+        for index, one in enumerate(config.seasonal)
+    ]
+    return Noise(config, tuple(paths), tuple(windows), budget, tuple(seasonal))
 
 
 def _budget(config: PageBudgetConfig, declarations: Declarations, report: Report) -> PageBudget | None:
@@ -111,6 +144,17 @@ def _budget(config: PageBudgetConfig, declarations: Declarations, report: Report
         for issue in error.issues:
             report(("noise", "page_budget", "per"), issue.message, issue.offset)
         return None
+
+
+def _seasonal(
+    config: SeasonalConfig, place: _Path, condition: CompileCondition, digest: tuple[Target, ...], report: Report
+) -> SeasonalEntry:
+    if config.history < MIN_PERIODS * config.period:
+        report((*place, "history"), f"must be {MIN_PERIODS} periods at least", None)
+    seasonal = Seasonal(
+        period=config.period, history=config.history, expected=Decimal(str(config.expected)), digest=digest
+    )
+    return SeasonalEntry(condition(config.when, (*place, "when")), seasonal)
 
 
 def _window(config: MaintenanceConfig, place: _Path, condition: CompileCondition, report: Report) -> MaintenanceWindow:

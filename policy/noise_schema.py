@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from policy.durations import Duration, Interval
-from policy.numbers import Whole
+from policy.numbers import Number, Whole
 
 GROUP_WINDOW, REOPEN_WITHIN = 15 * 60.0, 30 * 60.0
 
@@ -35,6 +35,23 @@ class FlappingConfig(_Strict):
     within: Interval = Field(default=3600.0, description="… within this time.")
     until_stable: Interval = Field(
         default=1800.0, description="It ends when the problem has not changed for this long, triggered or cleared."
+    )
+
+
+class SeasonalConfig(_Strict):
+    """Alerts whose value is within what this hour has always been are expected: recorded, and in the digest of the
+    tier low; nobody is notified. Never one of a regulated model, nor of a metric for which the model has an objective.
+    """
+
+    when: str = Field(min_length=1, max_length=4000, description="A condition in CEL: which alerts may be expected.")
+    period: Interval = Field(default=7 * 86_400.0, ge=3600.0, description="After which time the values repeat.")
+    history: Interval = Field(
+        default=8 * 7 * 86_400.0,
+        description="How far back earlier values count: four periods at least. With values in fewer, nothing is "
+        "expected.",
+    )
+    expected: Number = Field(
+        default=0.99, ge=0.5, le=0.9999, description="The share of usual values that the band holds."
     )
 
 
@@ -80,5 +97,6 @@ class NoiseConfig(_Strict):
     )
     flapping: FlappingConfig | None = Field(default=None, description="What is triggered and clears again and again.")
     page_budget: PageBudgetConfig | None = Field(default=None, description="How many pages a team gets.")
+    seasonal: tuple[SeasonalConfig, ...] = Field(default=(), description="What is usual at this hour of the week.")
     silences: SilencesConfig = Field(default=SilencesConfig(), description="What people may silence.")
     maintenance: tuple[MaintenanceConfig, ...] = Field(default=(), description="When notifications wait.")

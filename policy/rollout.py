@@ -113,6 +113,7 @@ def _observation(decision: Decision) -> Decision:
             "respond_within": None,
             "on_ack_timeout": None,
             "remind": None,
+            "seasonal": decision.seasonal and decision.seasonal.model_copy(update={"digest": ()}),
             "withheld": tuple(dict.fromkeys(target for step in decision.steps for target in step.notify)),
         }
     )

@@ -44,6 +44,7 @@ _NO_DETAIL = frozenset(
         "phase",
         "withheld",
         "inhibits",
+        "seasonal",
         "labels",
         "budget",
     }

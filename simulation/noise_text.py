@@ -27,6 +27,10 @@ def noise_lines(policy: Policy, alert: Alert, decision: Decision, now: datetime)
         until = f"until it is stable for {format_duration(flapping.until_stable)}"
         within = f"{flapping.changes} changes within {format_duration(flapping.within)}"
         yield "flapping", f"after {within} one notification says so, and the rest is folded into it {until}"
+    if (seasonal := decision.seasonal) is not None:
+        every, back = format_duration(seasonal.period), format_duration(seasonal.history)
+        known = f"{seasonal.expected} of what it was at this hour, every {every}, in the last {back}"
+        yield "expected", f"nobody is notified if the value is within {known}"
     for one in decision.inhibits:
         same = " and ".join(f"{path} = {value}" for path, value in one.values.items())
         yield "inhibits", f"while it is open, incidents of {same} that are {' or '.join(one.tiers)} notify nobody"

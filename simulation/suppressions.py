@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from alerts import Alert
+from alerts import Alert, incident_id
 from incident.state import IncidentState, PendingNotification
 from incident.state_machine import IncidentStateMachine
-from incident.suppression import Inhibitor, Suppression, inhibited
+from incident.suppression import Inhibitor, Suppression, expected, inhibited, judged_at
 from policy import Decision
 from policy.decision import Budget
 
@@ -36,6 +36,7 @@ class SimulatedSuppressions:
         self._is_open, self._silenced = is_open, silenced
         self._inhibitors: dict[str, list[Inhibitor]] = {}
         self._budgets: dict[str, _Budget] = {}
+        self._values: dict[str, dict[datetime, float]] = {}
         self._inhibits = False
 
     def find(self, incident: str, alert: Alert, decision: Decision, now: datetime) -> Suppression | None:
@@ -45,10 +46,19 @@ class SimulatedSuppressions:
             return None
         if (silence := self._silenced(alert, now)) is not None:
             return silence
-        if not self._inhibitors:
+        if self._inhibitors:
+            known = [one for name, found in self._inhibitors.items() if self._is_open(name) for one in found]
+            if (inhibition := inhibited(decision, incident, known)) is not None:
+                return inhibition
+        return self._expected(alert, decision, now)
+
+    def _expected(self, alert: Alert, decision: Decision, now: datetime) -> Suppression | None:
+        """Whether the value is usual at this hour, by the values that were simulated before."""
+        if decision.seasonal is None or alert.value is None:
             return None
-        known = [one for name, found in self._inhibitors.items() if self._is_open(name) for one in found]
-        return inhibited(decision, incident, known)
+        earlier = self._values.setdefault(incident_id(alert), {})
+        earlier[judged_at(alert, now)] = alert.value
+        return expected(alert, decision, now, earlier.items())
 
     def claim(self, budget: Budget, key: str, incident: str, now: datetime) -> str:
         """See ``SuppressionFinder.claim``."""

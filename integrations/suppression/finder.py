@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import structlog
 
-from alerts import Alert
-from incident.suppression import Inhibitor, Silence, Suppression, inhibited, silenced
+from alerts import Alert, incident_id
+from incident.suppression import Inhibitor, Silence, Suppression, expected, inhibited, judged_at, silenced
 from integrations.base.sql_store import StoreUnavailableError
 from integrations.base.threads import OwnThreads
 from integrations.suppression.store import SuppressionStore
@@ -56,9 +56,21 @@ class SuppressionFinder:
         if policy is None:
             return [None] * len(decided)
         active = await self._read(lambda: self.store.active(now), "suppressions")
-        if active is None or not any(active):
-            return [None] * len(decided)
-        return await self._matching(policy, incident, decided, now, active)
+        found: list[Suppression | None] = [None] * len(decided)
+        if active is not None and any(active):
+            found = await self._matching(policy, incident, decided, now, active)
+        return [
+            suppression or await self._expected(alert, decision, now)
+            for suppression, (alert, decision) in zip(found, decided, strict=True)
+        ]
+
+    async def _expected(self, alert: Alert, decision: Decision, now: datetime) -> Suppression | None:
+        """Whether the value is usual at this hour. Each value is kept, and counts later."""
+        value, at = alert.value, judged_at(alert, now)
+        if decision.seasonal is None or value is None:
+            return None
+        earlier = await self._read(lambda: self.store.note_value(incident_id(alert), at, value), "seasonal")
+        return expected(alert, decision, now, earlier) if earlier else None
 
     async def is_over(self, suppression: Suppression) -> bool:
         """Whether the incident that lists another one is closed. In doubt it is."""

@@ -5,7 +5,21 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import Column, Connection, DateTime, Index, MetaData, String, Table, Text, delete, func, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Double,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from incident.suppression import Inhibitor, Silence
 from integrations.base.sql_store import SqlStore
@@ -48,6 +62,17 @@ _carriers = Table(
     Column("key", String(400), nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
 )
+
+
+_values = Table(
+    "metric_values",
+    _metadata,
+    Column("problem", String(200), primary_key=True),
+    Column("at", DateTime(timezone=True), primary_key=True),
+    Column("value", Double, nullable=False),
+)
+VALUES_KEPT = timedelta(days=400)
+"""How long the values of alerts are kept, which say what is usual."""
 
 
 class SuppressionStore:
@@ -102,6 +127,16 @@ class SuppressionStore:
             connection.execute(delete(_inhibitors).where(_inhibitors.c.incident == incident))
             if rows:
                 connection.execute(_inhibitors.insert(), rows)
+
+    # ── Values of metrics ───────────────────────────────────────────────────────────────────────────────
+
+    def note_value(self, problem: str, at: datetime, value: float) -> list[tuple[datetime, float]]:
+        """Keep the value of a monitor's alert, once for each time. Returns all that are kept of it."""
+        with self._store.transaction() as connection:
+            connection.execute(self._store.insert(_values).values(problem=problem, at=at, value=value))
+            connection.execute(delete(_values).where(_values.c.problem == problem, _values.c.at < at - VALUES_KEPT))
+            rows = connection.execute(select(_values.c.at, _values.c.value).where(_values.c.problem == problem))
+            return [(_in_utc(when), float(known)) for when, known in rows]
 
     # ── Page budgets ────────────────────────────────────────────────────────────────────────────────────
 
@@ -165,3 +200,8 @@ def _read_silences(connection: Connection, since: datetime) -> list[Silence]:
         except ValidationError:  # another version's: it silences nothing
             _log.warning("silence_unreadable", silence=identifier)
     return found
+
+
+def _in_utc(at: datetime) -> datetime:
+    """SQLite keeps no time zone."""
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

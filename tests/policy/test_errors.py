@@ -185,7 +185,6 @@ NOT_YET_BUILT = frozenset(
     {
         "models.*.context",
         *("governance.serious_incident", "governance.evidence", "governance.keep"),
-        "noise.seasonal",
         *("access", "context", "watches", "remedies"),
     }
 )
@@ -217,8 +216,8 @@ def test_contract_errors_are_only_unbuilt_keys(tmp_path: Path) -> None:
     ("text", "error"),
     [
         (
-            "noise: {seasonal: [x]}\n",
-            "17:9: noise.seasonal: unknown key; allowed are flapping, group_by, group_window, maintenance,",
+            "noise: {quiet: [x]}\n",
+            "17:9: noise.quiet: unknown key; allowed are flapping, group_by, group_window, maintenance,",
         ),
         ("governance: {evidences: [term]}\n", "17:14: governance.evidences: unknown key"),
     ],

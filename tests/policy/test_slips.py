@@ -161,7 +161,7 @@ VALUES = ("true", ".nan", ".inf", "-.inf", "1e999", "'1'", "[1]", "null5", "1e30
 
 
 @pytest.mark.parametrize("value", VALUES)
-@pytest.mark.parametrize("key", ["slo", "repeat", "version", "changes", "pages", "confirm_above"])
+@pytest.mark.parametrize("key", ["slo", "repeat", "version", "changes", "pages", "confirm_above", "expected"])
 def test_number_is_a_finite_number(key: str, value: str, tmp_path: Path) -> None:
     text = {
         "slo": f"{BASE}models: {{a: {{slo: {{anything: {value}}}}}}}\n",
@@ -169,6 +169,7 @@ def test_number_is_a_finite_number(key: str, value: str, tmp_path: Path) -> None
         "version": BASE.replace("version: 1", f"version: {value}"),
         "changes": f"{BASE}noise: {{flapping: {{changes: {value}}}}}\n",
         "pages": f"{BASE}noise: {{page_budget: {{pages: {value}}}}}\n",
+        "expected": f"{BASE}noise: {{seasonal: [{{when: alert.value > 1.0, expected: {value}}}]}}\n",
         "confirm_above": f"{BASE}noise: {{silences: {{confirm_above: {value}}}}}\n",
     }[key]
     shown = problems(tmp_path, text)
@@ -180,7 +181,7 @@ def test_every_number_of_the_schema_is_covered() -> None:
     """A key with a number is a duration, or one of those that are tested above."""
     models = [PolicyFile, *destination_types().values()]
     plain = [path for model in models for path, field in numbers(model) if "SecondsMark" not in repr(field)]
-    assert {path[-1] for path in plain} <= {"slo", "repeat", "changes", "pages", "confirm_above"}, plain
+    assert {path[-1] for path in plain} <= {"slo", "repeat", "changes", "pages", "confirm_above", "expected"}, plain
 
 
 @pytest.mark.parametrize(

@@ -122,3 +122,21 @@ def test_silence_ends_with_a_notification(policy: Policy) -> None:
 
     (found,) = play(policy, alert(0, "answer_relevance", "search"), silenced=silenced)
     assert sent(found) == ["75 notify chat", "90 notify chat"]  # the reminder, and the end
+
+
+def test_what_is_usual_at_this_hour_is_only_in_the_digest(tmp_path: Path) -> None:
+    """Each Monday at nine the usage is high; the fifth time it is known, and something else is not."""
+    seasonal = '{seasonal: [{when: alert.metric == "answer_relevance", period: 7d}]}'
+    usual = load(tmp_path, POLICY.replace("{page_budget: {pages: 2, within: 1h}}", seasonal))
+    events: list[Event] = []
+    week = 7 * 24 * 60
+    for number, value in enumerate((100.0, 103.0, 98.0, 101.0, 102.0, 300.0)):
+        for minute, status in ((0, "TRIGGERED"), (45, "CLEARED")):
+            one = alert(number * week + minute, "answer_relevance", status=status)
+            assert isinstance(one.payload, Alert)
+            events.append(Event(one.after, one.payload.model_copy(update={"value": value})))
+    interpreted = [Event(one.after, usual.interpret(one.payload)) for one in events if isinstance(one.payload, Alert)]
+    found = simulate(interpreted, decide_by(usual), START, timedelta(days=60), usual.incident_of)
+    notified = [[(one.verb, one.digest) for one in incident.sent if one.verb == "notify"] for incident in found]
+    assert notified == [[("notify", False)]] * 4 + [[("notify", True)], [("notify", False)]]
+    assert "is within" in found[4].sent[0].note

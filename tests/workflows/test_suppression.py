@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from alerts import incident_id
 from gateway.ingest.submission import AcceptedAlert
 from incident.suppression import Silence
 from incident.view import IncidentView
@@ -196,3 +197,21 @@ async def test_budget_holds_for_incidents_at_once(budgeted: IncidentHarness) -> 
     found = [await states(budgeted, one, "notified", "suppressed") for one in accepted]
     assert sorted(one.state for one in found) == ["notified"] * 3 + ["suppressed"] * 7
     assert len(budgeted.page_keys()) == 3
+
+
+async def test_what_is_usual_at_this_hour_notifies_nobody(harness: IncidentHarness) -> None:
+    seasonal = "noise: {seasonal: [{when: 'alert.metric == \"answer_relevance\"'}]}"
+    harness.change_policy("governance:", f"{seasonal}\ngovernance:")
+    now = await harness.env.get_current_time()
+    problem = incident_id(QUALITY)
+    for week in range(1, 6):
+        at, value = now - timedelta(weeks=week), 0.69 + week / 500
+        await asyncio.to_thread(harness.suppressions.note_value, problem, at, value)
+    accepted = await harness.fire(QUALITY.model_copy(update={"occurred_at": None}))
+    view = await states(harness, accepted, "suppressed")
+    assert "is within" in view.problems[0].suppressed
+    await harness.send(cleared(QUALITY))
+    await harness.until_closed()
+    assert (harness.page_keys(), harness.slack.requests) == ([], [])
+    other = await harness.send(make_alert("answer_relevance", 0.1, monitor_id="m-other"))
+    await states(harness, other, "notified")
