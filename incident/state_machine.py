@@ -64,7 +64,15 @@ class IncidentStateMachine:
         redelivered = len(ids) - len(new)
         if ids and not new and alert.count <= redelivered:
             return None
-        return alert.model_copy(update={"count": max(alert.count - redelivered, 1), "event_ids": new})
+        changes = {"count": max(alert.count - redelivered, 1), "event_ids": new, "problem": self._problem_of(alert)}
+        return alert.model_copy(update=changes)
+
+    def _problem_of(self, alert: GroupedAlert) -> str:
+        """The problem of an alert. Gateways of earlier versions name none: theirs has the incident's own id."""
+        problems = self.state.problems
+        if alert.problem or alert.problem_id in problems or self.state.incident not in problems:
+            return alert.problem
+        return self.state.incident
 
     def facts(self, alerts: Sequence[GroupedAlert], now: datetime) -> IncidentFacts:
         """What a condition may ask of this incident, the given alerts included."""

@@ -95,7 +95,7 @@ async def list_silences(
         raise _unavailable(error) from None
 
 
-@router.post("/preview", summary="Count what a matcher matches", responses=responses(401, 403, 422))
+@router.post("/preview", summary="Count what a matcher matches", responses=responses(400, 401, 403, 422))
 async def preview_silence(caller: ViewerDep, silences: SilencesDep, request: MatcherRequest) -> Preview:
     del caller
     now = datetime.now(UTC)
@@ -112,7 +112,7 @@ async def preview_silence(caller: ViewerDep, silences: SilencesDep, request: Mat
     summary="Silence what a matcher matches, for a time",
     responses={
         202: {"model": CreatedSilence, "description": "Durable, and in force as soon as a worker is available"},
-        **responses(401, 403, 409, 422, 503),
+        **responses(400, 401, 403, 409, 422, 503),
     },
 )
 async def create_silence(
@@ -138,7 +138,7 @@ async def create_silence(
     return CreatedSilence(silence=silence, in_force=in_force, preview=preview)
 
 
-@router.post("/{id}/expire", summary="End a silence now", responses=responses(401, 403, 404, 409, 503))
+@router.post("/{id}/expire", summary="End a silence now", responses=responses(400, 401, 403, 404, 409, 422, 503))
 async def expire_silence(caller: ResponderDep, silences: SilencesDep, identifier: SilenceId) -> Silence:
     try:
         silence = await silences.silence(identifier)

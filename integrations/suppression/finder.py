@@ -52,6 +52,15 @@ class SuppressionFinder:
             decided: interpreted alerts, and the decisions about them.
             now: the time.
         """
+        try:
+            return await self._find(incident, decided, now)
+        except Exception as error:  # noqa: BLE001  # whatever it is, somebody is notified
+            _log.error("suppressions_failed", incident=incident, error=f"{type(error).__name__}: {error}")
+            return [None] * len(decided)
+
+    async def _find(
+        self, incident: str, decided: Sequence[tuple[Alert, Decision]], now: datetime
+    ) -> list[Suppression | None]:
         policy = self._policy()
         if policy is None:
             return [None] * len(decided)

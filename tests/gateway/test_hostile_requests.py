@@ -21,7 +21,8 @@ ROUTES = [
     *("POST /api/incidents/{id}/acknowledge", "POST /api/incidents/{id}/annotate"),
     *("POST /api/incidents/{id}/resolve", "GET /incidents/{token}", "POST /incidents/{token}", "GET /healthz"),
     *("GET /readyz", "GET /metrics", "GET /openapi.json", "GET /codec", "POST /codec", "POST /codec/decode"),
-    *("POST /codec/encode", "GET /"),
+    *("POST /codec/encode", "GET /", "GET /api/silences", "POST /api/silences", "POST /api/silences/preview"),
+    "POST /api/silences/{id}/expire",
 ]
 SECRETS = {
     f"{vendor}_WEBHOOK_SECRET": "callback-secret" for vendor in ("OPSGENIE", "SPLUNK_ONCALL", "JIRA", "SERVICENOW")

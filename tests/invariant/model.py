@@ -4,8 +4,8 @@
 2. What happened before the newest known event of its problem changes nothing. Without a plausible time, arrival counts.
 3. A clear ends what it is newer than. A person ends a regulated problem; its clear waits for that person.
 4. An acknowledgement stops the later steps of its own escalation, and of no other.
-5. A problem that fires again after its clear, or more than 30 minutes after its last alert while somebody works on
-   it, pages again. Any other repeat pages nobody.
+5. A problem that fires again after its clear, or more than 30 minutes after its last alert, answered or not, pages
+   again. Any other repeat pages nobody.
 
 Where these rules leave room (a clear at the same instant as its trigger), the problem is not judged any further.
 """
@@ -166,7 +166,7 @@ class Problem:
         elif self.cleared:
             self.cleared = self.waits_for_person = False
             self._escalate(event.arrived, now)
-        elif self.acknowledged or self.waits_for_person:
+        else:
             gaps = [now - arrived for _, arrived in self._last_alerts]
             gaps += [(event.stated or event.arrived) - stated for stated, _ in self._last_alerts]
             if min(gaps) > REFIRES_AFTER:

@@ -15,7 +15,9 @@ from tests.workflows.harness import IncidentHarness, make_alert
 def break_policy(harness: IncidentHarness) -> None:
     """Each attempt to classify fails; what the policy decides about the undecidable does not."""
     policy = harness.policies[-1]
-    broken = SimpleNamespace(undecidable=policy.undecidable, failures=policy.failures)
+    broken = SimpleNamespace(
+        undecidable=policy.undecidable, failures=policy.failures, noise=policy.noise, file=policy.file
+    )
     harness.policies.append(cast("Policy", broken))
 
 

@@ -36,7 +36,7 @@ _NEVER_REFUSED = Edit(
     "RPCStatusCode.RESOURCE_EXHAUSTED:",
     "    return False\n    if error.status == RPCStatusCode.RESOURCE_EXHAUSTED:",
 )
-_ORDER, _MACHINE = "incident/order.py", "incident/state_machine.py"
+_ORDER, _REFIRES = "incident/order.py", "incident/refires.py"
 _IDENTITY, _SEEN = "alerts/identity.py", "gateway/ingest/seen_events.py"
 _EVENT_KEY = 'key = _key("", problem, alert.status, event_id, at, str(alert.value))'
 
@@ -93,22 +93,22 @@ MUTATIONS: Sequence[Mutation] = (
         "the last clear ends with its incident",
         "order",
         "gateway/ingest/starter.py",
-        "        if (found := times.of_monitor()) != EventTimes():\n",
-        "        found = times\n        if False:\n",
+        "            if (stored := found.of_monitor()) != EventTimes():\n",
+        "            stored = found\n            if False:\n",
     ),
     _one(
         "a problem that fires again after its clear pages nobody",
         "order",
-        _MACHINE,
-        '            return "after it had cleared"\n',
-        '            return ""\n',
+        _REFIRES,
+        '        return "after it had cleared"\n',
+        '        return ""\n',
     ),
     _one(
         "an alert long after the last one pages nobody",
         "order",
-        _MACHINE,
-        "            if gap is not None and is_long and not is_repeat:",
-        "            if gap is not None and False:",
+        _REFIRES,
+        "        if gap is not None and is_long and not is_repeat:",
+        "        if gap is not None and False:",
     ),
     _one(
         "local time orders nothing",
