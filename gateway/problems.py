@@ -8,9 +8,11 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 
 from alerts import TocsinError, clean
 from gateway.templates import render
@@ -124,12 +126,24 @@ class Problems:
         detail = str(error.detail)
         if error.status_code == 404:
             detail = "there is nothing at this address; /openapi.json describes the API"
-        return _response(request, Problem(error.status_code, detail, headers=dict(error.headers or {})))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed(request)) or headers.get("Allow", "")
+        return _response(request, Problem(error.status_code, detail, headers=headers))
 
     async def _on_invalid_request(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         detail = "the request does not have the form that this endpoint accepts"
         return _response(request, Problem(422, detail, *_reasons(error.errors())))
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of all routes at the request's path: Starlette names those of the first one only."""
+    found: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.path and compile_path(route.path)[0].match(request.url.path):
+            found |= set(route.methods or ())
+    return sorted(found)
 
 
 def _reasons(errors: Sequence[Any]) -> list[str]:

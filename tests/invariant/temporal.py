@@ -15,17 +15,19 @@ What it does not do (history, replay, sticky caches, retries of activities) is t
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import Payload
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
 from temporalio.client import (
     Client,
     DescribeWorkflowInput,
+    FetchWorkflowHistoryEventsInput,
     Interceptor,
     OutboundInterceptor,
     QueryWorkflowInput,
@@ -72,6 +74,8 @@ class Execution:
         self.attributes: list[SearchAttributePair[Any]] = []
         self.is_open = True
         self.frozen = ""
+        self.result: Payload | None = None
+        """Of a workflow that completed."""
         self._jobs: list[WorkflowActivationJob] = []
         self._task: asyncio.Handle | None = None
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -219,6 +223,7 @@ class Execution:
             case "request_cancel_activity":
                 self._resolve_cancelled(command.request_cancel_activity.seq)
             case "complete_workflow_execution":
+                self.result = command.complete_workflow_execution.result
                 self.close()
             case "fail_workflow_execution" | "cancel_workflow_execution":
                 self.frozen = f"the workflow failed: {command}"[:300]
@@ -385,9 +390,24 @@ class _Outbound(OutboundInterceptor):
             refuse("workflow not found", RPCStatusCode.NOT_FOUND)
         info = SimpleNamespace(history_size_bytes=execution.history_bytes, history_length=execution.history_events)
         return SimpleNamespace(
+            id=input.id,
+            run_id=execution.first_run_id,
             status=WorkflowExecutionStatus.RUNNING if execution.is_open else WorkflowExecutionStatus.COMPLETED,
             raw_description=SimpleNamespace(workflow_execution_info=info),
         )
+
+    def fetch_workflow_history_events(self, input: FetchWorkflowHistoryEventsInput) -> Any:  # noqa: A002
+        """The event that ends the workflow, which is all that its result needs."""
+        return self._last_events(input.id)
+
+    async def _last_events(self, incident: str) -> AsyncIterator[HistoryEvent]:
+        await self._reach()
+        execution = self._server.executions.get(incident)
+        if execution is None or execution.result is None:
+            refuse("workflow not found", RPCStatusCode.NOT_FOUND)
+        event = HistoryEvent()
+        event.workflow_execution_completed_event_attributes.result.payloads.append(execution.result)
+        yield event
 
     async def query_workflow(self, input: QueryWorkflowInput) -> Any:  # noqa: A002
         await self._reach()
