@@ -70,9 +70,10 @@ class IncidentStateMachine:
     def _problem_of(self, alert: GroupedAlert) -> str:
         """The problem of an alert. Gateways of earlier versions name none: theirs has the incident's own id."""
         problems = self.state.problems
-        if alert.problem or alert.problem_id in problems or self.state.incident not in problems:
+        if alert.problem or not self.state.tracks_problems:
             return alert.problem
-        return self.state.incident
+        named = alert.problem_id  # of the whole alert: what is left out of it later may be a part of its identity
+        return self.state.incident if named not in problems and self.state.incident in problems else named
 
     def facts(self, alerts: Sequence[GroupedAlert], now: datetime) -> IncidentFacts:
         """What a condition may ask of this incident, the given alerts included."""
