@@ -139,11 +139,11 @@ class Problems:
 
 def _allowed(request: Request) -> list[str]:
     """The methods of all routes at the request's path: Starlette names those of the first one only."""
-    found: set[str] = set()
-    for route in iter_route_contexts(request.app.routes):
-        if route.path and compile_path(route.path)[0].match(request.url.path):
-            found |= set(route.methods or ())
-    return sorted(found)
+    asked = request.url.path
+    named = [one for one in iter_route_contexts(request.app.routes) if one.path and one.methods]
+    exact = [one for one in named if one.path == asked]
+    matching = exact or [one for one in named if compile_path(one.path or "")[0].match(asked)]
+    return sorted({method for one in matching for method in one.methods or ()})
 
 
 def _reasons(errors: Sequence[Any]) -> list[str]:
