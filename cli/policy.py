@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 FILE_HELP = "A file or folder; TOCSIN_POLICY or the shipped policy by default."
 PolicyOption = Annotated[Path | None, typer.Option("--policy", help=FILE_HELP, show_default=False)]
+HistoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file of alerts as they were sent, one a line, or of an export of the audit log; "
+        "the audit log itself by default.",
+        show_default=False,
+    ),
+]
 
 
 class FailOn(StrEnum):
@@ -216,14 +224,7 @@ def _read_alert(file: Path, loaded: "Policy") -> "Alert":
 def diff(
     old: Annotated[str, typer.Argument(help="A file, a folder, or the digest of a policy that was in force.")],
     new: Annotated[str, typer.Argument(help="The same.")],
-    history: Annotated[
-        Path | None,
-        typer.Option(
-            help="A file of alerts as they were sent, one a line, or of an export of the audit log; "
-            "the audit log itself by default.",
-            show_default=False,
-        ),
-    ] = None,
+    history: HistoryOption = None,
     form: Annotated[Literal["table", "markdown", "json"], typer.Option("--format", help="json is for programs.")] = (
         "table"
     ),

@@ -14,7 +14,7 @@ import typer
 
 from cli.errors import UNUSABLE, exit_with_error
 from cli.output import print_rich
-from cli.policy import PolicyOption, load, policy_path
+from cli.policy import HistoryOption, PolicyOption, load, policy_path
 
 if TYPE_CHECKING:
     from policy import Policy
@@ -31,14 +31,7 @@ MAX_SKIPPED = 10
 
 def replay(
     file: PolicyOption = None,
-    history: Annotated[
-        Path | None,
-        typer.Option(
-            help="A file of alerts as they were sent, one a line, or of an export of the audit log; "
-            "the audit log itself by default.",
-            show_default=False,
-        ),
-    ] = None,
+    history: HistoryOption = None,
     form: Annotated[
         Literal["table", "json", "markdown"], typer.Option("--format", help="json has every notification.")
     ] = "table",

@@ -2,14 +2,14 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from cli.errors import UNUSABLE, exit_with_error
 from cli.groups import command_group
 from cli.output import Format, FormatOption, echo_json, print_rich
-from cli.policy import PolicyOption, load, policy_path
+from cli.policy import HistoryOption, PolicyOption, load, policy_path
 
 if TYPE_CHECKING:
     from alerts import Alert
@@ -27,14 +27,7 @@ def _report() -> None:  # pyright: ignore[reportUnusedFunction]  # keeps `rollou
 @report.command()
 def rollout(
     file: PolicyOption = None,
-    history: Annotated[
-        Path | None,
-        typer.Option(
-            help="A file of alerts as they were sent, one a line, or of an export of the audit log; "
-            "the audit log itself by default.",
-            show_default=False,
-        ),
-    ] = None,
+    history: HistoryOption = None,
     form: FormatOption = Format.text,
 ) -> None:
     """Show what each phase of a rollout would have paged: who, how often and at which hours."""

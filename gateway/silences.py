@@ -20,7 +20,8 @@ from gateway.ingest.starter import RPC_TIMEOUT
 from gateway.list_query import open_incidents_of
 from incident.limits import SUMMARY_LIMIT
 from incident.suppression import Silence
-from integrations.suppression.store import SuppressionStore
+from incident.text import counted
+from integrations.suppression.store import RETENTION, SuppressionStore
 from policy import IncidentFacts, Policy, format_duration
 from policy.cel.conditions import ConditionError
 from policy.noise_schema import SilencesConfig
@@ -28,10 +29,10 @@ from workflows.contracts import SILENCE_WORKFLOW
 
 PERIOD = timedelta(days=7)
 """A preview counts the alerts of the last week."""
-MAX_COUNTED = 20_000
-"""Alerts of the last week that a preview reads, the newest first."""
+MAX_READ = 20_000
+"""Alerts of the last week that a preview reads. Of more, it says that it did not count them."""
 MAX_OPEN = 500
-"""Open incidents that a preview asks for."""
+"""Open incidents that a preview asks; the same."""
 STORED_WITHIN = timedelta(seconds=5)
 """How long a request waits for a worker to store a silence. It is durable before."""
 _ALERT_EVENTS = ("received", "alert_added")
@@ -109,7 +110,7 @@ class SilenceService:
     async def silences(self, *, ended: bool) -> list[Silence]:
         """Those that are active or begin later, or all of the last weeks. Raises StoreUnavailableError."""
         now = datetime.now(UTC)
-        found = await asyncio.to_thread(self._store.silences, datetime.min.replace(tzinfo=UTC) if ended else now)
+        found = await asyncio.to_thread(self._store.silences, now - RETENTION if ended else now)
         return sorted(found, key=lambda one: one.until)
 
     async def silence(self, identifier: str) -> Silence | None:
@@ -139,12 +140,13 @@ class SilenceService:
         policy, matched, uncounted = self._require_policy(), _Matched(), list[str]()
         now = datetime.now(UTC)
         try:
-            is_open = await self._match_open(policy, matcher, matched, now)
+            is_open = await self._match_open(policy, matcher, matched, uncounted, now)
         except (RPCError, RuntimeError) as error:
             is_open = frozenset[str]()
             uncounted.append(f"open incidents, since Temporal does not answer: {error}")
         try:
-            await asyncio.to_thread(self._match_recorded, policy, matcher, matched, is_open, now)
+            if not await asyncio.to_thread(self._match_recorded, policy, matcher, matched, is_open, now):
+                uncounted.append(f"last week's alerts beyond {MAX_READ:,}")
         except (SQLAlchemyError, OSError, TocsinError) as error:
             uncounted.append(f"last week's alerts, since the audit log cannot be read: {type(error).__name__}")
         return _previewed(matcher, matched, uncounted, policy.noise.config.silences.confirm_above)
@@ -189,11 +191,17 @@ class SilenceService:
             raise SilenceError("no policy is loaded")
         return policy
 
-    async def _match_open(self, policy: Policy, matcher: str, matched: _Matched, now: datetime) -> frozenset[str]:
+    async def _match_open(
+        self, policy: Policy, matcher: str, matched: _Matched, uncounted: list[str], now: datetime
+    ) -> frozenset[str]:
         """The open incidents, matched by the alert that each was opened with."""
         query = open_incidents_of(self._task_queue)
         executions = [one async for one in self._client.list_workflows(query, limit=MAX_OPEN)]
         views = await asyncio.gather(*(self._incidents.view(one) for one in executions))
+        if unread := sum(view is None for view in views):
+            uncounted.append(f"{counted(unread, 'open incident')}, for which no worker answers")
+        if len(executions) == MAX_OPEN:
+            uncounted.append(f"open incidents beyond {MAX_OPEN}")
         for one, view in zip(executions, views, strict=True):
             if view is not None and view.alert is not None and policy.matchers.matches(matcher, view.alert, now):
                 matched.open.add(one.id)
@@ -202,10 +210,13 @@ class SilenceService:
 
     def _match_recorded(
         self, policy: Policy, matcher: str, matched: _Matched, is_open: frozenset[str], now: datetime
-    ) -> None:
+    ) -> bool:
+        """Whether all of the week's alerts were read."""
         if self._log is None:
             raise SilenceError("the gateway has no audit log")
-        for record in self._log.read(events=_ALERT_EVENTS, since=now - PERIOD):
+        for number, record in enumerate(self._log.read(events=_ALERT_EVENTS, since=now - PERIOD)):
+            if number == MAX_READ:
+                return False
             try:
                 alert = policy.interpret(Alert.model_validate(record.data.get("alert") or {}))
             except ValidationError:
@@ -215,8 +226,7 @@ class SilenceService:
                 if record.incident in is_open:
                     matched.open.add(record.incident)
                 _note(policy, matched, alert, now)
-            if matched.alerts >= MAX_COUNTED:
-                return
+        return True
 
 
 def _note(policy: Policy, matched: _Matched, alert: Alert, now: datetime) -> None:

@@ -104,6 +104,9 @@ class ProblemAlerts:
         if was_clear:
             problem.tier, problem.fired_at = None, now
         self._count_as_open(problem)
+        is_notified = problem.tier is not None and not (refired or was_clear)
+        if suppression is not None and suppression.is_for_new_fires and is_notified:
+            suppression = None  # people were notified before
         known = problem.suppression if problem.suppression and problem.suppression.kind == "budget" else None
         problem.maintenance, problem.suppression = decision.maintenance, suppression or known
         if refired and not was_clear and problem.tier and TIERS.index(problem.tier) > TIERS.index(decision.tier):

@@ -222,12 +222,7 @@ class IncidentStateMachine:
                 self._suppressions.remind_of_end(deadline, now)
             elif deadline.kind == "stable" and self._problems is not None:
                 self._problems.is_stable(deadline.problem, now)
-            elif deadline.kind in _ESCALATES and (until := self._suppressions.quiet_until(now)):
-                state.deadlines.append(deadline.model_copy(update={"at": until}))
-                state.record(
-                    now, "suppressed", f"the escalation waits until {until:%Y-%m-%d %H:%M:%S} UTC: in maintenance"
-                )
-            else:
+            elif not (deadline.kind in _ESCALATES and self._suppressions.waits(deadline, now)):
                 self._escalation.run(deadline, now)
 
     def close(self, now: datetime) -> None:

@@ -39,6 +39,8 @@ class Suppressions:
             problem, unchecked = state.problems.get(key), state.unchecked.pop(key, None)
             if problem is None or not problem.is_open or state.is_over:
                 continue
+            if suppression and suppression.is_for_new_fires and not (unchecked or self._holds_of(key)):
+                suppression = None  # people were notified before
             before, problem.suppression = problem.suppression, suppression
             if is_asked and suppression is not None and (decision := state.decision_of(problem)) is not None:
                 self._fires.holds.tell_source(key, decision, suppression)  # it may have been closed, and opened again
@@ -82,10 +84,21 @@ class Suppressions:
         state.record(now, "silence_ends", note)
         self._fires.remind_posts(decision, reminder.problem, note)
 
-    def quiet_until(self, now: datetime) -> datetime | None:
-        """When the next step may be taken, if everything that is triggered is suppressed."""
-        found = [self._fires.holds.suppressed(key, now) for key in self._state.open_problems]
-        return min((one.until for one in found if one), default=None) if all(found) else None
+    def waits(self, deadline: Deadline, now: datetime) -> bool:
+        """Whether the escalation waits, since everything that is triggered is suppressed. Then the step comes later.
+
+        Only a worker knows if a silence or a page budget is over, so it checks that before the next time.
+        """
+        state = self._state
+        found = [self._fires.holds.suppressed(key, now) for key in state.open_problems]
+        first = min((one for one in found if one), key=lambda one: one.until, default=None)
+        if first is None or first.suppression is None or not all(found):
+            return False
+        state.must_check |= any(one and one.suppression and one.suppression.is_external for one in found)
+        state.deadlines.append(deadline.model_copy(update={"at": first.until}))
+        until, word = f"{first.until:%Y-%m-%d %H:%M:%S} UTC", first.suppression.word
+        state.record(now, "suppressed", f"the escalation waits until {until}: {word}")
+        return True
 
     def _holds_of(self, key: str) -> list[Deadline]:
         return [

@@ -32,10 +32,20 @@ class Suppression(_Frozen):
         """Whether only a worker can check if it is over."""
         return self.kind not in {"maintenance", "seasonal"}
 
+    @property
+    def is_for_new_fires(self) -> bool:
+        """Whether it keeps only what begins quiet: who was paged before goes on being paged."""
+        return self.kind in {"inhibition", "seasonal"}
+
+    @property
+    def word(self) -> str:
+        """``silenced``"""
+        return _WORDS[self.kind]
+
     def text(self, now: datetime) -> str:
         """``in maintenance for 1h: weekly re-index``"""
         left = f" for {format_duration(round((self.until - now).total_seconds()))}" if self.until else ""
-        return f"{_WORDS[self.kind]}{left}: {self.reason}"
+        return f"{self.word}{left}: {self.reason}"
 
 
 _WORDS = {

@@ -133,6 +133,13 @@ def _suppressed(state: IncidentState, problem: str) -> str:
     )
 
 
+def _unless_quiet(state: IncidentState, deadline: Deadline) -> str:
+    """The step waits if everything that is triggered is suppressed longer than until then."""
+    found = [one.suppression for one in state.open_problems.values()]
+    lasting = [one for one in found if one and (one.until is None or one.until > deadline.at)]
+    return f" or still {lasting[0].word}" if lasting and len(lasting) == len(found) else ""
+
+
 def ended_view(view: IncidentView, how: str, at: datetime | None) -> IncidentView:
     """The view of an incident whose workflow did not complete: its own state stands where it was then."""
     if view.state == "closed":
@@ -169,7 +176,7 @@ def deadline_summary(state: IncidentState, deadline: Deadline) -> str:
             return f"Notify{raised} if it is still triggered{why}"
         case "step":
             names = ", ".join(target.name for target in decision.steps[deadline.step].notify)
-            return f"Escalate to step {deadline.step + 1} ({names}) unless acknowledged"
+            return f"Escalate to step {deadline.step + 1} ({names}) unless acknowledged{_unless_quiet(state, deadline)}"
         case "ack_timeout":
             raised = decision.on_ack_timeout
             return f"Raise to {raised.tier if raised else decision.tier} unless acknowledged"

@@ -110,18 +110,18 @@ async def run_worker(settings: Settings, part: Part = "all") -> None:
         asyncio.get_running_loop().set_default_executor(threads)
         decide = FirstDecider(resources.policies.current, arize.descriptions, workers_ask_arize=arize.has_key)
         grouping = PolicyGrouping(resources.policies.current, arize.descriptions)
-        finder = SuppressionFinder(
-            SuppressionStore(settings.dedup_store_url), resources.policies.current, OpenIncidents(client).is_open
-        )
+        store = SuppressionStore(settings.dedup_store_url)
+        finder = SuppressionFinder(store, resources.policies.current, OpenIncidents(client).is_open)
         reconciler = create_reconciler(settings, client, arize, decide, grouping, suppress_by(finder))
         ended = create_ended_incidents(
             settings, client, resources.log, resources.destinations, resources.policies.current
         )
         _log.info("worker_started", task_queue=settings.task_queue, policy=resources.policies.policy.digest)
-        await _work(settings, part, resources, arize, _Checks(reconciler, ended), stop)
+        await _work(settings, part, resources, arize, _Checks(reconciler, ended), store, stop)
         _log.info("worker_stopped")
         for task in tasks:
             task.cancel()
+        finder.close()
     await arize.close()
     await resources.destinations.close()
     resources.log.close()
@@ -172,7 +172,13 @@ async def _connect_unless_stopped(settings: Settings, runtime: Runtime, stop: as
 
 
 async def _work(
-    settings: Settings, part: Part, resources: _Resources, arize: Arize, checks: "_Checks", stop: asyncio.Event
+    settings: Settings,
+    part: Part,
+    resources: _Resources,
+    arize: Arize,
+    checks: "_Checks",
+    store: SuppressionStore,
+    stop: asyncio.Event,
 ) -> None:
     dependencies = WorkerDependencies(
         resources.policies.current,
@@ -184,7 +190,7 @@ async def _work(
         describer=arize.alert_describer,
         refresher=arize.refresher,
         speed=settings.speed,
-        suppressions=SuppressionStore(settings.dedup_store_url),
+        suppressions=store,
     )
 
     def create(client: Client) -> WorkerGroup:

@@ -215,3 +215,40 @@ async def test_what_is_usual_at_this_hour_notifies_nobody(harness: IncidentHarne
     assert (harness.page_keys(), harness.slack.requests) == ([], [])
     other = await harness.send(make_alert("answer_relevance", 0.1, monitor_id="m-other"))
     await states(harness, other, "notified")
+
+
+async def test_source_that_is_terminated_inhibits_nothing(inhibiting: IncidentHarness) -> None:
+    """It says nothing to anybody, and its row stays in the database."""
+    source = await inhibiting.send(ERRORS)
+    await registered(inhibiting, 1)
+    held = await inhibiting.send(QUALITY)
+    await states(inhibiting, held, "suppressed")
+    await inhibiting.client.get_workflow_handle(source.incident).terminate()
+    await inhibiting.advance(minutes=11)
+    await states(inhibiting, held, "notified")
+    later = await inhibiting.send(make_alert("answer_relevance", 0.6, monitor_id="m-later"))
+    await states(inhibiting, later, "notified")
+
+
+async def test_carrier_that_is_terminated_hides_nothing(budgeted: IncidentHarness) -> None:
+    accepted: list[AcceptedAlert] = []
+    for number, alert in enumerate(LATENCY):
+        accepted.append(await budgeted.send(alert))
+        await states(budgeted, accepted[-1], "notified" if number < 3 else "suppressed")
+    await budgeted.client.get_workflow_handle(accepted[2].incident).terminate()
+    await budgeted.advance(minutes=11)
+    await states(budgeted, accepted[3], "notified")
+    assert len(budgeted.page_keys()) == 4
+
+
+async def test_inhibition_and_budget_hold_while_workers_are_killed(inhibiting: IncidentHarness) -> None:
+    """The source closes while no worker runs, and the alert that it inhibits comes meanwhile."""
+    source = await inhibiting.send(ERRORS)
+    await registered(inhibiting, 1)
+    async with inhibiting.without_worker():
+        held = await inhibiting.send(QUALITY)
+    await states(inhibiting, held, "suppressed")
+    async with inhibiting.without_worker():
+        await inhibiting.send(cleared(ERRORS))
+    await closed(inhibiting, source.incident)
+    await states(inhibiting, held, "notified")
