@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from audit import NOT_SHOWN, AuditLog, NewRecord
-from tests.cli.harness import REPOSITORY, TOKEN, TRIGGERED, CliHarness, GatewayStandIn, gateway, tocsin
+from tests.cli.harness import REPOSITORY, TOKEN, TRIGGERED, GatewayStandIn, gateway, tocsin
 from tests.policy.policies import BASE, RULES
 
 LONG_ID = "incident-contract-retriever-of-the-legal-department-eu-3f9a2c71d0ab"
@@ -339,32 +339,6 @@ def test_audit_log_as_json(environment: Mapping[str, str], tmp_path: Path) -> No
     assert edited.returncode == 1
     found = json.loads(edited.stdout)
     assert (found["intact"], [fault["number"] for fault in found["faults"]]) == (False, [2])
-
-
-def test_policy_check_as_json(harness: CliHarness) -> None:
-    good = harness.run("check", "--format", "json")
-    assert good.exit_code == 0
-    found = json.loads(good.stdout)
-    assert (found["valid"], found["rules"], found["destinations"], found["problems"]) == (True, 4, 4, [])
-    harness.write("policy.yaml", "version: 2\n")
-    bad = harness.run("check", "--format", "json")
-    assert bad.exit_code == 1
-    problem = json.loads(bad.stdout)["problems"][0]
-    assert (problem["file"], problem["line"], problem["path"]) == ("policy.yaml", 1, "version")
-
-
-def test_policy_test_as_json(harness: CliHarness) -> None:
-    test = (
-        "tests:\n  - {name: errors page, alert: {monitor: m, model: chatbot, metric: error_rate, value: 0.03}, "
-        "expect: {rule: errors, tier: high}}\n"
-    )
-    harness.write("tests/a.yaml", test)
-    result = harness.run("test", "--format", "json")
-    assert result.exit_code == 1
-    found = json.loads(result.stdout)
-    assert (found["passed"], found["failed"], found["covered"]) == (0, 1, ["errors"])
-    difference = found["tests"][0]["differences"][0]
-    assert (difference["key"], difference["expected"], difference["got"]) == ("tier", "high", "critical")
 
 
 def test_health_as_json(environment: Mapping[str, str], stand_in: GatewayStandIn) -> None:
