@@ -18,7 +18,7 @@ REFIRE = "refire"
 
 def reminder_targets(decision: Decision) -> tuple[Target, ...]:
     """The destinations that are reminded while an acknowledged incident stays open."""
-    return decision.steps[0].notify if decision.steps else ()
+    return decision.first_targets
 
 
 class Escalation:
@@ -74,7 +74,7 @@ class Escalation:
         """Notify those of the decision's first step that hold no message yet."""
         state = self._state
         notified = state.holders
-        for target in decision.steps[0].notify if decision.steps else ():
+        for target in decision.first_targets:
             if target.name not in notified:
                 self._outbox.enqueue("notify", target, f"{key}-{target.name}", note)
 

@@ -269,7 +269,7 @@ class Fires:
         for target in decision.digest:
             if target.name not in known:
                 self._outbox.enqueue("notify", target, f"digest-{state.cycle}-{target.name}", digest=True)
-        new = [target for target in (decision.steps[0].notify if decision.steps else ()) if target.name not in known]
+        new = [target for target in decision.first_targets if target.name not in known]
         for target in new:
             name = f"{state.cycle}-added-{state.event_number}-{target.name}"
             self._outbox.enqueue("notify", target, name, note, dedup_key=self._outbox.page_key(target, name))
@@ -311,8 +311,7 @@ class Fires:
             self._outbox.enqueue(
                 "notify", target, f"digest-{state.cycle}-{state.event_number}-{target.name}", digest=True
             )
-        first = decision.steps[0].notify if decision.steps else ()
-        if first:
+        if first := decision.first_targets:
             state.fires += 1
             state.notified_at = now
         for target in first:
@@ -354,15 +353,18 @@ class Fires:
         problem.take_effect(decision, self._state.keep_decision(decision))
         problem.fired_at = now
 
-    def remind_posts(self, decision: Decision, key: str, note: str) -> None:
-        """Post a note to those who are posted to, in the first step or beside it; nobody is paged."""
-        names = decision.steps[0].notify if decision.steps else ()
-        for target in dict.fromkeys(one for one in names if one.kind == "post"):
+    def remind_posts(self, decision: Decision, note: str) -> None:
+        """Post a note to those of the first step who are posted to; nobody is paged."""
+        for target in [one for one in decision.first_targets if one.kind == "post"]:
             self._outbox.enqueue("notify", target, f"silence-ends-{self._state.event_number}-{target.name}", note)
+
+    def refresh(self, note: str) -> None:
+        """Show something in the messages that can be replaced, and nowhere else."""
+        self._outbox.broadcast("refresh", note, kinds=_UPDATED_IN_PLACE)
 
     def update(self, note: str, *, in_thread: bool = False) -> None:
         """Show something in every message that was sent."""
-        self._outbox.broadcast("refresh", note, kinds=_UPDATED_IN_PLACE)
+        self.refresh(note)
         self._outbox.broadcast("note", note, kinds=frozenset({"ticket", "post"} if in_thread else {"ticket"}))
 
     def _adopt(self, decision: Decision, now: datetime) -> str:

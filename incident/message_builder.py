@@ -106,6 +106,8 @@ def _listed_incidents(state: IncidentState) -> dict[str, str]:
         names = [f"{one.tier.upper()} {one.model} {one.monitor} ({one.incident})" for one in mine]
         if mine:
             found[label] = f"{counted(len(mine), 'incident')}: {_listed(names)}"
+    if state.listed_beyond:
+        found["Listed no more"] = counted(state.listed_beyond, "further incident")
     return found
 
 

@@ -126,6 +126,8 @@ class IncidentState(BaseModel):
     """Problems whose suppression may be over, and what they are held for: a worker checks it."""
     must_check: bool = Field(default=False, exclude_if=lambda value: not value)
     """The suppression of every open problem is to be checked."""
+    listed_beyond: int = Field(default=0, exclude_if=lambda value: not value)
+    """How many more notify nobody because of this incident than it keeps in ``listed``."""
     listed: dict[str, ListedIncident] = Field(
         default_factory=dict[str, ListedIncident], exclude_if=lambda value: not value
     )

@@ -10,7 +10,9 @@ from incident.state import Deadline, IncidentState
 from incident.suppression import Inhibitor, ListedIncident, Suppression
 
 FEW_LISTED = 3
-"""So many listed incidents are also named in threads; all of them in the message itself."""
+"""So many listed incidents are also named in threads; the others in the message itself."""
+MAX_LISTED = 300
+"""Of more, only the number is kept: they find out by themselves when this incident is closed."""
 
 
 class Suppressions:
@@ -82,7 +84,7 @@ class Suppressions:
             return  # it ended, or another one lasts longer
         note = f"{problem.monitor} is still triggered. The silence ends at {silence.until:%H:%M} UTC: {silence.reason}."
         state.record(now, "silence_ends", note)
-        self._fires.remind_posts(decision, reminder.problem, note)
+        self._fires.remind_posts(decision, note)
 
     def waits(self, deadline: Deadline, now: datetime) -> bool:
         """Whether the escalation waits, since everything that is triggered is suppressed. Then the step comes later.
@@ -134,7 +136,8 @@ class Suppressions:
             case "recheck":
                 state.must_check = not state.is_over
             case "unlist":
-                state.listed.pop(message.incident, None)
+                if state.listed.pop(message.incident, None) is None and state.listed_beyond:
+                    state.listed_beyond -= 1
             case "list" if state.is_over:
                 state.outgoing.append(PeerMessage(to=message.incident, kind="recheck", incident=state.incident))
             case "list":
@@ -146,11 +149,19 @@ class Suppressions:
         state = self._state
         models = {one.model for one in state.listed.values()} | {state.alert.model if state.alert else ""}
         is_other = listed.kind == "budget" and listed.tier == "critical" and listed.model not in models
-        state.listed[listed.incident] = listed
+        if len(state.listed) < MAX_LISTED:
+            state.listed[listed.incident] = listed
+        else:
+            state.listed_beyond += 1
+            if not is_other:
+                return
         state.record(now, "listed", f"{listed.incident}: {listed.monitor} ({listed.tier})", incident=listed.incident)
         why = "Beyond the page budget" if listed.kind == "budget" else "Inhibited by this incident"
         text = f"{why}: {listed.tier.upper()} {listed.model} {listed.monitor} ({listed.incident})."
-        self._fires.update(text, in_thread=is_other or len(state.listed) <= FEW_LISTED)
+        if is_other or len(state.listed) <= FEW_LISTED:
+            self._fires.update(text, in_thread=True)
+        else:
+            self._fires.refresh(text)
 
     def release_listed(self) -> None:
         """The incident is over, or what inhibited others is: they check whether anything suppresses them still."""

@@ -163,6 +163,11 @@ class Decision(_Frozen):
     flapping: Flapping | None = Field(default=None, exclude_if=lambda value: value is None)
     """When its problem counts as flapping."""
 
+    @property
+    def first_targets(self) -> tuple[Target, ...]:
+        """The destinations that are notified first."""
+        return self.steps[0].notify if self.steps else ()
+
     def louder_than(self, tier: Tier) -> bool:
         return TIERS.index(self.tier) > TIERS.index(tier)
 

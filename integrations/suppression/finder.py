@@ -17,6 +17,8 @@ from policy.decision import Budget
 
 TIMEOUT = 0.5
 """Seconds that a page waits for the database."""
+TIMEOUT_OF_ALL = 4 * TIMEOUT
+"""Seconds that the pages of one batch of alerts wait for everything that is asked about them."""
 _THREADS = 4
 
 T = TypeVar("T")
@@ -53,7 +55,8 @@ class SuppressionFinder:
             now: the time.
         """
         try:
-            return await self._find(incident, decided, now)
+            async with asyncio.timeout(TIMEOUT_OF_ALL):
+                return await self._find(incident, decided, now)
         except Exception as error:  # noqa: BLE001  # whatever it is, somebody is notified
             _log.error("suppressions_failed", incident=incident, error=f"{type(error).__name__}: {error}")
             return [None] * len(decided)
@@ -84,7 +87,7 @@ class SuppressionFinder:
     async def is_over(self, suppression: Suppression) -> bool:
         """Whether the incident that lists another one is closed. In doubt it is."""
         try:
-            async with asyncio.timeout(10 * TIMEOUT):
+            async with asyncio.timeout(TIMEOUT_OF_ALL):
                 return not await self._is_open(suppression.source)
         except Exception as error:  # noqa: BLE001  # whatever it is, somebody is notified
             _log.warning("suppression_unknown", incident=suppression.source, error=f"{type(error).__name__}: {error}")

@@ -4,11 +4,15 @@ from datetime import timedelta
 
 import pytest
 
+from alerts.bounded import json_size
 from incident.events import GroupedAlert
+from incident.limits import STATE_BYTES
+from incident.message_builder import build_message
 from incident.peers import PeerMessage
 from incident.state import IncidentState
 from incident.state_machine import IncidentStateMachine
-from incident.suppression import Suppression
+from incident.suppressed import MAX_LISTED
+from incident.suppression import ListedIncident, Suppression
 from incident.view import incident_view
 from tests.incident.timeline_player import CRITICAL, START
 from tests.workflows.harness import make_alert
@@ -66,3 +70,34 @@ def test_silenced_escalation_waits_and_is_checked_again() -> None:
     assert found.suppressions.to_check() == [KEY]  # a worker may know better
     found.suppressions.apply({KEY: None}, START + timedelta(minutes=15))
     assert steps_after(found, 40) == ["primary", "secondary"]
+
+
+def test_listed_incidents_are_bounded() -> None:
+    """A storm of 5,000 incidents: the state fits into Temporal, and no thread is filled."""
+    found = machine()
+    found.state.pending.clear()
+    for number in range(5_000):
+        listed = ListedIncident(
+            incident=f"incident-{number}", monitor="\U0001f525" * 255, model="chatbot", tier="high", kind="budget"
+        )
+        message = PeerMessage(to=KEY, kind="list", incident=listed.incident, listed=listed)
+        found.suppressions.handle(message, START)
+    assert len(found.state.listed) + found.state.listed_beyond == 5_000
+    assert json_size(found.state.listed) < STATE_BYTES
+    facts = {fact.label: fact.value for fact in build_message(found.state).facts}
+    assert facts["Beyond the page budget"].startswith(f"{MAX_LISTED} incidents: HIGH chatbot ")
+    assert facts["Listed no more"] == f"{5_000 - MAX_LISTED:,} further incidents"
+    assert len([one for one in found.state.pending if one.verb == "note"]) <= 10
+
+
+def test_critical_of_another_model_is_named_at_once() -> None:
+    found = machine()
+    found.state.listed = {
+        f"incident-{number}": ListedIncident(
+            incident=f"incident-{number}", monitor="m", model="chatbot", tier="critical", kind="budget"
+        )
+        for number in range(MAX_LISTED)
+    }
+    other = ListedIncident(incident="incident-z", monitor="z", model="search", tier="critical", kind="budget")
+    found.suppressions.handle(PeerMessage(to=KEY, kind="list", incident="incident-z", listed=other), START)
+    assert found.state.timeline[-1].text == "incident-z: z (critical)"
